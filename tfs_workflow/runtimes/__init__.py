@@ -1,0 +1,1 @@
+"""What runs a model server: a container or a local process."""

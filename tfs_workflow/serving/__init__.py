@@ -1,0 +1,1 @@
+"""Talking about and with a model server: its spec, its REST client, readiness and diagnosis."""

@@ -1,0 +1,1 @@
+"""Where models come from: git, archive, directory, bundled – one file each."""
