@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from tfs_workflow.serving.spec import ServerSpec
 
+PROJECT_LABEL = "tfs-workflow.project"
+DIGEST_LABEL = "tfs-workflow.spec"
+
 
 @dataclass(frozen=True)
-class RunningServer:
-    """A server that bears the project's label, running or ended.
+class ModelServer:
+    """A model server that bears the project's label, running or ended.
 
     `exit_code` is None while it runs. `image` and `image_digest` are empty where no image is involved.
     """
@@ -21,7 +25,6 @@ class RunningServer:
     id: str
     project: str
     digest: str
-    host: str
     rest_port: int
     grpc_port: int
     started_at: datetime
@@ -29,11 +32,18 @@ class RunningServer:
     out_of_memory: bool = False
     image: str = ""
     image_digest: str = ""
+    exposed: bool = False
+    host: str = "127.0.0.1"
 
     @property
     def rest_url(self) -> str:
         """The address that REST paths are appended to."""
         return f"http://{self.host}:{self.rest_port}"
+
+    @property
+    def grpc_target(self) -> str:
+        """The address for a gRPC channel."""
+        return f"{self.host}:{self.grpc_port}"
 
 
 class Runtime(Protocol):
@@ -41,17 +51,20 @@ class Runtime(Protocol):
 
     name: str
 
-    def find(self, project: str) -> list[RunningServer]:
+    def find(self, project: str) -> list[ModelServer]:
         """Every server that bears the project's label, running or ended, newest first."""
 
-    def start(self, spec: ServerSpec) -> RunningServer:
+    def start(self, spec: ServerSpec) -> ModelServer:
         """Start a server, labelled from birth; nothing is left behind when it raises."""
 
-    def refresh(self, server: RunningServer) -> RunningServer:
+    def replacing(self, old: ModelServer) -> AbstractContextManager[None]:
+        """Make room for the old server's successor; the old one runs again if the block raises, else it is gone."""
+
+    def refresh(self, server: ModelServer) -> ModelServer:
         """The same server as it is now; its exit code is set once it ended."""
 
-    def logs(self, server: RunningServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
+    def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The server's log lines, oldest first, without line ends; with `follow`, until it ends."""
 
-    def stop(self, server: RunningServer, timeout_s: int) -> None:
+    def stop(self, server: ModelServer, timeout_s: int) -> None:
         """Stop and remove it; no error when it is already gone."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class ServerSpec:
     runtime: str
     models: tuple[ModelSpec, ...]
     image: str = ""
+    image_digest: str = ""
     binary: str = ""
     expose: bool = False
     rest_port: int = 8501
@@ -47,8 +51,74 @@ class ServerSpec:
     @property
     def address(self) -> str:
         """The host address that the ports are published on."""
-        return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104
+        return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104  # only where the user asked for it
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with anything a running server would do differently."""
         return hashlib.sha256(json.dumps(asdict(self), default=str, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def server_files(spec: ServerSpec, base_path: Callable[[ModelSpec], str]) -> dict[str, str]:
+    """The text of every file that the server's flags name, by file name; `base_path` says where it sees a model."""
+    files = {"models.config": _model_config(spec.models, base_path)}
+    if spec.batching:
+        files["batching.config"] = "".join(_batching_lines(dict(spec.batching)))
+    if spec.metrics:
+        files["monitoring.config"] = f"prometheus_config {{ enable: true path: {json.dumps(METRICS_PATH)} }}\n"
+    return files
+
+
+def server_flags(spec: ServerSpec, config_dir: str, rest_port: int, grpc_port: int) -> list[str]:
+    """The server's command line without its command; a flag that the user gave takes the place of ours."""
+    flags: dict[str, str] = {
+        "port": str(grpc_port),
+        "rest_api_port": str(rest_port),
+        "model_config_file": f"{config_dir}/models.config",
+        # A model that cannot be loaded ends the start at once instead of 5 retries of 60 s each.
+        "max_num_load_retries": "0",
+    }
+    if any(model.labels for model in spec.models):
+        # Without it TFS refuses labels in its first configuration, even on versions that are there.
+        flags["allow_version_labels_for_unavailable_models"] = "true"
+    if spec.batching:
+        flags |= {"enable_batching": "true", "batching_parameters_file": f"{config_dir}/batching.config"}
+    if spec.metrics:
+        flags["monitoring_config_file"] = f"{config_dir}/monitoring.config"
+    return [f"--{name}={value}" for name, value in (flags | dict(spec.flags)).items()]
+
+
+def _model_config(models: tuple[ModelSpec, ...], base_path: Callable[[ModelSpec], str]) -> str:
+    """A ModelServerConfig in text form (model_server_config.proto)."""
+    configs = "".join(f"  config {{\n{''.join(_config_lines(m, base_path(m)))}  }}\n" for m in models)
+    return f"model_config_list {{\n{configs}}}\n"
+
+
+def _config_lines(model: ModelSpec, base_path: str) -> Iterator[str]:
+    yield f"    name: {_text(model.name)}\n"
+    yield f"    base_path: {_text(base_path)}\n"
+    yield '    model_platform: "tensorflow"\n'
+    if model.latest is None:
+        chosen = " ".join(f"versions: {version}" for version in model.versions)
+        yield f"    model_version_policy {{ specific {{ {chosen} }} }}\n"
+    elif model.latest == 0:
+        yield "    model_version_policy { all {} }\n"
+    elif model.latest > 1:
+        yield f"    model_version_policy {{ latest {{ num_versions: {model.latest} }} }}\n"
+    for label, version in model.labels:
+        yield f"    version_labels {{ key: {_text(label)} value: {version} }}\n"
+
+
+def _batching_lines(parameters: Mapping[str, int | bool | tuple[int, ...]]) -> Iterator[str]:
+    """BatchingParameters in text form (session_bundle_config.proto): wrapped scalars, plain repeated fields."""
+    for name, value in parameters.items():
+        if isinstance(value, tuple):
+            yield from (f"{name}: {size}\n" for size in value)
+        elif isinstance(value, bool):
+            yield f"{name}: {str(value).lower()}\n"
+        else:
+            yield f"{name} {{ value: {value} }}\n"
+
+
+def _text(value: str) -> str:
+    """A text-format string literal; JSON's escapes are a subset for what names and paths hold."""
+    return json.dumps(value, ensure_ascii=False)

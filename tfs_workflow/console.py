@@ -1,0 +1,130 @@
+"""The only module that prints: results to stdout; log lines, progress and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+# loguru and rich are imported where they are first used: together they would cost more than a whole `invoke --list`.
+# ruff: noqa: PLC0415
+
+
+_shown = {"debug": False}
+
+
+class Bars(Protocol):
+    """Progress of several things at once."""
+
+    def __call__(self, label: str, done: int, total: int | None) -> None:
+        """Report that `done` of `total` units (None: unknown) of `label` are there."""
+
+
+def result(text: str) -> None:
+    """A result for people, on stdout."""
+    print(text, flush=True)
+
+
+def result_json(value: Any) -> None:
+    """A result for programs: one JSON document on stdout."""
+    print(json.dumps(value, indent=2, default=str, ensure_ascii=False), flush=True)
+
+
+def error(text: str) -> None:
+    """An error message, on stderr."""
+    label = "\x1b[1;31merror\x1b[0m" if is_coloured() else "error"
+    print(f"{label}: {text}", file=sys.stderr, flush=True)
+
+
+def note(text: str) -> None:
+    """A line about what happens, on stderr."""
+    logger().info(text)
+
+
+def warn(text: str) -> None:
+    """A line that the user should not miss, on stderr."""
+    logger().warning(text)
+
+
+def detail(text: str) -> None:
+    """A line that only --verbose shows."""
+    if _shown["debug"]:
+        logger().debug(text)
+
+
+def step(text: str) -> None:
+    """The heading of one step of the demo, on stderr."""
+    print(f"\x1b[1m$ {text}\x1b[0m" if is_coloured() else f"$ {text}", file=sys.stderr, flush=True)
+
+
+def set_verbose(verbose: bool) -> None:
+    """Show debug lines from now on, or not."""
+    _shown["debug"] = verbose
+    logger.cache_clear()
+
+
+@cache
+def logger() -> Logger:
+    """The one log sink: stderr, coloured only on a terminal."""
+    from loguru import logger as loguru
+
+    loguru.remove()
+    level_format = "<level>{level: <7}</level> {message}" if is_coloured() else "{level: <7} {message}"
+    loguru.add(
+        lambda line: print(line, end="", file=sys.stderr, flush=True),
+        format=level_format,
+        level="DEBUG" if _shown["debug"] else "INFO",
+        colorize=is_coloured(),
+    )
+    return loguru
+
+
+def is_terminal() -> bool:
+    """Whether progress bars make sense."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def is_coloured() -> bool:
+    """Whether stderr takes colours (https://no-color.org)."""
+    return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+@contextmanager
+def progress_bars(unit: str = "bytes") -> Iterator[Bars]:
+    """Bars on a terminal that takes them, and silence elsewhere; nothing stays on the screen afterwards."""
+    if not is_coloured():
+        yield lambda label, done, total: None  # noqa: ARG005
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    with Progress(*_columns(unit), console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(label: str, done: int, total: int | None) -> None:
+            if label not in tasks:
+                tasks[label] = progress.add_task(label, total=total)
+            progress.update(tasks[label], completed=done, total=total)
+
+        yield report
+
+
+def _columns(unit: str) -> Sequence[Any]:
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    amount = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    return TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn()
+
+
+def table(rows: Sequence[Sequence[str]]) -> None:
+    """Aligned columns on stdout; the first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        result("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

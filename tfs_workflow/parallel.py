@@ -1,0 +1,85 @@
+"""Run steps that do not need each other at the same time, and end them together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+from tfs_workflow.errors import Interrupted, WorkflowError
+
+CANCEL_GRACE_S = 1.5
+
+
+class SeveralFailed(WorkflowError):
+    """More than one step failed; the text holds every message, the exit code is the first one's."""
+
+    def __init__(self, errors: list[WorkflowError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = errors
+        self.exit_code = errors[0].exit_code
+
+
+@dataclass
+class Cancellation:
+    """A flag that long steps look at whenever they report progress."""
+
+    _event: threading.Event = field(default_factory=threading.Event)
+
+    def request(self) -> None:
+        """Ask every step to end at its next report."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise Interrupted once the steps are asked to end."""
+        if self._event.is_set():
+            raise Interrupted("cancelled")
+
+
+def run_all(steps: Mapping[str, Callable[[], Any]], cancellation: Cancellation) -> dict[str, Any]:
+    """Run every step in a thread of its own and return the results by name.
+
+    The first failure or Ctrl-C cancels the rest and waits for them at most CANCEL_GRACE_S; what failed by then is
+    raised together. The threads are daemons, so a step that hangs in a system call cannot keep the process alive.
+    """
+    finished: SimpleQueue[tuple[str, Any, BaseException | None]] = SimpleQueue()
+    threads = [threading.Thread(target=_run, args=(n, s, finished), daemon=True, name=n) for n, s in steps.items()]
+    results: dict[str, Any] = {}
+    errors: list[BaseException] = []
+    try:
+        for thread in threads:
+            thread.start()
+        while len(results) < len(steps) and not errors:
+            name, result, error = finished.get()
+            results[name] = result
+            errors += [error] if error else []
+    finally:
+        if len(results) < len(steps):
+            cancellation.request()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(CANCEL_GRACE_S)
+    while not finished.empty():
+        errors += [e for e in [finished.get()[2]] if e is not None]
+    return _results_or_raise(results, [e for e in errors if not isinstance(e, Interrupted)])
+
+
+def _run(name: str, step: Callable[[], Any], finished: SimpleQueue[Any]) -> None:
+    try:
+        finished.put((name, step(), None))
+    except BaseException as error:  # noqa: BLE001  # carried to the caller's thread, where it is raised again
+        finished.put((name, None, error))
+
+
+def _results_or_raise(results: dict[str, Any], errors: list[BaseException]) -> dict[str, Any]:
+    expected = [e for e in errors if isinstance(e, WorkflowError)]
+    for error in errors:
+        if not isinstance(error, WorkflowError):
+            raise error
+    if len(expected) > 1:
+        raise SeveralFailed(expected)
+    if expected:
+        raise expected[0]
+    return results

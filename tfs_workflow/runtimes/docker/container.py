@@ -1,0 +1,72 @@
+"""What the container looks like: a pure description, hardened, built from the server spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from docker.types import LogConfig, Mount
+
+from tfs_workflow import __version__
+from tfs_workflow.runtimes.base import DIGEST_LABEL, PROJECT_LABEL
+from tfs_workflow.serving.spec import ModelSpec, ServerSpec, server_flags
+
+# The image's own script does not exec, so the server would never see SIGTERM (docs/decisions/0002).
+BINARY = "/usr/bin/tensorflow_model_server"
+REST_PORT, GRPC_PORT = 8501, 8500
+CONFIG_DIR = "/etc/tfs-workflow"
+NOBODY = 65534
+
+
+def container_name(project: str) -> str:
+    """The one name of a project's container, so that the engine itself refuses a second one."""
+    return f"tfs-{project}"
+
+
+def base_path(model: ModelSpec) -> str:
+    """Where the container sees a model."""
+    return f"/models/{model.name}"
+
+
+def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int) -> dict[str, Any]:
+    """Arguments of docker-py's `containers.create`; `uid` and `gid` are the user's, root becomes nobody."""
+    user, group = (uid, gid) if uid else (NOBODY, NOBODY)
+    return {
+        "image": spec.image,
+        "name": container_name(spec.project),
+        "entrypoint": [BINARY],
+        "command": server_flags(spec, CONFIG_DIR, REST_PORT, GRPC_PORT),
+        "labels": labels(spec),
+        "init": True,
+        "user": f"{user}:{group}",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "read_only": True,
+        "tmpfs": {"/tmp": "rw,nosuid,nodev,size=256m"},  # noqa: S108  # the container's own
+        "pids_limit": spec.pids,
+        "mem_limit": spec.memory_bytes,
+        "memswap_limit": spec.memory_bytes,
+        "nano_cpus": int(spec.cpus * 1e9) if spec.cpus else None,
+        "mounts": [_mount(CONFIG_DIR, config_dir), *(_mount(base_path(m), m.base_path) for m in spec.models)],
+        "ports": {
+            f"{REST_PORT}/tcp": (spec.address, spec.rest_port or None),
+            f"{GRPC_PORT}/tcp": (spec.address, spec.grpc_port or None),
+        },
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m", "max-file": "3"}),
+        "use_config_proxy": False,
+    }
+
+
+def labels(spec: ServerSpec) -> dict[str, str]:
+    """The labels that make the container ours."""
+    return {
+        PROJECT_LABEL: spec.project,
+        DIGEST_LABEL: spec.digest(),
+        "tfs-workflow.version": __version__,
+        "tfs-workflow.image": spec.image,
+        "tfs-workflow.expose": str(spec.expose).lower(),
+    }
+
+
+def _mount(target: str, source: Path) -> Mount:
+    return Mount(target=target, source=str(source.resolve()), type="bind", read_only=True)

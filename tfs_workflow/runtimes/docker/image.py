@@ -1,0 +1,100 @@
+"""The image of the docker runtime: present, pulled with progress, or removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from docker.errors import APIError, ImageNotFound
+
+from tfs_workflow.errors import FetchFailed, SourceUnreachable
+from tfs_workflow.retries import with_retries
+from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
+
+Progress = Callable[[str, int, "int | None"], None]
+
+# What engines and registries print when the same request may well succeed later.
+PASSING = re.compile(
+    r"toomanyrequests|429|too many requests|received unexpected http status: 5\d\d|50[0-4] |internal server error"
+    r"|unexpected eof|\beof\b|connection reset|connection refused|timeout|timed out|deadline exceeded|no such host"
+    r"|temporary failure|network is unreachable|tls handshake|broken pipe|server misbehaving|short read|failed to copy",
+    re.IGNORECASE,
+)
+FORBIDDEN = re.compile(r"unauthorized|authentication required|access denied|no basic auth|denied:", re.IGNORECASE)
+NOT_FOUND = re.compile(r"manifest unknown|not found|manifest for .* not found|does not exist", re.IGNORECASE)
+NO_SPACE = re.compile(r"no space left on device", re.IGNORECASE)
+
+
+def image_digest(engine: Engine, reference: str) -> str | None:
+    """The registry digest of an image that is here (its id where it was built here), or None."""
+    with engine_errors("inspect the image"):
+        try:
+            found = engine.client.images.get(reference)
+        except ImageNotFound:
+            return None
+    digests: list[str] = found.attrs.get("RepoDigests") or []
+    repository = reference.partition("@")[0].rsplit(":", 1)[0]
+    matching = [d for d in digests if d.partition("@")[0].endswith(repository)] or digests
+    return matching[0].partition("@")[2] if matching else str(found.id)
+
+
+def pull(engine: Engine, reference: str, progress: Progress) -> str:
+    """Pull the image and return its digest; FetchFailed says why not, SourceUnreachable when later may do."""
+    with_retries(lambda: _pull_once(engine, reference, progress))
+    digest = image_digest(engine, reference)
+    if digest is None:
+        raise FetchFailed("the engine reported success, but the image is not there", where=reference)
+    return digest
+
+
+def remove(engine: Engine, reference: str) -> bool:
+    """Remove the image; False when it was not there."""
+    with engine_errors("remove the image"):
+        try:
+            engine.client.images.remove(reference)
+        except ImageNotFound:
+            return False
+    return True
+
+
+def _pull_once(engine: Engine, reference: str, progress: Progress) -> None:
+    layers: dict[str, tuple[int, int]] = {}
+    for event in _pull_events(engine, reference):
+        if "error" in event:
+            raise explained(reference, str(event["error"]))
+        detail = event.get("progressDetail") or {}
+        if event.get("status") == "Downloading" and detail.get("total"):
+            layers[event["id"]] = (detail["current"], detail["total"])
+            progress(reference, sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
+
+
+def _pull_events(engine: Engine, reference: str) -> Iterator[dict[str, Any]]:
+    try:
+        with engine_errors("pull the image"):
+            yield from engine.client.api.pull(reference, stream=True, decode=True)
+    except EngineFailed as error:
+        cause = error.__cause__
+        text = str(cause.explanation or cause) if isinstance(cause, APIError) else error.evidence
+        raise explained(reference, text) from error
+
+
+def explained(reference: str, text: str) -> FetchFailed:
+    """The registry's or the engine's words as one of our errors; order matters, since texts overlap."""
+    if NO_SPACE.search(text):
+        return FetchFailed(
+            "no space for the image", where=reference, evidence=text, fix="free space on the engine: docker system prune"
+        )
+    if PASSING.search(text):
+        return SourceUnreachable(
+            "the registry did not deliver the image", where=reference, evidence=text, fix=_LATER
+        )
+    if FORBIDDEN.search(text):
+        return FetchFailed("the registry refuses the image", where=reference, evidence=text, fix=_LOGIN)
+    if NOT_FOUND.search(text):
+        return FetchFailed("no such image", where=reference, evidence=text, fix="check server.image: name and tag")
+    return FetchFailed("the image could not be pulled", where=reference, evidence=text, fix=_LATER)
+
+
+_LATER = "check the network and the registry's limits, then run it again; runtime: embedded needs no image"
+_LOGIN = "docker login to that registry, or check server.image: a missing image looks the same to strangers"

@@ -1,0 +1,174 @@
+"""Find, start, observe and stop the container of one project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+
+from tfs_workflow.errors import NotReady, WorkflowError
+from tfs_workflow.runtimes.base import DIGEST_LABEL, PROJECT_LABEL, ModelServer
+from tfs_workflow.runtimes.docker import container
+from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
+from tfs_workflow.runtimes.ports import port_holder
+from tfs_workflow.serving.spec import ServerSpec, server_files
+from tfs_workflow.workspace import write_files
+
+PREVIOUS = "-previous"
+
+
+class DockerRuntime:
+    """A container of the TensorFlow Serving image on the user's Docker engine."""
+
+    name = "docker"
+
+    def __init__(self, engine: Engine, config_dir: Path) -> None:
+        self.engine = engine
+        self.config_dir = config_dir
+
+    def find(self, project: str) -> list[ModelServer]:
+        """Every container that bears the project's label, running or ended, newest first."""
+        with engine_errors("list containers"):
+            found = self.engine.client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+            return [_observed(one) for one in found]
+
+    def start(self, spec: ServerSpec) -> ModelServer:
+        """Create and start the container; raises NotReady when a port is taken, and leaves none behind then."""
+        write_files(self.config_dir, server_files(spec, container.base_path))
+        created = self._create(spec)
+        try:
+            with engine_errors("start the container"):
+                created.start()
+                created.reload()
+            return _observed(created)
+        except BaseException as error:
+            _remove(created)
+            if isinstance(error, EngineFailed) and _is_port_conflict(error.evidence):
+                raise self._port_taken(spec, error) from error
+            raise
+
+    def _create(self, spec: ServerSpec) -> Container:
+        arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid())
+        try:
+            # In a thread, since Ctrl-C must not lose sight of a container that the engine is just making.
+            with engine_errors("create the container"), ThreadPoolExecutor(1) as pool:
+                return pool.submit(self.engine.client.containers.create, **arguments).result()
+        except EngineFailed as error:
+            if "is already in use by container" not in error.evidence:
+                raise
+            raise NotReady(
+                f"a container named {arguments['name']} exists already and is not this project's to replace",
+                where=spec.project,
+                evidence=error.evidence,
+                fix="another serve of this project may be starting: try again; else rename `project` in the YAML",
+            ) from error
+
+    def _port_taken(self, spec: ServerSpec, error: EngineFailed) -> NotReady:
+        for key, port in (("rest_port", spec.rest_port), ("grpc_port", spec.grpc_port)):
+            holder = self._container_on(port) or port_holder(port)
+            if port and holder:
+                return NotReady(
+                    f"port {port} is taken by {holder}",
+                    where=f"server.{key}",
+                    fix=f"stop it, or set server.{key} to another port or to auto",
+                )
+        return NotReady("a port is taken", where="server", evidence=error.evidence, fix="set the ports to auto")
+
+    def _container_on(self, port: int) -> str:
+        with suppress(WorkflowError), engine_errors("list containers"):
+            for one in self.engine.client.containers.list(filters={"publish": str(port)}):
+                return f"container {one.name}"
+        return ""
+
+    @contextmanager
+    def replacing(self, old: ModelServer) -> Iterator[None]:
+        """Stop and rename the old container for the block; it comes back if the block raises, else it is removed."""
+        with engine_errors("stop the previous container"):
+            previous = self.engine.client.containers.get(old.id)
+            name = str(previous.name)
+            previous.stop(timeout=10)
+            previous.rename(name + PREVIOUS)
+        try:
+            yield
+        except BaseException:
+            with engine_errors("bring the previous container back"):
+                previous.rename(name)
+                previous.start()
+            raise
+        _remove(previous)
+
+    def refresh(self, server: ModelServer) -> ModelServer:
+        """The same container as the engine sees it now; one that is gone counts as killed."""
+        with engine_errors("inspect the container"):
+            try:
+                return _observed(self.engine.client.containers.get(server.id))
+            except NotFound:
+                return ModelServer(**{**vars(server), "exit_code": 137})
+
+    def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
+        """The container's log lines; with `follow`, until it ends."""
+        with engine_errors("read the container's log"):
+            found = self.engine.client.containers.get(server.id)
+            stream = found.logs(stream=True, follow=follow, tail="all" if tail is None else tail)
+            yield from _lines(stream)
+
+    def stop(self, server: ModelServer, timeout_s: int) -> None:
+        """Stop and remove the container; no error when it is already gone."""
+        with engine_errors("stop the container"), suppress(NotFound):
+            found = self.engine.client.containers.get(server.id)
+            found.stop(timeout=timeout_s)
+            _remove(found)
+
+
+def _observed(found: Container) -> ModelServer:
+    attrs: dict[str, Any] = found.attrs
+    state, labels = attrs["State"], attrs["Config"]["Labels"]
+    return ModelServer(
+        runtime=DockerRuntime.name,
+        id=str(found.id),
+        project=labels[PROJECT_LABEL],
+        digest=labels.get(DIGEST_LABEL, ""),
+        rest_port=_published(attrs, container.REST_PORT),
+        grpc_port=_published(attrs, container.GRPC_PORT),
+        started_at=_moment(state["StartedAt"] if state["Running"] else attrs["Created"]),
+        exit_code=None if state["Running"] else int(state["ExitCode"]),
+        out_of_memory=bool(state["OOMKilled"]),
+        image=labels.get("tfs-workflow.image", attrs["Config"]["Image"]),
+        image_digest=attrs["Image"],
+        exposed=labels.get("tfs-workflow.expose") == "true",
+    )
+
+
+def _published(attrs: dict[str, Any], port: int) -> int:
+    bindings = attrs["NetworkSettings"]["Ports"].get(f"{port}/tcp") or [{"HostPort": 0}]
+    return int(bindings[0]["HostPort"])
+
+
+def _moment(text: str) -> datetime:
+    """The engine's RFC 3339 time, whose nanoseconds Python 3.10 cannot read."""
+    return datetime.fromisoformat(text[:19] + "+00:00")
+
+
+def _remove(found: Container) -> None:
+    with suppress(NotFound, APIError):  # gone, or its removal is already in progress
+        found.remove(force=True, v=True)
+
+
+def _lines(stream: Iterator[bytes]) -> Iterator[str]:
+    pending = b""
+    for chunk in stream:
+        *whole, pending = (pending + chunk).split(b"\n")
+        yield from (line.decode(errors="replace").rstrip("\r") for line in whole)
+    if pending:
+        yield pending.decode(errors="replace")
+
+
+def _is_port_conflict(evidence: str) -> bool:
+    return "port is already allocated" in evidence or "address already in use" in evidence

@@ -1,0 +1,46 @@
+"""Ports of this machine: which are free, and who holds the others."""
+
+from __future__ import annotations
+
+import socket
+
+import psutil
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def is_free(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether a server could listen on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+        return True
+
+
+def port_holder(port: int) -> str:
+    """Name and pid of the process that listens on the port, or an empty string for none."""
+    try:
+        listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    except psutil.AccessDenied:  # macOS shows other users' sockets to root only
+        listening = []
+    for connection in listening:
+        if connection.laddr and connection.laddr.port == port:
+            return _process_name(connection.pid)
+    return "" if is_free(port) else "a process of another user"
+
+
+def _process_name(pid: int | None) -> str:
+    if pid is None:
+        return "a process of another user"
+    try:
+        return f"process {psutil.Process(pid).name()} (pid {pid})"
+    except psutil.NoSuchProcess:
+        return f"pid {pid}"

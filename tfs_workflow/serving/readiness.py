@@ -1,0 +1,129 @@
+"""The question put to the model status endpoint: not yet, AVAILABLE, or hopeless."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
+
+from tfs_workflow.errors import NotReady
+from tfs_workflow.serving.client import NothingAnswers, State, VersionStatus
+from tfs_workflow.serving.diagnosis import diagnose, hopeless
+
+LOG_LINES = 200
+LOG_INTERVAL_S = 1.0
+
+
+class StatusSource(Protocol):
+    """Whoever can ask for a model's status; NothingAnswers while no one listens."""
+
+    def status(self, model: str) -> list[VersionStatus]:
+        """The states of a model's versions."""
+
+
+class Observed(Protocol):
+    """The server behind the endpoint: does it live, and what did it log?"""
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+
+    def out_of_memory(self) -> bool:
+        """Whether the engine says that the memory limit ended it."""
+
+    def lines(self) -> list[str]:
+        """Its last log lines."""
+
+
+class NotYet(Exception):  # noqa: N818  # an answer, not an error
+    """Ask again; carries what was seen last."""
+
+
+def wait_until_available(
+    wanted: Mapping[str, Sequence[int]],
+    source: StatusSource,
+    server: Observed,
+    timeout_s: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, list[VersionStatus]]:
+    """Return each model's status once every wanted version is AVAILABLE.
+
+    The first question is asked at once, the pauses grow from 10 to 100 ms. Raises NotReady with a diagnosis when the
+    server ended, when waiting cannot help, and after `timeout_s`.
+    """
+    probe = _Probe(wanted, source, server)
+    retrying = Retrying(
+        retry=retry_if_exception_type(NotYet),
+        wait=wait_exponential(multiplier=0.01, exp_base=1.3, max=0.1),
+        stop=stop_before_delay(timeout_s),
+        sleep=sleep,
+        reraise=True,
+    )
+    try:
+        return retrying(probe)
+    except NotYet as last:
+        raise _too_late(last, server, timeout_s) from last
+
+
+class _Probe:
+    """One round of questions; models that were AVAILABLE once are not asked again."""
+
+    def __init__(self, wanted: Mapping[str, Sequence[int]], source: StatusSource, server: Observed) -> None:
+        self.wanted = wanted
+        self.source = source
+        self.server = server
+        self.available: dict[str, list[VersionStatus]] = {}
+        self.log_read_at = time.monotonic()
+
+    def __call__(self) -> dict[str, list[VersionStatus]]:
+        for model in self.wanted.keys() - self.available.keys():
+            try:
+                versions = self.source.status(model)
+            except NothingAnswers as error:
+                self._raise_if_hopeless()
+                raise NotYet("nothing answers yet") from error
+            if not all_available(model, versions, self.wanted[model]):
+                self._raise_if_hopeless()
+                raise NotYet(f"{model}: {_states(versions)}")
+            self.available[model] = versions
+        return self.available
+
+    def _raise_if_hopeless(self) -> None:
+        exit_code = self.server.exit_code()
+        if exit_code is not None:
+            found = diagnose(self.server.lines(), exit_code, self.server.out_of_memory())
+            raise NotReady(f"the server ended: {found.cause}", evidence=found.evidence, fix=found.fix)
+        if time.monotonic() - self.log_read_at > LOG_INTERVAL_S:
+            self.log_read_at = time.monotonic()
+            if found_early := hopeless(self.server.lines()):
+                raise NotReady(found_early.cause, evidence=found_early.evidence, fix=found_early.fix)
+
+
+def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequence[int]) -> bool:
+    """Whether every wanted version is AVAILABLE; raises NotReady when one of them ended, since waiting cannot help."""
+    by_number = {status.version: status for status in versions}
+    for version in wanted:
+        status = by_number.get(version)
+        if status is not None and status.state is State.END:
+            raise NotReady(
+                f"version {version} ended instead of becoming AVAILABLE",
+                where=model,
+                evidence=f"{status.error_code}: {status.error_message}",
+                fix="mend or remove that version, then run invoke serve again",
+            )
+    return all(v in by_number and by_number[v].state is State.AVAILABLE for v in wanted)
+
+
+def _too_late(last: NotYet, server: Observed, timeout_s: float) -> NotReady:
+    lines = server.lines()
+    found = hopeless(lines)
+    return NotReady(
+        f"not AVAILABLE after {timeout_s:g} s (last: {last})" + (f": {found.cause}" if found else ""),
+        evidence=found.evidence if found else "still running; last lines:\n    " + "\n    ".join(lines[-8:]),
+        fix=found.fix if found else "raise server.ready_timeout_s if the model is large; see the log lines otherwise",
+    )
+
+
+def _states(versions: Sequence[VersionStatus]) -> str:
+    return ", ".join(f"version {v.version} {v.state.value}" for v in versions) or "no version yet"

@@ -1,0 +1,159 @@
+"""The tasks, each thin: load the YAML, do the step, show the result.
+
+`invoke` parses the options; everything else is imported when a task runs, so that `invoke --list` stays quick.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from invoke import Collection, Context, task
+
+COMMON = {
+    "config": "Path of the YAML (default: $TFS_CONFIG, else config/tfs.yaml, else tfs.yaml).",
+    "json": "Print the result as one JSON document on stdout.",
+    "verbose": "Show debug lines, and the traceback of an unexpected error.",
+}
+
+
+def command(**options: str) -> Any:
+    """An invoke task with the common options; `options` are the help texts of its own."""
+    return task(help=options | COMMON, auto_shortflags=False)
+
+
+@command(
+    locked="Fail on any difference from the lock file: commit, file hashes, image digest.",
+    offline="Touch no network; use what is here.",
+    update="Fetch again what is here already, such as a branch that moved.",
+)
+def setup(
+    c: Context,
+    locked: bool = False,
+    offline: bool = False,
+    update: bool = False,
+    config: str = "",
+    json: bool = False,
+    verbose: bool = False,
+) -> None:
+    """Make the workspace, fetch the models and pull the image, all at once; repeatable."""
+    from tfs_workflow import cli
+
+    cli.setup(cli.Options(config, json, verbose), locked=locked, offline=offline, update=update)
+
+
+@command(follow="Stream the server's log until Ctrl-C, then tear down.")
+def serve(c: Context, follow: bool = False, config: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Start the model server and return once every model is AVAILABLE."""
+    from tfs_workflow import cli
+
+    cli.serve(cli.Options(config, json, verbose), follow=follow)
+
+
+@command(
+    model="Model name; needed only when the YAML has several.",
+    version="Version number (default: the newest served).",
+    label="Version label, such as stable.",
+    signature="Signature name (default: serving_default).",
+    instances="JSON list in row format, such as '[1.0, 2.0, 5.0]'.",
+    inputs="JSON in column format: one value per input tensor.",
+    input="File of rows: .jsonl (one instance a line, streamed), .json, or - for JSON lines on stdin.",
+    output="File for the predictions (default: stdout); appears only when whole.",
+    batch_rows="Rows a request when streaming (default: 512).",
+)
+def predict(
+    c: Context,
+    model: str = "",
+    version: str = "",
+    label: str = "",
+    signature: str = "",
+    instances: str = "",
+    inputs: str = "",
+    input: str = "",  # noqa: A002  # the option's name
+    output: str = "",
+    batch_rows: int = 512,
+    config: str = "",
+    json: bool = False,
+    verbose: bool = False,
+) -> None:
+    """Ask the served model: the YAML's example, --instances, --inputs or a file of rows."""
+    from tfs_workflow import cli
+
+    question = cli.Question(model, version, label, signature, instances, inputs, input, output, batch_rows)
+    cli.predict(cli.Options(config, json, verbose), question)
+
+
+@command(model="Model name (default: every model).")
+def describe(c: Context, model: str = "", config: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Show signatures, types and shapes, with an example request for each."""
+    from tfs_workflow import cli
+
+    cli.describe(cli.Options(config, json, verbose), model)
+
+
+@command()
+def status(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Show what runs: runtime, image, ports, uptime, and each model's versions."""
+    from tfs_workflow import cli
+
+    cli.status(cli.Options(config, json, verbose))
+
+
+@command(follow="Go on until the server ends or Ctrl-C.", tail="Show only the last lines (a number of lines).")
+def logs(
+    c: Context, follow: bool = False, tail: int = 0, config: str = "", json: bool = False, verbose: bool = False
+) -> None:
+    """Show the model server's log."""
+    from tfs_workflow import cli
+
+    cli.logs(cli.Options(config, json, verbose), follow=follow, tail=tail)
+
+
+@command(
+    purge="Also remove the workspace (only one with our marker).",
+    image="Also remove the image.",
+)
+def teardown(
+    c: Context, purge: bool = False, image: bool = False, config: str = "", json: bool = False, verbose: bool = False
+) -> None:
+    """Stop and remove what bears this project's label, and nothing else."""
+    from tfs_workflow import cli
+
+    cli.teardown(cli.Options(config, json, verbose), purge=purge, image=image)
+
+
+@command()
+def demo(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Run the whole lab: setup, serve, predict, teardown."""
+    from tfs_workflow import cli
+
+    cli.demo(cli.Options(config, json, verbose))
+
+
+@command()
+def check(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Check the YAML and show every error at once."""
+    from tfs_workflow import cli
+
+    cli.config_check(cli.Options(config, json, verbose))
+
+
+@task(help={"output": "File to write (default: stdout)."}, auto_shortflags=False)
+def schema(c: Context, output: str = "") -> None:
+    """Print the JSON Schema of the YAML."""
+    from tfs_workflow import cli
+
+    cli.config_schema(output)
+
+
+@task(help={"path": "File to write (default: tfs.yaml here)."}, auto_shortflags=False)
+def init(c: Context, path: str = "tfs.yaml") -> None:
+    """Write a commented YAML to start from; never overwrites."""
+    from tfs_workflow import cli
+
+    cli.config_init(path)
+
+
+def collection() -> Collection:
+    """The tasks as `invoke` and `tfs` show them."""
+    config = Collection("config", check, schema, init)
+    return Collection(setup, serve, predict, describe, status, logs, teardown, demo, config)
