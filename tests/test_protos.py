@@ -1,0 +1,63 @@
+"""Our messages: compiled from their sources, and equal to TensorFlow's on the wire."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from google.protobuf import descriptor_pb2
+
+import tfs_workflow.protos
+from tfs_workflow.protos import services, serving_apis_pb2, tensor_pb2
+
+PROTOS = Path(tfs_workflow.protos.__file__).parent
+NAMES = sorted(path.stem for path in PROTOS.glob("*.proto"))
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, descriptor_pb2.FileDescriptorProto]:
+    """What the installed protoc makes of the sources, by file name."""
+    output = tmp_path_factory.mktemp("protoc") / "set.pb"
+    sources = [f"tfs_workflow/protos/{name}.proto" for name in NAMES]
+    protoc = [sys.executable, "-m", "grpc_tools.protoc", "--proto_path=.", f"--descriptor_set_out={output}"]
+    subprocess.run([*protoc, *sources], cwd=PROTOS.parents[1], check=True)
+    files = descriptor_pb2.FileDescriptorSet.FromString(output.read_bytes()).file
+    return {Path(file.name).stem: file for file in files}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_compiled_code_is_up_to_date(name: str, compiled: dict[str, descriptor_pb2.FileDescriptorProto]) -> None:
+    module = importlib.import_module(f"tfs_workflow.protos.{name}_pb2")
+    ours = descriptor_pb2.FileDescriptorProto.FromString(module.DESCRIPTOR.serialized_pb)
+    theirs = compiled[name]
+    for message in theirs.message_type:
+        clear_json_names(message)
+    assert ours == theirs
+
+
+def clear_json_names(message: descriptor_pb2.DescriptorProto) -> None:
+    """Undo what a descriptor set has and the embedded descriptor has not."""
+    for field in message.field:
+        field.ClearField("json_name")
+    for nested in message.nested_type:
+        clear_json_names(nested)
+
+
+def test_the_data_types_are_tensorflows() -> None:
+    wheel = importlib.util.find_spec("tensorflow")
+    if wheel is None or not wheel.submodule_search_locations:
+        pytest.skip("needs the tensorflow wheel")
+    path = Path(wheel.submodule_search_locations[0], "core", "framework", "types_pb2.py")
+    shown = "import runpy, sys; print(sorted(runpy.run_path(sys.argv[1])['DataType'].items()))"
+    ran = subprocess.run([sys.executable, "-c", shown, str(path)], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == str(sorted(tensor_pb2.DataType.items()))
+
+
+def test_the_methods_keep_tensorflow_servings_paths() -> None:
+    assert services.PREDICT.path == "/tensorflow.serving.PredictionService/Predict"
+    assert services.RELOAD_CONFIG.path == "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
+    assert services.GET_MODEL_STATUS.response is serving_apis_pb2.GetModelStatusResponse

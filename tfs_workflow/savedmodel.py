@@ -1,0 +1,243 @@
+"""Reads layout, versions and signatures of a SavedModel without TensorFlow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.protos import saved_model_pb2, tensor_pb2
+
+SERVE_TAG = "serve"
+_GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
+_VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
+_SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
+_LAYOUT = "a base path holds directories named by plain numbers, each with a saved_model.pb"
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version directory; 00000123 is number 123."""
+
+    number: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An entry of a base path that is no version, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What a base path holds: versions by ascending number, and the entries that are none."""
+
+    found: tuple[Version, ...]
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor of a signature: its name in the graph, its type such as DT_FLOAT, and its shape.
+
+    An unknown dimension is -1; the shape is None where even the rank is unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A named function of a model: its method name and its tensors by their public names."""
+
+    method: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+
+
+def is_version_name(name: str) -> bool:
+    """Whether TensorFlow Serving takes a directory of this name for a version: a plain non-negative number."""
+    return name.isascii() and name.isdigit() and int(name) < 2**63
+
+
+def scan(base_path: Path) -> Versions:
+    """What a base path holds; nothing when it is not there. Raises ModelInvalid when it cannot be read."""
+    try:
+        entries = sorted(base_path.iterdir()) if base_path.is_dir() else []
+    except OSError as error:
+        raise _unreadable(base_path, error) from error
+    found = {int(entry.name): Version(int(entry.name), entry) for entry in entries if _skip_reason(entry) is None}
+    skipped = (Skipped(entry.name, _skip_reason(entry) or "") for entry in entries if _skip_reason(entry))
+    return Versions(tuple(found[number] for number in sorted(found)), tuple(skipped))
+
+
+def versions(base_path: Path) -> Versions:
+    """Like scan, with at least one version; raises ModelInvalid with the likely mistake otherwise."""
+    seen = scan(base_path)
+    if seen.found:
+        return seen
+    raise _no_version(base_path, seen)
+
+
+def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> dict[str, Signature]:
+    """Signature name to signature of one version directory.
+
+    Raises ModelInvalid when saved_model.pb is missing, unreadable or corrupt, has no graph with the tags,
+    or names variables that are not there.
+    """
+    graph = meta_graph(read(version_dir), tags, version_dir)
+    check_variables(version_dir, graph)
+    return {name: _signature(graph.signature_def[name]) for name in sorted(graph.signature_def) if name[:2] != "__"}
+
+
+def read(version_dir: Path) -> saved_model_pb2.SavedModel:
+    """The parsed saved_model.pb (or .pbtxt) of a version directory; raises ModelInvalid."""
+    path = next((p for p in (version_dir / name for name in _GRAPH_FILES) if p.exists()), None)
+    if path is None:
+        raise ModelInvalid(
+            "no saved_model.pb",
+            where=str(version_dir),
+            evidence=f"it holds {_listing(version_dir)}",
+            fix="export the model again with tf.saved_model.save, or name the directory above its version",
+        )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    model = _parse(path, content)
+    if not model.meta_graphs:
+        raise _corrupt(path, f"{len(content)} bytes hold no graph")
+    return model
+
+
+def meta_graph(
+    model: saved_model_pb2.SavedModel, tags: frozenset[str], version_dir: Path
+) -> saved_model_pb2.MetaGraphDef:
+    """The graph that bears exactly these tags; raises ModelInvalid when there is none."""
+    for graph in model.meta_graphs:
+        if frozenset(graph.meta_info_def.tags) == tags:
+            return graph
+    there = "; ".join("{" + ", ".join(sorted(g.meta_info_def.tags)) + "}" for g in model.meta_graphs)
+    raise ModelInvalid(
+        f"no graph with the tags {{{', '.join(sorted(tags))}}}",
+        where=str(version_dir),
+        evidence=f"the SavedModel's graphs bear: {there}",
+        fix="export the model for serving, or name its tags with --saved_model_tags",
+    )
+
+
+def check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> None:
+    """Raises ModelInvalid when the graph has variables but their files are missing or incomplete."""
+    if not _VARIABLE_OPS & ops(graph.graph_def):
+        return
+    variables = version_dir / "variables"
+    try:
+        names = {entry.name for entry in variables.iterdir()} if variables.is_dir() else set()
+    except OSError as error:
+        raise _unreadable(variables, error) from error
+    missing = sorted(_missing_variable_files(names))
+    if missing:
+        raise ModelInvalid(
+            "the model's variables are missing",
+            where=str(variables),
+            evidence=f"not there: {', '.join(missing)}",
+            fix="copy the whole version directory, variables/ included, or export the model again",
+        )
+
+
+def ops(graph: saved_model_pb2.GraphDef) -> set[str]:
+    """The names of all operations in a graph and its functions."""
+    found = {node.op for node in graph.node}
+    return found.union(node.op for function in graph.library.function for node in function.node_def)
+
+
+def _missing_variable_files(names: set[str]) -> set[str]:
+    shards = [match for match in map(_SHARD.fullmatch, names) if match]
+    counts = {int(match[2]) for match in shards} or {1}
+    wanted = {f"variables.data-{i:05d}-of-{max(counts):05d}" for i in range(max(counts))} | {"variables.index"}
+    return wanted - names
+
+
+def _skip_reason(entry: Path) -> str | None:
+    if not is_version_name(entry.name):
+        return "not a plain number"
+    return None if entry.is_dir() else "not a directory"
+
+
+def _no_version(base_path: Path, seen: Versions) -> ModelInvalid:
+    names = [entry.name for entry in seen.skipped]
+    if not base_path.is_dir():
+        what, fix = "the base path is not a directory", "give the directory that holds the model's version directories"
+    elif any(name in names for name in _GRAPH_FILES):
+        what = "saved_model.pb lies in the base path itself, not in a version directory"
+        fix = "move everything into a directory named by a number, such as 1"
+    elif renamable := next((m for m in map(re.compile(r"\D*(\d+)\D.*|\D+(\d+)").fullmatch, names) if m), None):
+        number = renamable[1] or renamable[2]
+        what = f"no version: {renamable[0]!r} is not a plain number"
+        fix = f"rename it to a number, such as {int(number) or 1}"
+    else:
+        what, fix = "no version directory", _LAYOUT
+    return ModelInvalid(what, where=str(base_path), evidence=f"it holds {_listing(base_path)}", fix=fix)
+
+
+def _listing(directory: Path) -> str:
+    if not directory.exists():
+        return "nothing: it does not exist"
+    if not directory.is_dir():
+        return "no directory: it is a file"
+    try:
+        names = sorted(entry.name + "/" * entry.is_dir() for entry in directory.iterdir())
+    except OSError as error:
+        return f"what cannot be read: {error.strerror}"
+    return ", ".join(names[:8]) + ", …" * (len(names) > 8) if names else "nothing"
+
+
+def _parse(path: Path, content: bytes) -> saved_model_pb2.SavedModel:
+    model = saved_model_pb2.SavedModel()
+    try:
+        if path.suffix == ".pb":
+            model.ParseFromString(content)
+        else:
+            text_format.Parse(content.decode(), model, allow_unknown_field=True)
+    except (DecodeError, UnicodeDecodeError, text_format.ParseError) as error:
+        raise _corrupt(path, f"{len(content)} bytes: {error}") from error
+    return model
+
+
+def _unreadable(path: Path, error: OSError) -> ModelInvalid:
+    return ModelInvalid(
+        "cannot be read",
+        where=str(path),
+        evidence=str(error.strerror or error),
+        fix="make the model's directories and files readable for the user that serves them",
+    )
+
+
+def _corrupt(path: Path, evidence: str) -> ModelInvalid:
+    return ModelInvalid(
+        "not a SavedModel: the file is corrupt or incomplete",
+        where=str(path),
+        evidence=evidence,
+        fix="fetch or export the model again; a git-lfs pointer or a cut download looks like this",
+    )
+
+
+def _signature(definition: saved_model_pb2.SignatureDef) -> Signature:
+    inputs = {name: _tensor(definition.inputs[name]) for name in sorted(definition.inputs)}
+    outputs = {name: _tensor(definition.outputs[name]) for name in sorted(definition.outputs)}
+    return Signature(definition.method_name, inputs, outputs)
+
+
+def _tensor(info: saved_model_pb2.TensorInfo) -> TensorSpec:
+    shape = None if info.tensor_shape.unknown_rank else tuple(dim.size for dim in info.tensor_shape.dim)
+    return TensorSpec(info.name, tensor_pb2.DataType.Name(info.dtype), shape)
