@@ -1,0 +1,85 @@
+"""The one place where network faults are retried: bounded, jittered, and only what is worth it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from tfs_workflow.errors import Interrupted, SourceUnreachable
+
+T = TypeVar("T")
+Progress = Callable[[str, int, "int | None"], None]
+
+ATTEMPTS = 4
+LONGEST_RETRY_AFTER_S = 60.0
+_backoff = wait_exponential_jitter(initial=0.25, max=8, jitter=0.25)
+
+
+class TransientFault(SourceUnreachable):
+    """A network fault that may pass; `retry_after_s` is the pause that the server asked for."""
+
+    def __init__(
+        self, what: str, *, where: str = "", evidence: str = "", fix: str = "", retry_after_s: float = 0.0
+    ) -> None:
+        super().__init__(what, where=where, evidence=evidence, fix=fix)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Whom a transfer tells about itself, and how it is called off; shared by all transfers of one verb.
+
+    `progress` is called with a label, the bytes done and the bytes in all (None where unknown); `announce` with a
+    sentence for the user. Both are called from the transfer's own thread. Setting `cancelled` ends the transfer with
+    Interrupted, at the latest when the network is next heard of. `silence_s` bounds how long a server says nothing.
+    """
+
+    progress: Progress = lambda label, done_bytes, total_bytes: None  # noqa: ARG005  # silent unless told otherwise
+    announce: Callable[[str], None] = lambda text: None  # noqa: ARG005
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    silence_s: float = 60.0
+    sleep: Callable[[float], None] | None = None
+
+    def check(self) -> None:
+        """Raise Interrupted when the transfer was called off."""
+        if self.cancelled.is_set():
+            raise Interrupted("the transfer was called off")
+
+    def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the transfer is called off."""
+        if self.sleep is None:
+            self.cancelled.wait(seconds)
+        else:
+            self.sleep(seconds)
+        self.check()
+
+
+def with_retries(operation: Callable[[], T], transfer: Transfer, attempts: int = ATTEMPTS) -> T:
+    """Call the operation again after each TransientFault, at most `attempts` times in all; the last one is raised."""
+
+    def announce(state: RetryCallState) -> None:
+        pause_s = state.next_action.sleep if state.next_action else 0
+        transfer.announce(
+            f"{_fault(state).what}; trying again in {pause_s:.1f} s ({state.attempt_number}/{attempts - 1})"
+        )
+
+    retrying = Retrying(
+        retry=retry_if_exception_type(TransientFault),
+        wait=lambda state: max(_backoff(state), _fault(state).retry_after_s),
+        stop=lambda state: stop_after_attempt(attempts)(state) or _fault(state).retry_after_s > LONGEST_RETRY_AFTER_S,
+        sleep=transfer.pause,
+        before_sleep=announce,
+        reraise=True,
+    )
+    return retrying(operation)
+
+
+def _fault(state: RetryCallState) -> TransientFault:
+    fault = state.outcome.exception() if state.outcome else None
+    if not isinstance(fault, TransientFault):
+        raise TypeError("only a TransientFault is retried") from fault
+    return fault

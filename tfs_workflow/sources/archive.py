@@ -1,0 +1,133 @@
+"""A model in a tar or zip archive on a web server: downloaded whole, checked against its sha256, then unpacked."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+import urllib3
+
+from tfs_workflow import __version__
+from tfs_workflow.config import ArchiveSource
+from tfs_workflow.errors import FetchFailed, SourceUnreachable
+from tfs_workflow.retries import Transfer, TransientFault, with_retries
+from tfs_workflow.sources.address import without_secrets
+from tfs_workflow.sources.landing import Limits
+from tfs_workflow.sources.unpack import unpack
+
+_CONNECT_S = 15.0
+_CHUNK_BYTES = 1 << 18
+_PASSING = {408, 425, 429}
+_FIXES = {
+    401: "the server wants credentials: put them into ~/.netrc",
+    403: "the server refuses: put credentials into ~/.netrc, or take a fresh address if this one was signed for a time",
+    404: "correct the address in the YAML",
+    410: "correct the address in the YAML",
+}
+
+
+def land(source: ArchiveSource, staging: Path, label: str, transfer: Transfer, limits: Limits | None = None) -> str:
+    """Write the base path to `staging`/model and return the archive's sha256."""
+    where = f"archive {without_secrets(source.archive)}"
+    archive = staging / "archive"
+    found = with_retries(lambda: _download(source.archive, where, archive, label, transfer), transfer)
+    if found != source.sha256:
+        raise FetchFailed(
+            "the archive is not the one that the YAML names",
+            where=where,
+            evidence=f"sha256 expected {source.sha256}, found {found}",
+            fix="if the new archive is the right one, put its sha256 into the YAML",
+        )
+    unpack(archive, source.path, staging / "model", where, limits or Limits())
+    return found
+
+
+def _download(address: str, where: str, archive: Path, label: str, transfer: Transfer) -> str:
+    """Download to a file and return its sha256, of the bytes as they were sent."""
+    digest = hashlib.sha256()
+    done_bytes = 0
+    with _network_faults(where), _answer(address, transfer) as response:
+        _check_status(response, where)
+        length = response.headers.get("Content-Length", "")
+        total_bytes = int(length) if length.isdigit() else None
+        _check_size(total_bytes or 0, where)
+        with archive.open("wb") as file:
+            # Undecoded: what a server calls the encoding of a .tar.gz is the archive itself.
+            for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
+                transfer.check()
+                file.write(chunk)
+                digest.update(chunk)
+                done_bytes += len(chunk)
+                _check_size(done_bytes, where)
+                transfer.progress(label, done_bytes, total_bytes)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _answer(address: str, transfer: Transfer) -> Iterator[requests.Response]:
+    transfer.check()
+    headers = {"Accept-Encoding": "identity", "User-Agent": f"tfs-workflow/{__version__}"}
+    with requests.Session() as session:
+        timeouts = (min(_CONNECT_S, transfer.silence_s), transfer.silence_s)
+        with session.get(address, headers=headers, stream=True, timeout=timeouts) as response:
+            yield response
+
+
+@contextmanager
+def _network_faults(where: str) -> Iterator[None]:
+    """Every error of requests and urllib3, as ours."""
+    try:
+        yield
+    except requests.exceptions.ConnectTimeout as error:
+        # It was silent for long enough already: not retried.
+        raise SourceUnreachable("the web server does not answer", where=where, evidence=_cause(error)) from error
+    except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects, ValueError) as error:
+        raise FetchFailed("the address leads nowhere", where=where, evidence=_cause(error)) from error
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            fix = "set REQUESTS_CA_BUNDLE to the certificate authority of your network, or correct the address"
+            raise FetchFailed("the web server is not trusted", where=where, evidence=_cause(error), fix=fix) from error
+        raise TransientFault("the web server cannot be reached", where=where, evidence=_cause(error)) from error
+
+
+def _check_status(response: requests.Response, where: str) -> None:
+    status = response.status_code
+    evidence = f"HTTP {status} {response.reason}"
+    if status in _PASSING or status >= 500:
+        pause_s = _retry_after_s(response.headers.get("Retry-After", ""))
+        what = "the web server cannot answer now"
+        raise TransientFault(what, where=where, evidence=evidence, retry_after_s=pause_s)
+    if status != 200:
+        raise FetchFailed(
+            "the web server does not give the archive", where=where, evidence=evidence, fix=_FIXES.get(status, "")
+        )
+
+
+def _check_size(size_bytes: int, where: str) -> None:
+    if size_bytes > Limits().size_bytes:
+        raise FetchFailed("the archive is too large", where=where, evidence=f"{size_bytes} bytes or more")
+
+
+def _retry_after_s(value: str) -> float:
+    """Seconds from a Retry-After header: a number or a date; 0 when there is neither (RFC 9110, 10.2.3)."""
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        date = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return 0.0
+    now = datetime.datetime.now(date.tzinfo)
+    return max(0.0, (date - now).total_seconds())
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason: requests wraps what the system said several times, with the whole address in it."""
+    inner = getattr(error, "reason", None) or next(iter(error.args), None)
+    if isinstance(inner, BaseException):
+        return _cause(inner)
+    return without_secrets(str(error)) or type(error).__name__

@@ -1,0 +1,187 @@
+"""A model in a git repository: one commit, without history, and of its files only those below the base path."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from tfs_workflow.config import GitSource
+from tfs_workflow.errors import ConfigError, FetchFailed
+from tfs_workflow.retries import Transfer, with_retries
+from tfs_workflow.sources.address import without_secrets
+from tfs_workflow.sources.git_command import Refused, Repository
+from tfs_workflow.sources.landing import Landing, Limits
+
+_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_OBJECTS_PER_CALL = 1000  # 41 bytes each: far below the system's limit for a command line
+_SMALL_BYTES = 4096
+_LFS_POINTER = b"version https://git-lfs"
+_NO_NEGOTIATION = ("-c", "fetch.negotiationAlgorithm=noop")
+# From the least that a server may be asked for to what every server gives.
+_PLANS = (("--depth=1", "--filter=blob:none"), ("--depth=1",), ())
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One line of `git ls-tree`: mode as git writes it, object, and the path below the base path."""
+
+    mode: str
+    object_id: str
+    name: str
+
+
+def land(source: GitSource, yaml_dir: Path, staging: Path, label: str, transfer: Transfer) -> str:
+    """Write the base path to `staging`/model and return the commit.
+
+    ConfigError for an address or a ref that is none, FetchFailed, SourceUnreachable and ToolMissing as they say.
+    """
+    for text in (source.git, source.ref, source.path):
+        _check_plain(text)
+    address = source.git if _is_remote(source.git) else str((yaml_dir / Path(source.git).expanduser()).absolute())
+    path = "/".join(PurePosixPath(source.path).parts)
+    attempts = iter(range(1000))
+
+    def attempt(plan: tuple[str, ...]) -> str:
+        directory = staging / f"attempt-{next(attempts)}"
+        directory.mkdir()
+        repository = Repository(directory / "git", f"git {without_secrets(source.git)}", label, transfer)
+        repository.init(address)
+        return _bring(repository, source.ref, path, plan, staging / "model")
+
+    for plan in _PLANS:
+        try:
+            return with_retries(lambda plan=plan: attempt(plan), transfer)  # type: ignore[misc]
+        except Refused:
+            if plan == _PLANS[-1]:
+                raise
+    raise AssertionError("the last plan returns or raises")
+
+
+def is_local(source: GitSource) -> bool:
+    """Whether the repository is on this machine, so that fetching touches no network."""
+    return source.git.startswith("file://") or not _is_remote(source.git)
+
+
+def _bring(repository: Repository, ref: str, path: str, plan: tuple[str, ...], target: Path) -> str:
+    commit = _fetch_commit(repository, ref, plan)
+    entries = _entries(repository, commit, path)
+    _fetch_blobs(repository, f"{commit}:{path}")
+    _write(repository, entries, target)
+    return commit
+
+
+def _fetch_commit(repository: Repository, ref: str, plan: tuple[str, ...]) -> str:
+    # A server that refuses single commits still gives its branches and tags: the commit is in there, or nowhere.
+    everything = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+    wanted = everything if not plan and _COMMIT.fullmatch(ref) else (ref,)
+    try:
+        repository.run("fetch", "--progress", "--no-tags", *plan, "--", "origin", *wanted, network=True)
+        name = ref if wanted is everything else "FETCH_HEAD"
+        return repository.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
+    except Refused:
+        raise
+    except FetchFailed as error:
+        if re.search(r"couldn't find remote ref|not our ref|bad object|without a word", error.evidence):
+            raise _no_such_ref(repository, ref, error) from error
+        raise
+
+
+def _entries(repository: Repository, commit: str, path: str) -> list[_Entry]:
+    try:
+        listing = repository.run("ls-tree", "-r", "-z", "--full-tree", f"{commit}:{path}")
+    except FetchFailed as error:
+        raise _no_such_path(repository, commit, path, error) from error
+    entries = []
+    for line in filter(None, listing.split(b"\0")):
+        facts, _, name = line.partition(b"\t")
+        mode, _, object_id = facts.decode().split(" ")
+        entries.append(_Entry(mode, object_id, name.decode("utf-8", "surrogateescape")))
+    return entries
+
+
+def _fetch_blobs(repository: Repository, tree: str) -> None:
+    """Fetch what the filter left out below the base path, in one go; nothing where the server sent it all anyway."""
+    listing = repository.run("rev-list", "--objects", "--missing=print", tree).decode("utf-8", "replace")
+    missing = [line[1:] for line in listing.splitlines() if line.startswith("?")]
+    for start in range(0, len(missing), _OBJECTS_PER_CALL):
+        # The same request that git makes by itself when it needs a missing object, but for all of them at once.
+        wanted = missing[start : start + _OBJECTS_PER_CALL]
+        options = ("--progress", "--no-tags", "--no-write-fetch-head", "--filter=blob:none")
+        repository.run(*_NO_NEGOTIATION, "fetch", *options, "--", "origin", *wanted, network=True)
+
+
+def _write(repository: Repository, entries: list[_Entry], target: Path) -> None:
+    landing = Landing(target, Limits())
+    with repository.blobs(entry.object_id for entry in entries if entry.mode != "160000") as blobs:
+        done_bytes = 0
+        for entry in entries:
+            repository.transfer.check()
+            if entry.mode == "160000":
+                raise FetchFailed("a submodule is below the base path", where=f"{repository.where}: {entry.name}")
+            size_bytes = int(blobs.readline().rpartition(b" ")[2])
+            _land(landing, entry, blobs, size_bytes, repository.where)
+            blobs.read(1)  # the line end after each object
+            done_bytes += size_bytes
+            repository.transfer.progress(repository.label, done_bytes, None)
+    landing.finish()
+    repository.transfer.progress(repository.label, done_bytes, done_bytes)
+
+
+def _land(landing: Landing, entry: _Entry, blobs: IO[bytes], size_bytes: int, where: str) -> None:
+    if entry.mode != "120000" and size_bytes > _SMALL_BYTES:
+        landing.file(entry.name, blobs, size_bytes)
+        return
+    content = blobs.read(min(size_bytes, _SMALL_BYTES))
+    if entry.mode == "120000":
+        landing.link(entry.name, content.decode("utf-8", "surrogateescape"))
+        return
+    if content.startswith(_LFS_POINTER):
+        raise FetchFailed(
+            "a file of the model is only a Git LFS pointer in this repository",
+            where=f"{where}: {entry.name}",
+            fix="take an archive source, or fetch it with git-lfs yourself and take a directory source",
+        )
+    landing.file(entry.name, BytesIO(content), size_bytes)
+
+
+def _is_remote(text: str) -> bool:
+    """A URL, or git's short form `user@host:path`: a colon before the first slash."""
+    return ":" in text.partition("/")[0]
+
+
+def _check_plain(text: str) -> None:
+    """The configuration refuses options and helper programs; a YAML escape can still bring a control character."""
+    if text.startswith("-") or any(character < " " or character == "\x7f" for character in text):
+        shown = repr(without_secrets(text))
+        raise ConfigError("not something that git can be asked for", where="git source", evidence=shown)
+
+
+def _no_such_ref(repository: Repository, ref: str, error: FetchFailed) -> FetchFailed:
+    listing = repository.run("ls-remote", "--heads", "--tags", "--refs", "--", "origin", network=True).decode()
+    names = [re.sub(r"^refs/(heads|tags)/", "", line.partition("\t")[2]) for line in listing.splitlines()]
+    if re.fullmatch(r"[0-9a-f]{7,39}", ref):
+        fix = "give the full 40 digits of a commit: a server finds no abbreviated one"
+    else:
+        fix = f"there are: {_nearest(ref, names)}"
+    what = f"the repository has no branch, tag or commit {ref!r}"
+    return FetchFailed(what, where=repository.where, evidence=error.evidence, fix=fix)
+
+
+def _no_such_path(repository: Repository, commit: str, path: str, error: FetchFailed) -> FetchFailed:
+    listing = repository.run("ls-tree", "-r", "-d", "-z", "--name-only", commit).decode("utf-8", "replace")
+    return FetchFailed(
+        f"commit {commit[:12]} has no directory {path!r}",
+        where=repository.where,
+        evidence=error.evidence,
+        fix=f"there are: {_nearest(path, listing.split(chr(0)))}",
+    )
+
+
+def _nearest(wanted: str, names: list[str]) -> str:
+    """Up to five of the names, those that look like the wanted one first."""
+    near = difflib.get_close_matches(wanted, names, n=5, cutoff=0.5)
+    return ", ".join((near or [name for name in names if name])[:5]) or "none"

@@ -1,0 +1,147 @@
+"""Where the files of a foreign model land: written so that none of them can leave its directory or fill the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import ENOSPC
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from tfs_workflow.errors import FetchFailed
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one model may take up; `ratio` bounds the growth of an archive beyond `free_bytes`."""
+
+    size_bytes: int = 64 << 30
+    files: int = 100_000
+    ratio: int = 200
+    free_bytes: int = 256 << 20
+
+    def of_archive(self, archive_bytes: int) -> Limits:
+        """The limits for what comes out of an archive of this size."""
+        return Limits(min(self.size_bytes, max(self.free_bytes, self.ratio * archive_bytes)), self.files)
+
+
+class Landing:
+    """A new directory that foreign files are written into; FetchFailed for anything that is not plainly harmless.
+
+    Files are 0644, directories 0755, whatever the source says. Links are made last, so that nothing is ever written
+    through one, and must end inside.
+    """
+
+    def __init__(self, root: Path, limits: Limits) -> None:
+        self.root = root
+        self._limits = limits
+        self._links: dict[Path, str] = {}
+        self._size_bytes = 0
+        self._files = 0
+        root.mkdir()
+
+    def directory(self, name: str) -> None:
+        """Make a directory."""
+        self._count(0, name)
+        self._place(name).mkdir(parents=True, exist_ok=True)
+
+    def file(self, name: str, content: IO[bytes], size_bytes: int) -> None:
+        """Write exactly `size_bytes` of the content."""
+        self._count(size_bytes, name)
+        target = self._place(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("xb") as file:
+            left = size_bytes
+            while left:
+                chunk = content.read(min(left, _CHUNK_BYTES))
+                if not chunk:
+                    raise FetchFailed("a file ends too early", where=name, evidence=f"{left} bytes are missing")
+                file.write(chunk)
+                left -= len(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def link(self, name: str, target: str) -> None:
+        """Remember a symbolic link; `finish` makes it."""
+        self._count(0, name)
+        self._links[self._place(name)] = target
+
+    def copy(self, name: str, original: str) -> None:
+        """Write a file that has landed already once more: what a hard link in an archive means."""
+        source = self._place(original)
+        if source.is_symlink() or not source.is_file():
+            raise FetchFailed("a hard link points outside of the model", where=name, evidence=f"to {original}")
+        with source.open("rb") as content:
+            self.file(name, content, source.stat().st_size)
+
+    def finish(self) -> None:
+        """Make the links and set every mode; afterwards the directory is fit to be served."""
+        for place, target in self._links.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(target)
+        check_links(self.root)
+        for directory, _, files in os.walk(self.root):
+            Path(directory).chmod(0o755)
+            for path in (Path(directory, name) for name in files):
+                if not path.is_symlink():
+                    path.chmod(0o644)
+
+    def _place(self, name: str) -> Path:
+        parts = PurePosixPath(name).parts
+        if name.startswith("/") or ".." in parts or "\0" in name:
+            raise FetchFailed("a file name leads outside of the model", where=repr(name))
+        return self.root.joinpath(*parts)
+
+    def _count(self, size_bytes: int, name: str) -> None:
+        self._files += 1
+        self._size_bytes += size_bytes
+        if self._files > self._limits.files:
+            raise FetchFailed("the model has too many files", where=name, evidence=f"more than {self._limits.files}")
+        if self._size_bytes > self._limits.size_bytes:
+            evidence = f"{self._size_bytes} bytes so far, {self._limits.size_bytes} are allowed"
+            raise FetchFailed("the model unpacks to an unreasonable size", where=name, evidence=evidence)
+
+
+@contextmanager
+def disk_errors(directory: Path) -> Iterator[None]:
+    """Turn what the file system answers into FetchFailed, above all that it is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == ENOSPC:
+            raise no_space(directory) from error
+        evidence = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+        raise FetchFailed("the model's files cannot be written", where=str(directory), evidence=evidence) from error
+
+
+def no_space(directory: Path) -> FetchFailed:
+    """The one message for a full disk."""
+    free = shutil.disk_usage(directory).free
+    return FetchFailed(
+        "no space left for the model; what was there before is untouched",
+        where=str(directory),
+        evidence=f"{free >> 20} MiB free",
+        fix="make room there, or set `workspace` in the YAML to a larger file system",
+    )
+
+
+def check_links(root: Path) -> None:
+    """FetchFailed unless every symbolic link below `root` is relative and ends inside; also through other links."""
+    resolved = root.resolve()
+    for directory, directories, files in os.walk(root):
+        for link in (Path(directory, name) for name in directories + files):
+            if link.is_symlink() and (link.readlink().is_absolute() or not _ends_inside(link, resolved)):
+                name = link.relative_to(root).as_posix()
+                raise FetchFailed("a link points outside of the model", where=name, evidence=f"to {link.readlink()}")
+
+
+def _ends_inside(link: Path, root: Path) -> bool:
+    try:
+        return link.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):  # it leads nowhere, or in a circle (RuntimeError before Python 3.13)
+        return False

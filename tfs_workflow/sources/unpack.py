@@ -1,0 +1,148 @@
+"""Takes a model out of a tar or zip archive without trusting a word of it."""
+
+from __future__ import annotations
+
+import bz2
+import difflib
+import gzip
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from tfs_workflow.errors import FetchFailed
+from tfs_workflow.sources.landing import Landing, Limits, check_links
+
+_LONGEST_READ_BYTES = 1 << 20
+_LONGEST_LINK_BYTES = 4096
+_UNREADABLE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
+_COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open))
+
+
+def unpack(archive: Path, path: str, target: Path, where: str, limits: Limits) -> None:
+    """Write what is below `path` in the archive to `target`, which must not exist yet.
+
+    With "." and a single directory at the top that is no version itself, that directory is meant.
+    """
+    wanted = PurePosixPath(path)
+    if wanted.is_absolute() or ".." in wanted.parts:
+        raise FetchFailed("not a path inside the archive", where=where, evidence=repr(path))
+    landing = Landing(target.with_name(f"{target.name}-unpacked"), limits.of_archive(archive.stat().st_size))
+    with _readable(where):
+        if zipfile.is_zipfile(archive):
+            _unzip(archive, landing)
+        else:
+            _untar(archive, landing)
+    landing.finish()
+    _base_path(landing.root, wanted, where).rename(target)
+    shutil.rmtree(landing.root, ignore_errors=True)
+    check_links(target)  # once more: what they led to may have been elsewhere in the archive
+
+
+def _untar(archive: Path, landing: Landing) -> None:
+    with _decompressed(archive) as stream, tarfile.open(fileobj=cast(IO[bytes], _Headers(stream)), mode="r:") as tar:
+        for member in tar:
+            if member.isdir():
+                landing.directory(member.name)
+            elif member.isreg():
+                content = cast(IO[bytes], tar.extractfile(member))
+                landing.file(member.name, content, member.size)
+            elif member.issym():
+                landing.link(member.name, member.linkname)
+            elif member.islnk():
+                landing.copy(member.name, member.linkname)
+            else:
+                raise FetchFailed("the archive holds a device or another special file", where=member.name)
+
+
+def _unzip(archive: Path, landing: Landing) -> None:
+    with zipfile.ZipFile(archive) as bundle:
+        for member in bundle.infolist():
+            mode = member.external_attr >> 16
+            if member.is_dir():
+                landing.directory(member.filename)
+                continue
+            with bundle.open(member) as content:
+                if stat.S_ISLNK(mode):
+                    landing.link(member.filename, content.read(_LONGEST_LINK_BYTES).decode())
+                elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
+                    landing.file(member.filename, content, member.file_size)
+                else:
+                    raise FetchFailed("the archive holds a device or another special file", where=member.filename)
+
+
+class _Headers:
+    """A stream that refuses to be read in pieces that no honest archive needs: tarfile reads each header at once."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.seek = stream.seek
+        self.tell = stream.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """Read at most `size` bytes, which must be given."""
+        if not 0 <= size <= _LONGEST_READ_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._stream.read(size)
+
+
+def _decompressed(archive: Path) -> IO[bytes]:
+    with archive.open("rb") as file:
+        magic = file.read(6)
+    for start, opened in _COMPRESSIONS:
+        if magic.startswith(start):
+            return cast(IO[bytes], opened(archive, "rb"))
+    return archive.open("rb")
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Every way in which a file can fail to be an archive, as FetchFailed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _unreadable(where, error) from error  # bz2 says it so
+    except _UNREADABLE as error:
+        raise _unreadable(where, error) from error
+
+
+def _unreadable(where: str, error: Exception) -> FetchFailed:
+    fix = "make it a .tar, .tar.gz, .tar.xz, .tar.bz2 or .zip file without a password"
+    return FetchFailed(
+        "the archive cannot be unpacked", where=where, evidence=str(error) or type(error).__name__, fix=fix
+    )
+
+
+def _base_path(root: Path, wanted: PurePosixPath, where: str) -> Path:
+    base_path = root / wanted
+    if base_path.is_dir():
+        return (base_path if wanted.parts else _below_single_directory(root)).resolve()
+    there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir())
+    near = difflib.get_close_matches(str(wanted), there, n=5, cutoff=0.5) or there[:5]
+    fix = f"there are: {', '.join(near) or 'none'}"
+    raise FetchFailed(f"the archive has no directory {str(wanted)!r}", where=where, fix=fix)
+
+
+def _below_single_directory(root: Path) -> Path:
+    """The one directory at the top, as most archives have it, if it is no version but holds some."""
+    first, *others = root.iterdir()
+    if others or first.name.isdigit() or not first.is_dir():
+        return root
+    return first if any(entry.name.isdigit() for entry in first.iterdir()) else root
