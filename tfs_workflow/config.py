@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-PortOrAuto = Port | Literal["auto"]
-Name = Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=63)]
-Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$")]
-Version = Annotated[int, Field(ge=0, lt=2**63)]
-RuntimeName = Literal["auto", "docker", "embedded", "native"]
+from tfs_workflow import config_values as value
+from tfs_workflow.config_problems import EXPECTED, problems, refusal
+from tfs_workflow.config_shape import suggestion
+from tfs_workflow.errors import ConfigError
+from tfs_workflow.overrides import CONFIG_VARIABLE, apply_environment, apply_options
+from tfs_workflow.yaml_reader import Document, Problem, read_file
+
+DEFAULT_PATHS = ("config/tfs.yaml", "tfs.yaml")
+
+SOURCE_KEYS = ("git", "archive", "directory", "bundled")
 
 
 class Frozen(BaseModel):
@@ -24,17 +42,17 @@ class Frozen(BaseModel):
 class GitSource(Frozen):
     """A directory in a git repository."""
 
-    git: str = Field(min_length=1, description="Repository address: https, ssh, git or file.")
-    ref: str = Field("HEAD", min_length=1, description="Branch, tag or full commit.")
-    path: str = Field(".", description="The model's base path inside the repository.")
+    git: value.GitUrl = Field(description="Repository address: https, ssh, git or file.")
+    ref: value.GitRef = Field(default="HEAD", description="Branch, tag or full commit.")
+    path: value.InnerPath = Field(default=".", description="The model's base path inside the repository.")
 
 
 class ArchiveSource(Frozen):
     """A tar or zip archive over http or https."""
 
-    archive: str = Field(pattern=r"^https?://", description="Address of a .tar, .tar.gz, .tar.xz, .tar.bz2 or .zip file.")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Digest of the archive, lower-case hexadecimal.")
-    path: str = Field(".", description="The model's base path inside the archive.")
+    archive: value.ArchiveUrl = Field(description="Address of a .tar, .tar.gz, .tar.xz, .tar.bz2 or .zip file.")
+    sha256: value.Sha256 = Field(description="Digest of the archive, lower-case hexadecimal.")
+    path: value.InnerPath = Field(default=".", description="The model's base path inside the archive.")
 
 
 class DirectorySource(Frozen):
@@ -49,7 +67,45 @@ class BundledSource(Frozen):
     bundled: Literal["half_plus_two"] = Field(description="Name of the bundled model.")
 
 
-Source = GitSource | ArchiveSource | DirectorySource | BundledSource
+def _source_kind(source: Any) -> str | None:
+    """The one source that a mapping's keys mean, a misspelt key included."""
+    if isinstance(source, Frozen):
+        return f"{type(source).__name__.removesuffix('Source').lower()} source"
+    if not isinstance(source, dict):
+        return None
+    named = [key for key in SOURCE_KEYS if key in source]
+    named = named or [key for key in map(_meant_source_key, source) if key]
+    return f"{named[0]} source" if len(named) == 1 else None
+
+
+def _meant_source_key(key: str) -> str:
+    return suggestion(key, list(SOURCE_KEYS))
+
+
+Source = Annotated[
+    Annotated[GitSource, Tag("git source")]
+    | Annotated[ArchiveSource, Tag("archive source")]
+    | Annotated[DirectorySource, Tag("directory source")]
+    | Annotated[BundledSource, Tag("bundled source")],
+    Discriminator(
+        _source_kind,
+        custom_error_type=EXPECTED,
+        custom_error_message="a mapping with exactly one of the keys git, archive, directory and bundled",
+    ),
+]
+
+
+def _as_list(sources: Any) -> Any:
+    if sources == []:
+        raise refusal([((), "expected a source or a list of sources, got an empty list")])
+    return sources if isinstance(sources, (list, tuple)) else [sources]
+
+
+Sources = Annotated[
+    tuple[Source, ...],
+    Field(strict=False),
+    BeforeValidator(_as_list, json_schema_input_type=Source | Annotated[list[Source], Field(min_length=1)]),
+]
 
 
 class Latest(Frozen):
@@ -58,68 +114,208 @@ class Latest(Frozen):
     latest: int = Field(ge=1, description="How many of the newest versions to serve.")
 
 
-VersionPolicy = Literal["latest", "all"] | Latest | tuple[Version, ...]
+def _policy_kind(policy: Any) -> str | None:
+    if isinstance(policy, str):
+        return "policy name" if policy in ("latest", "all") else None
+    if isinstance(policy, (dict, Latest)):
+        return "policy mapping"
+    return "policy list" if isinstance(policy, (list, tuple)) and policy else None
+
+
+VersionPolicy = Annotated[
+    Annotated[Literal["latest", "all"], Tag("policy name")]
+    | Annotated[Latest, Tag("policy mapping")]
+    | Annotated[tuple[value.Version, ...], Field(strict=False), Tag("policy list")],
+    Discriminator(
+        _policy_kind,
+        custom_error_type=EXPECTED,
+        custom_error_message="latest, all, a mapping such as latest: 2, or a list of versions such as [123]",
+    ),
+]
 
 
 class Example(Frozen):
     """A request that `predict` sends when it is given no input."""
 
-    instances: list[Any] | None = Field(None, description="Row format: one value per example.")
-    inputs: Any = Field(None, description="Column format: one value per input tensor.")
-    signature: str | None = Field(None, description="Signature name; default: serving_default.")
+    instances: list[Any] | None = Field(default=None, description="Row format: one value per example.")
+    inputs: Any = Field(default=None, description="Column format: one value per input tensor.")
+    signature: str | None = Field(default=None, description="Signature name; default: serving_default.")
 
     @model_validator(mode="after")
     def _one_format(self) -> Example:
         if (self.instances is None) == (self.inputs is None):
-            raise ValueError("exactly one of instances and inputs")
+            raise refusal([((), "expected exactly one of instances and inputs")])
         return self
 
 
 class Model(Frozen):
     """One model: where it comes from and which of its versions are served."""
 
-    source: tuple[Source, ...] = Field(min_length=1, description="Tried in order; only an unreachable one moves on.")
-    versions: VersionPolicy = Field("latest", description="latest, all, {latest: N}, or a list of version numbers.")
-    labels: dict[Label, Version] = Field(default_factory=dict, description="Label to version number.")
-    example: Example | None = Field(None, description="The request that predict sends without input.")
+    source: Sources = Field(description="One source, or a list tried in order; only an unreachable one moves on.")
+    versions: VersionPolicy = Field(
+        default="latest", description="latest, all, {latest: N}, or a list of version numbers."
+    )
+    labels: dict[value.Label, value.Version] = Field(default_factory=dict, description="Label to version number.")
+    example: Example | None = Field(default=None, description="The request that predict sends without input.")
+
+    @field_validator("versions")
+    @classmethod
+    def _different(cls, versions: Any) -> Any:
+        if isinstance(versions, tuple) and len(set(versions)) < len(versions):
+            twice = sorted({version for version in versions if versions.count(version) > 1})
+            raise refusal([((), f"expected each version once, got {', '.join(map(str, twice))} twice")])
+        return versions
+
+    @field_validator("labels")
+    @classmethod
+    def _served(cls, labels: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        versions = info.data.get("versions")
+        strays = [(k, v) for k, v in labels.items() if isinstance(versions, tuple) and v not in versions]
+        if strays:
+            listed = ", ".join(map(str, versions or ()))
+            raise refusal([((k,), f"expected one of the listed versions ({listed}), got {v}") for k, v in strays])
+        return labels
 
 
 class Batching(Frozen):
     """TensorFlow Serving's batching parameters."""
 
-    max_batch_size: int = Field(32, ge=1, description="Largest batch, in rows.")
-    batch_timeout_micros: int = Field(1000, ge=0, description="Longest wait for a batch to fill, in microseconds.")
-    max_enqueued_batches: int = Field(100, ge=1, description="Batches that may wait before requests are refused.")
-    num_batch_threads: int = Field(2, ge=1, description="Batches computed at the same time.")
-    allowed_batch_sizes: tuple[int, ...] | None = Field(None, description="Sizes that batches are padded to, ascending.")
-    pad_variable_length_inputs: bool = Field(False, description="Pad inputs of different length in one batch.")
+    max_batch_size: int = Field(default=32, ge=1, description="Largest batch, in rows.")
+    batch_timeout_micros: int = Field(
+        default=1000, ge=0, description="Longest wait for a batch to fill, in microseconds."
+    )
+    max_enqueued_batches: int = Field(
+        default=100, ge=1, description="Batches that may wait before requests are refused."
+    )
+    num_batch_threads: int = Field(default=2, ge=1, description="Batches computed at the same time.")
+    allowed_batch_sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...] | None, Field(strict=False)] = Field(
+        default=None, description="Sizes that batches are padded to, ascending; the last is max_batch_size."
+    )
+    pad_variable_length_inputs: bool = Field(default=False, description="Pad inputs of different length in one batch.")
+
+    @field_validator("allowed_batch_sizes")
+    @classmethod
+    def _ascending(cls, sizes: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
+        """TensorFlow Serving refuses anything else when it loads the first model (batching_session.cc)."""
+        largest = info.data.get("max_batch_size")
+        if sizes is not None and list(sizes) != sorted(set(sizes)):
+            raise refusal([((), f"expected ascending sizes, got {list(sizes)}")])
+        if sizes is not None and largest and sizes[-1:] != (largest,):
+            raise refusal([((), f"expected the last size to be max_batch_size ({largest}), got {list(sizes)}")])
+        return sizes
 
 
 class Server(Frozen):
     """How the model server runs and what it may use."""
 
-    image: str = Field("tensorflow/serving:2.20.0", min_length=1, description="Image of the docker runtime.")
-    expose: bool = Field(False, description="Publish the ports on every interface instead of 127.0.0.1.")
-    rest_port: PortOrAuto = Field(8501, description="REST port on this machine, or auto for any free one.")
-    grpc_port: PortOrAuto = Field(8500, description="gRPC port on this machine, or auto for any free one.")
-    ready_timeout_s: float = Field(60, gt=0, description="Seconds that every model has to become AVAILABLE.")
-    stop_timeout_s: int = Field(10, ge=0, description="Seconds between SIGTERM and SIGKILL.")
-    memory: str | None = Field(None, pattern=r"^[1-9][0-9]*[kmg]$", description="Memory limit, such as 512m or 2g.")
-    cpus: float | None = Field(None, gt=0, description="CPU limit of the container, in cores.")
-    pids: int = Field(512, ge=16, description="Limit on the container's processes and threads.")
-    metrics: bool = Field(False, description="Serve Prometheus metrics at /monitoring/prometheus/metrics.")
-    batching: Batching | None = Field(None, description="Batch requests; off unless given.")
-    flags: dict[str, str | int | float | bool] = Field(
+    image: value.ImageReference = Field(default="tensorflow/serving:2.20.0", description="Image of the docker runtime.")
+    expose: bool = Field(default=False, description="Publish the ports on every interface instead of 127.0.0.1.")
+    rest_port: value.PortOrAuto = Field(
+        default=8501, description="REST port on this machine, or auto for any free one."
+    )
+    grpc_port: value.PortOrAuto = Field(
+        default=8500, description="gRPC port on this machine, or auto for any free one."
+    )
+    ready_timeout_s: float = Field(
+        default=60, gt=0, allow_inf_nan=False, description="Seconds that every model has to become AVAILABLE."
+    )
+    stop_timeout_s: int = Field(default=10, ge=0, description="Seconds between SIGTERM and SIGKILL.")
+    memory: value.MemorySize | None = Field(
+        default=None, description="Memory limit of the container, such as 512m or 2g."
+    )
+    cpus: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="CPU limit of the container, in cores."
+    )
+    pids: int = Field(default=512, ge=16, description="Limit on the container's processes and threads.")
+    metrics: bool = Field(default=False, description="Serve Prometheus metrics at /monitoring/prometheus/metrics.")
+    batching: Batching | None = Field(default=None, description="Batch requests; off unless given.")
+    flags: dict[value.FlagName, value.FlagValue] = Field(
         default_factory=dict, description="Further flags of tensorflow_model_server, without the dashes."
     )
-    native_binary: str = Field("tensorflow_model_server", description="Command of the native runtime.")
+    native_binary: str = Field(
+        default="tensorflow_model_server", min_length=1, description="Command of the native runtime."
+    )
+
+    @field_validator("grpc_port")
+    @classmethod
+    def _two_ports(cls, grpc_port: int | str, info: ValidationInfo) -> int | str:
+        if grpc_port != "auto" and grpc_port == info.data.get("rest_port"):
+            raise refusal([((), f"expected another port than server.rest_port, got {grpc_port} for both")])
+        return grpc_port
 
 
 class Config(Frozen):
     """The whole YAML."""
 
-    project: Name = Field(description="Name under which the servers are labelled and found again.")
-    workspace: str = Field("/tmp/tfserving", min_length=1, description="Directory that setup makes.")  # noqa: S108
-    runtime: RuntimeName = Field("auto", description="What runs the server; auto takes docker where it can.")
-    server: Server = Field(default_factory=Server, description="How the model server runs.")  # type: ignore[arg-type]
-    models: dict[Name, Model] = Field(min_length=1, description="Model name to model.")
+    project: value.Name = Field(description="Name under which the servers are labelled and found again.")
+    workspace: str = Field(default="/tmp/tfserving", min_length=1, description="Directory that setup makes.")  # noqa: S108
+    runtime: value.RuntimeName = Field(
+        default="auto", description="What runs the server; auto takes docker where it can."
+    )
+    server: Server = Field(default_factory=Server, description="How the model server runs.")
+    models: dict[value.Name, Model] = Field(min_length=1, description="Model name to model.")
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A configuration with the file it came from and the variables that changed it."""
+
+    path: Path
+    config: Config
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace's directory; a relative one is relative to the YAML file."""
+        return self._resolved(self.config.workspace)
+
+    def directory(self, source: DirectorySource) -> Path:
+        """The base path of a directory source; a relative one is relative to the YAML file."""
+        return self._resolved(source.directory)
+
+    def _resolved(self, path: str) -> Path:
+        return Path(os.path.abspath(self.path.parent / Path(path).expanduser()))  # noqa: PTH100  # keeps links
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    options: Mapping[str, Any] | None = None,
+) -> LoadedConfig:
+    """The configuration of a YAML file, with the environment's values above it and the options' above these.
+
+    Without a path, TFS_CONFIG names the file, else it is config/tfs.yaml or tfs.yaml. `options` goes
+    from key path (server.image) to value. Raises one ConfigError that names everything that is wrong, a line each.
+    """
+    chosen = Path(path or environ.get(CONFIG_VARIABLE) or _default_path())
+    document = read_file(chosen)
+    overrides = apply_environment(document, Config, environ)
+    apply_options(document, options or {})
+    config = _validated(document)
+    return LoadedConfig(chosen, config, tuple(overrides))
+
+
+def _default_path() -> str:
+    return next((path for path in DEFAULT_PATHS if Path(path).exists()), DEFAULT_PATHS[0])
+
+
+def _validated(document: Document) -> Config:
+    found = list(document.problems)
+    try:
+        if document.value is None and not found:
+            raise ConfigError(
+                "an empty file", where=str(document.source), fix="invoke config.init makes a commented one"
+            )
+        config = Config.model_validate(document.value)
+    except ValidationError as error:
+        found += problems(error, Config, document) if document.value is not None else []
+    if found:
+        raise ConfigError("\n".join(_in_order(found, document.source)))
+    return config
+
+
+def _in_order(found: list[Problem], source: str) -> list[str]:
+    """The problems as lines: the file's first, from top to bottom."""
+    ordered = sorted(found, key=lambda p: (p.place.source != source, p.place.line, p.place.column))
+    return list(dict.fromkeys(map(str, ordered)))
