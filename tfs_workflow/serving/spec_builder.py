@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tfs_workflow.config import Config, Latest, Model, PortOrAuto
+from tfs_workflow.config import Config, Latest, Model
+from tfs_workflow.config_values import PortOrAuto
 from tfs_workflow.serving.spec import ModelSpec, ServerSpec
 
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
