@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tfs_workflow.config import BundledSource, GitSource, Latest, LoadedConfig, load
+from tfs_workflow.config import BundledSource, DirectorySource, GitSource, Latest, LoadedConfig, load
 from tfs_workflow.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -207,7 +207,7 @@ def test_every_kind_of_git_address_is_taken(tmp_path: Path, address: str) -> Non
 
 def test_types_never_change(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        loaded(tmp_path, MINIMAL).config.server.pids = 3  # type: ignore[misc]
+        loaded(tmp_path, MINIMAL).config.server.pids = 3
 
 
 def test_relative_paths_start_at_the_yaml(tmp_path: Path) -> None:
@@ -215,6 +215,7 @@ def test_relative_paths_start_at_the_yaml(tmp_path: Path) -> None:
     config = loaded(tmp_path, text)
     (source,) = config.config.models["m"].source
     assert config.workspace == tmp_path / "ws"
+    assert isinstance(source, DirectorySource)
     assert config.directory(source) == tmp_path.parent / "models/m"
 
 
