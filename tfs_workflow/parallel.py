@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any
 
@@ -22,27 +21,11 @@ class SeveralFailed(WorkflowError):
         self.exit_code = errors[0].exit_code
 
 
-@dataclass
-class Cancellation:
-    """A flag that long steps look at whenever they report progress."""
-
-    _event: threading.Event = field(default_factory=threading.Event)
-
-    def request(self) -> None:
-        """Ask every step to end at its next report."""
-        self._event.set()
-
-    def check(self) -> None:
-        """Raise Interrupted once the steps are asked to end."""
-        if self._event.is_set():
-            raise Interrupted("cancelled")
-
-
-def run_all(steps: Mapping[str, Callable[[], Any]], cancellation: Cancellation) -> dict[str, Any]:
+def run_all(steps: Mapping[str, Callable[[], Any]], cancelled: threading.Event) -> dict[str, Any]:
     """Run every step in a thread of its own and return the results by name.
 
-    The first failure or Ctrl-C cancels the rest and waits for them at most CANCEL_GRACE_S; what failed by then is
-    raised together. The threads are daemons, so a step that hangs in a system call cannot keep the process alive.
+    The first failure or Ctrl-C sets `cancelled`, which the others look at, and waits for them at most CANCEL_GRACE_S; what
+    failed by then is raised together. The threads are daemons, so a step that hangs in a system call cannot keep the process alive.
     """
     finished: SimpleQueue[tuple[str, Any, BaseException | None]] = SimpleQueue()
     threads = [threading.Thread(target=_run, args=(n, s, finished), daemon=True, name=n) for n, s in steps.items()]
@@ -57,7 +40,7 @@ def run_all(steps: Mapping[str, Callable[[], Any]], cancellation: Cancellation) 
             errors += [error] if error else []
     finally:
         if len(results) < len(steps):
-            cancellation.request()
+            cancelled.set()
         for thread in threads:
             if thread.ident is not None:
                 thread.join(CANCEL_GRACE_S)

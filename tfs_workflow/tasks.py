@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
-from invoke import Collection, Context, task
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import Task, task
+
+# ruff: noqa: PLC0415, ARG001, FBT001, PLR0913  # imports wait for their task; invoke reads options off parameters
+
+Body = Callable[..., None]
 
 COMMON = {
     "config": "Path of the YAML (default: $TFS_CONFIG, else config/tfs.yaml, else tfs.yaml).",
@@ -16,9 +23,13 @@ COMMON = {
 }
 
 
-def command(**options: str) -> Any:
+def command(**options: str) -> Callable[[Body], Task[Any]]:
     """An invoke task with the common options; `options` are the help texts of its own."""
-    return task(help=options | COMMON, auto_shortflags=False)
+    return _task(options | COMMON)
+
+
+def _task(options: dict[str, str]) -> Callable[[Body], Task[Any]]:
+    return cast("Callable[[Body], Task[Any]]", task(help=options, auto_shortflags=False))
 
 
 @command(
@@ -137,7 +148,7 @@ def check(c: Context, config: str = "", json: bool = False, verbose: bool = Fals
     cli.config_check(cli.Options(config, json, verbose))
 
 
-@task(help={"output": "File to write (default: stdout)."}, auto_shortflags=False)
+@_task({"output": "File to write (default: stdout)."})
 def schema(c: Context, output: str = "") -> None:
     """Print the JSON Schema of the YAML."""
     from tfs_workflow import cli
@@ -145,7 +156,7 @@ def schema(c: Context, output: str = "") -> None:
     cli.config_schema(output)
 
 
-@task(help={"path": "File to write (default: tfs.yaml here)."}, auto_shortflags=False)
+@_task({"path": "File to write (default: tfs.yaml here)."})
 def init(c: Context, path: str = "tfs.yaml") -> None:
     """Write a commented YAML to start from; never overwrites."""
     from tfs_workflow import cli

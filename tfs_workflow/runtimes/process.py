@@ -16,9 +16,9 @@ import psutil
 
 from tfs_workflow.errors import NotReady, ToolMissing
 from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
 from tfs_workflow.serving.spec import ModelSpec, ServerSpec, server_files, server_flags
-from tfs_workflow.workspace import write_files
 
 # A process has no labels; its environment is as good: set before its first instruction, readable by its owner.
 PROJECT_VARIABLE = "TFS_WORKFLOW_PROJECT"
@@ -46,7 +46,7 @@ class ProcessRuntime:
         """Start the process; raises NotReady when a port is taken and ToolMissing when there is nothing to run."""
         command = self._command(spec)
         rest_port, grpc_port = _port(spec, "rest_port"), _port(spec, "grpc_port")
-        write_files(self.config_dir, server_files(spec, _base_path))
+        write_config_files(self.config_dir, server_files(spec, _base_path))
         argv = [*command, *server_flags(spec, str(self.config_dir), rest_port, grpc_port)]
         return self._spawn(argv, _environment(spec, self.name))
 
@@ -61,8 +61,13 @@ class ProcessRuntime:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
             child = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environment,
-                start_new_session=True, cwd=self.log_path.parent,
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+                cwd=self.log_path.parent,
             )
         self._children[child.pid] = child
         observed = _server(child.pid, environment, argv, datetime.now(timezone.utc))
@@ -78,7 +83,7 @@ class ProcessRuntime:
         try:
             yield
         except BaseException:
-            write_files(self.config_dir, files)
+            write_config_files(self.config_dir, files)
             self._spawn(argv, environment)
             raise
 

@@ -28,7 +28,7 @@ class EngineFailed(WorkflowError):
 class Engine:
     """A Docker engine, reached through DOCKER_HOST or the current context like Docker's own command line."""
 
-    timeout_s: float = ANSWER_TIMEOUT_S
+    timeout_s: int = ANSWER_TIMEOUT_S
     address: str = field(default="", init=False)
 
     @cached_property
@@ -41,10 +41,11 @@ class Engine:
             return client
 
 
-def _open_client(timeout_s: float) -> docker.DockerClient:
+def _open_client(timeout_s: int) -> docker.DockerClient:
     if os.environ.get("DOCKER_HOST"):
         return docker.from_env(timeout=timeout_s)
-    return docker.from_context(timeout=timeout_s)
+    client: docker.DockerClient = docker.from_context(timeout=timeout_s)
+    return client
 
 
 @contextmanager

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound
 
-from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.retries import with_retries
+from tfs_workflow.errors import FetchFailed
+from tfs_workflow.retries import Transfer, TransientFault, with_retries
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
-
-Progress = Callable[[str, int, "int | None"], None]
 
 # What engines and registries print when the same request may well succeed later.
 PASSING = re.compile(
@@ -39,9 +37,9 @@ def image_digest(engine: Engine, reference: str) -> str | None:
     return matching[0].partition("@")[2] if matching else str(found.id)
 
 
-def pull(engine: Engine, reference: str, progress: Progress) -> str:
-    """Pull the image and return its digest; FetchFailed says why not, SourceUnreachable when later may do."""
-    with_retries(lambda: _pull_once(engine, reference, progress))
+def pull(engine: Engine, reference: str, transfer: Transfer) -> str:
+    """Pull the image and return its digest; FetchFailed says why not, TransientFault when later may do."""
+    with_retries(lambda: _pull_once(engine, reference, transfer), transfer)
     digest = image_digest(engine, reference)
     if digest is None:
         raise FetchFailed("the engine reported success, but the image is not there", where=reference)
@@ -58,15 +56,16 @@ def remove(engine: Engine, reference: str) -> bool:
     return True
 
 
-def _pull_once(engine: Engine, reference: str, progress: Progress) -> None:
+def _pull_once(engine: Engine, reference: str, transfer: Transfer) -> None:
     layers: dict[str, tuple[int, int]] = {}
     for event in _pull_events(engine, reference):
+        transfer.check()
         if "error" in event:
             raise explained(reference, str(event["error"]))
         detail = event.get("progressDetail") or {}
         if event.get("status") == "Downloading" and detail.get("total"):
             layers[event["id"]] = (detail["current"], detail["total"])
-            progress(reference, sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
+            transfer.progress(reference, sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
 
 
 def _pull_events(engine: Engine, reference: str) -> Iterator[dict[str, Any]]:
@@ -83,12 +82,13 @@ def explained(reference: str, text: str) -> FetchFailed:
     """The registry's or the engine's words as one of our errors; order matters, since texts overlap."""
     if NO_SPACE.search(text):
         return FetchFailed(
-            "no space for the image", where=reference, evidence=text, fix="free space on the engine: docker system prune"
+            "no space for the image",
+            where=reference,
+            evidence=text,
+            fix="free space on the engine: docker system prune",
         )
     if PASSING.search(text):
-        return SourceUnreachable(
-            "the registry did not deliver the image", where=reference, evidence=text, fix=_LATER
-        )
+        return TransientFault("the registry did not deliver the image", where=reference, evidence=text, fix=_LATER)
     if FORBIDDEN.search(text):
         return FetchFailed("the registry refuses the image", where=reference, evidence=text, fix=_LOGIN)
     if NOT_FOUND.search(text):

@@ -17,9 +17,9 @@ from tfs_workflow.errors import NotReady, WorkflowError
 from tfs_workflow.runtimes.base import DIGEST_LABEL, PROJECT_LABEL, ModelServer
 from tfs_workflow.runtimes.docker import container
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
+from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.ports import port_holder
 from tfs_workflow.serving.spec import ServerSpec, server_files
-from tfs_workflow.workspace import write_files
 
 PREVIOUS = "-previous"
 
@@ -41,7 +41,7 @@ class DockerRuntime:
 
     def start(self, spec: ServerSpec) -> ModelServer:
         """Create and start the container; raises NotReady when a port is taken, and leaves none behind then."""
-        write_files(self.config_dir, server_files(spec, container.base_path))
+        write_config_files(self.config_dir, server_files(spec, container.base_path))
         created = self._create(spec)
         try:
             with engine_errors("start the container"):

@@ -1,0 +1,69 @@
+"""`serve` against a hand-written `docker run` with a curl loop, and `teardown` against a plain `docker stop`.
+
+    python -m benchmarks.docker_life IMAGE
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.lab import BUNDLED, lab, report, seconds, tfs
+from tfs_workflow import workflow
+from tfs_workflow.config import load
+from tfs_workflow.retries import Transfer
+
+ROUNDS = 7
+PORT = 18501
+NAME = "tfs-bench-by-hand"
+CURL_LOOP = f"""
+until curl -fs http://127.0.0.1:{PORT}/v1/models/half_plus_two | grep -q AVAILABLE; do sleep 0.01; done
+"""
+
+
+def by_hand(image: str) -> None:
+    """What people write: run, then poll every 10 ms."""
+    model = f"{BUNDLED}:/models/half_plus_two:ro"
+    argv = ["docker", "run", "-d", "--name", NAME, "-p", f"127.0.0.1:{PORT}:8501", "-v", model]
+    subprocess.run([*argv, "-e", "MODEL_NAME=half_plus_two", image], check=True, capture_output=True)
+    subprocess.run(["bash", "-c", CURL_LOOP], check=True)
+
+
+def remove_by_hand() -> None:
+    """Outside the measurement."""
+    subprocess.run(["docker", "rm", "-f", NAME], check=False, capture_output=True)
+
+
+def start_to_return(config: Path) -> float:
+    """Seconds from the decision to start until every model is AVAILABLE, without the interpreter's own start."""
+    taken = seconds(lambda: workflow.serve(load(config), Transfer()))
+    tfs("teardown", config)
+    return taken
+
+
+def main() -> int:
+    """Print the three ratios; exit 1 when one is missed."""
+    image = sys.argv[1]
+    good = True
+    with lab("docker", image=image) as config:
+        tfs("setup", config)
+        inside, whole, hand, teardowns, stops = [], [], [], [], []
+        for _ in range(ROUNDS):
+            inside.append(start_to_return(config))
+            whole.append(seconds(lambda: tfs("serve", config)))
+            teardowns.append(seconds(lambda: tfs("teardown", config)))
+            hand.append(seconds(lambda: by_hand(image)))
+            if len(stops) < 3:
+                stops.append(seconds(lambda: subprocess.run(["docker", "stop", NAME], check=True, capture_output=True)))
+            remove_by_hand()
+        middle = statistics.median
+        good &= report("serve on Docker, start to return / docker run + curl loop", middle(inside), middle(hand), 1.15)
+        good &= report("invoke serve, whole process / docker run + curl loop + 0.7 s", middle(whole), middle(hand) + 0.7, 1)
+        good &= report("invoke teardown / docker stop of the entry script", middle(teardowns), middle(stops), 0.1)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The container's description is pure: hardened by default, opened only by the one key."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tfs_workflow.runtimes.docker.container import creation
+from tfs_workflow.serving.spec import ModelSpec, ServerSpec
+
+SPEC = ServerSpec(
+    project="lab",
+    runtime="docker",
+    models=(ModelSpec("m", Path("/srv/m")),),
+    image="tensorflow/serving:2.20.0",
+    memory_bytes=1 << 30,
+    cpus=1.5,
+)
+
+
+def described(spec: ServerSpec = SPEC, uid: int = 1000) -> dict[str, Any]:
+    return creation(spec, Path("/lab/serving"), uid, 1000)
+
+
+def test_the_container_has_the_least_privilege() -> None:
+    arguments = described()
+    assert arguments["cap_drop"] == ["ALL"]
+    assert arguments["security_opt"] == ["no-new-privileges:true"]
+    assert arguments["read_only"] is True
+    assert arguments["pids_limit"] == 512
+    assert arguments["user"] == "1000:1000"
+    assert arguments["use_config_proxy"] is False
+    assert "environment" not in arguments
+
+
+def test_root_on_the_host_is_nobody_in_the_container() -> None:
+    assert described(uid=0)["user"] == "65534:65534"
+
+
+def test_models_and_configuration_are_mounted_read_only_as_directories() -> None:
+    mounts = {m["Target"]: (m["Source"], m["ReadOnly"]) for m in described()["mounts"]}
+    assert mounts == {"/etc/tfs-workflow": ("/lab/serving", True), "/models/m": ("/srv/m", True)}
+
+
+def test_ports_are_published_on_loopback_and_only_expose_opens_them() -> None:
+    assert described()["ports"] == {"8501/tcp": ("127.0.0.1", 8501), "8500/tcp": ("127.0.0.1", 8500)}
+    assert described(replace(SPEC, expose=True))["ports"]["8501/tcp"] == ("0.0.0.0", 8501)
+
+
+def test_auto_ports_are_left_to_the_engine() -> None:
+    assert described(replace(SPEC, rest_port=0, grpc_port=0))["ports"]["8501/tcp"] == ("127.0.0.1", None)
+
+
+def test_the_binary_runs_directly_under_an_init_and_bears_the_labels_from_birth() -> None:
+    arguments = described()
+    assert arguments["init"] is True
+    assert arguments["entrypoint"] == ["/usr/bin/tensorflow_model_server"]
+    assert arguments["labels"]["tfs-workflow.project"] == "lab"
+    assert arguments["labels"]["tfs-workflow.spec"] == SPEC.digest()
+
+
+def test_limits_come_in_the_engines_units() -> None:
+    arguments = described()
+    assert (arguments["mem_limit"], arguments["memswap_limit"], arguments["nano_cpus"]) == (1 << 30, 1 << 30, 1.5e9)

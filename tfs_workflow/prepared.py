@@ -1,0 +1,73 @@
+"""What setup made ready, kept in the workspace for the verbs that follow."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tfs_workflow.config import Config, Model
+from tfs_workflow.errors import ConfigError
+from tfs_workflow.workspace import Workspace
+
+STATE_KEY = "prepared"
+
+
+@dataclass(frozen=True)
+class PreparedModel:
+    """Where a model lies, the digest of its files (empty when served in place), and the sources it was asked from."""
+
+    base_path: str
+    content: str
+    sources: list[Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The chosen runtime with its reason and image digest, and every model."""
+
+    runtime: str
+    reason: str
+    image_digest: str
+    models: dict[str, PreparedModel]
+
+    @property
+    def base_paths(self) -> dict[str, Path]:
+        """Base path by model name."""
+        return {name: Path(model.base_path) for name, model in self.models.items()}
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """Digest of the files by model name."""
+        return {name: model.content for name, model in self.models.items()}
+
+
+def keep(workspace: Workspace, prepared: Prepared) -> None:
+    """Remember it in the workspace."""
+    workspace.remember(STATE_KEY, asdict(prepared))
+
+
+def prepared(workspace: Workspace | None, config: Config) -> Prepared:
+    """What setup made ready for this configuration; ConfigError when it must run (again) first."""
+    kept = workspace.recall(STATE_KEY) if workspace else None
+    if workspace is None or kept is None:
+        raise ConfigError("not set up yet", where=config.workspace, fix="invoke setup")
+    models = {name: PreparedModel(**model) for name, model in kept["models"].items()}
+    for name, model in config.models.items():
+        if name not in models or models[name].sources != source_list(model):
+            raise ConfigError("the YAML changed since setup", where=f"models.{name}.source", fix="invoke setup")
+    runtime = kept["runtime"] if config.runtime == "auto" else config.runtime
+    return Prepared(runtime, kept["reason"], kept["image_digest"], {n: models[n] for n in config.models})
+
+
+def source_list(model: Model) -> list[Any]:
+    """A model's sources as plain values that compare equal after a round trip through JSON."""
+    return [source.model_dump(mode="json") for source in model.source]
+
+
+def content_digest(files: Mapping[str, str]) -> str:
+    """One digest for a mapping of relative path to sha256."""
+    return hashlib.sha256(json.dumps(sorted(files.items())).encode()).hexdigest()[:16]

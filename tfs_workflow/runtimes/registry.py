@@ -1,0 +1,41 @@
+"""The runtimes by name, and a project's servers across all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfs_workflow.errors import ToolMissing
+from tfs_workflow.runtimes.base import ModelServer, Runtime
+from tfs_workflow.runtimes.process import ProcessRuntime
+
+EVERY = ("docker", "embedded", "native")
+
+
+@dataclass(frozen=True)
+class Runtimes:
+    """Makes a runtime when it is asked for; `config_dir` and `log_path` lie in the workspace."""
+
+    config_dir: Path
+    log_path: Path
+
+    def get(self, name: str) -> Runtime:
+        """The runtime of this name."""
+        if name == "docker":
+            # docker-py is imported only where an engine is involved: it costs as much as the rest together.
+            from tfs_workflow.runtimes.docker import DockerRuntime, Engine  # noqa: PLC0415
+
+            return DockerRuntime(Engine(), self.config_dir)
+        return ProcessRuntime(name, self.config_dir, self.log_path)
+
+    def find(self, project: str, names: tuple[str, ...], required: str = "") -> list[tuple[Runtime, ModelServer]]:
+        """The project's servers under these runtimes; only the `required` one must answer."""
+        found: list[tuple[Runtime, ModelServer]] = []
+        for name in names:
+            runtime = self.get(name)
+            try:
+                found += [(runtime, server) for server in runtime.find(project)]
+            except ToolMissing:
+                if name == required:
+                    raise
+        return found
