@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from tfs_workflow.errors import Interrupted, SourceUnreachable
 
@@ -16,7 +23,7 @@ Progress = Callable[[str, int, "int | None"], None]
 
 ATTEMPTS = 4
 LONGEST_RETRY_AFTER_S = 60.0
-_backoff = wait_exponential_jitter(initial=0.25, max=8, jitter=0.25)
+_backoff = wait_exponential(multiplier=0.25, max=8) + wait_random(0, 0.25)
 
 
 class TransientFault(SourceUnreachable):
