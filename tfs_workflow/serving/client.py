@@ -1,0 +1,239 @@
+"""The REST client of a model server: status, metadata and predictions over kept-alive connections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
+
+from tfs_workflow.errors import NotReady, PredictionFailed
+from tfs_workflow.savedmodel import Signature
+from tfs_workflow.serving.describe import expectation, from_metadata
+
+CONNECT_TIMEOUT_S = 5.0
+STATUS_TIMEOUT_S = 5.0
+PREDICT_TIMEOUT_S = 60.0
+MAX_CONNECTIONS = 16
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class State(Enum):
+    """The states of a servable version (get_model_status.proto)."""
+
+    UNKNOWN = "UNKNOWN"
+    START = "START"
+    LOADING = "LOADING"
+    AVAILABLE = "AVAILABLE"
+    UNLOADING = "UNLOADING"
+    END = "END"
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """One version as the server sees it; the error is that of its last load, OK and empty when there was none."""
+
+    version: int
+    state: State
+    error_code: str = "OK"
+    error_message: str = ""
+
+
+class NothingAnswers(NotReady):
+    """No server listens at the address, or what listens hangs up: not yet, or not any more."""
+
+
+class RequestRefused(PredictionFailed):
+    """The server's own refusal: `status` is the HTTP status, `server_text` the error as the server worded it."""
+
+    def __init__(self, server_text: str, status: int, *, where: str = "", fix: str = "") -> None:
+        super().__init__(server_text, where=where, evidence=f"HTTP {status}", fix=fix)
+        self.server_text = server_text
+        self.status = status
+
+
+class ServingClient:
+    """Talks to one model server; safe to use from several threads at once.
+
+    A request is sent once: only a connection that the server closed while it was idle is opened anew.
+    """
+
+    def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
+        self.rest_url = rest_url.rstrip("/")
+        self.timeout_s = timeout_s
+        self._session = requests.Session()
+        # A proxy for the way out has no business between us and our own machine.
+        self._session.trust_env = urlsplit(self.rest_url).hostname not in LOOPBACK
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
+
+    def __enter__(self) -> ServingClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
+        """The versions of a model as the server lists them, newest first; none for a model it does not know.
+
+        Raises NothingAnswers while no one listens and NotReady when the server refuses.
+        """
+        response = self._get(self.model_url(model, version, label), STATUS_TIMEOUT_S)
+        if response.status_code == 404:
+            return []
+        if response.status_code != 200:
+            raise NotReady(server_text(response.content), where=response.url, evidence=f"HTTP {response.status_code}")
+        return [_version_status(entry) for entry in _document(response)["model_version_status"]]
+
+    def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
+        """Signature name to signature of a served version; raises NothingAnswers or RequestRefused."""
+        response = self._get(self.model_url(model, version, label) + "/metadata", self.timeout_s)
+        if response.status_code != 200:
+            raise _refused(response, model)
+        return from_metadata(_document(response))
+
+    def predict(  # noqa: PLR0913  # a request's own parts, by name
+        self,
+        model: str,
+        instances: Sequence[Any] | None = None,
+        *,
+        inputs: Any = None,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+    ) -> Any:
+        """The predictions for rows (`instances`: one a row, in order) or the outputs for columns (`inputs`).
+
+        Raises NothingAnswers, or RequestRefused with what the signature expects.
+        """
+        body: dict[str, Any] = {"inputs": inputs} if instances is None else {"instances": instances}
+        if signature:
+            body["signature_name"] = signature
+        url = self.predict_url(model, version, label)
+        try:
+            answer = self.post(url, json.dumps(body).encode())
+        except RequestRefused as error:
+            raise self.explained(error, model, version, label, signature) from error
+        return answer["predictions"] if "predictions" in answer else answer["outputs"]
+
+    def post(self, url: str, body: bytes) -> Mapping[str, Any]:
+        """The answer to a prediction request as it is on the wire; raises NothingAnswers or RequestRefused."""
+        try:
+            response = self._session.post(
+                url, data=body, headers={"Content-Type": "application/json"}, timeout=self._timeout(self.timeout_s)
+            )
+        except requests.ConnectTimeout as error:
+            raise self._nothing(url) from error
+        except requests.Timeout as error:
+            raise PredictionFailed(f"no answer within {self.timeout_s:g} s", where=url) from error
+        except requests.ConnectionError as error:
+            if _is_unconnected(error):
+                raise self._nothing(url) from error
+            raise PredictionFailed(
+                "the connection broke before the answer was complete",
+                where=url,
+                evidence=str(error),
+                fix="see invoke status and invoke logs: the server may have ended",
+            ) from error
+        except requests.RequestException as error:
+            raise PredictionFailed(str(error), where=url) from error
+        if response.status_code != 200:
+            raise _refused(response, url)
+        return _document(response)
+
+    def explained(
+        self, error: RequestRefused, model: str, version: int | None, label: str | None, signature: str | None
+    ) -> RequestRefused:
+        """The same refusal with what the signature expects, where the server tells."""
+        try:
+            signatures = self.metadata(model, version, label)
+        except (NotReady, PredictionFailed):
+            fix = "invoke status shows the models and versions that are served"
+        else:
+            fix = expectation(model, signature or DEFAULT_SIGNATURE, signatures)
+        if "no shape information" in error.server_text:
+            fix = f"this signature's output has no row for each instance: ask in column format, with --inputs; {fix}"
+        return RequestRefused(error.server_text, error.status, where=error.where, fix=fix)
+
+    def model_url(self, model: str, version: int | None = None, label: str | None = None) -> str:
+        """The address of a model, of one of its versions, or of what a label points to (api_rest.md)."""
+        url = f"{self.rest_url}/v1/models/{quote(model, safe='')}"
+        if version is not None:
+            return f"{url}/versions/{version}"
+        return f"{url}/labels/{quote(label, safe='')}" if label else url
+
+    def predict_url(self, model: str, version: int | None = None, label: str | None = None) -> str:
+        """The address that prediction requests go to."""
+        return self.model_url(model, version, label) + ":predict"
+
+    def _get(self, url: str, timeout_s: float) -> requests.Response:
+        try:
+            return self._session.get(url, timeout=self._timeout(timeout_s))
+        except requests.RequestException as error:
+            # A port that a container publishes takes connections before the server inside listens, and drops them.
+            raise self._nothing(url) from error
+
+    def _timeout(self, timeout_s: float) -> tuple[float, float]:
+        return min(CONNECT_TIMEOUT_S, timeout_s), timeout_s
+
+    def _nothing(self, url: str) -> NothingAnswers:
+        return NothingAnswers(
+            f"nothing answers at {self.rest_url}",
+            where=url,
+            fix="invoke status shows what runs; invoke serve starts it",
+        )
+
+
+def server_text(content: bytes) -> str:
+    """The server's own words out of an error answer; the start of the body where it is not the usual document."""
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return content[:500].decode(errors="replace").strip() or "the server gave no reason"
+
+
+def _refused(response: requests.Response, where: str) -> RequestRefused:
+    return RequestRefused(server_text(response.content), response.status_code, where=where)
+
+
+def _is_unconnected(error: requests.ConnectionError) -> bool:
+    """Whether no connection came about, as opposed to one that broke."""
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", cause), NewConnectionError)
+
+
+def _document(response: requests.Response) -> Mapping[str, Any]:
+    """The JSON object of an answer; TensorFlow Serving's NaN and Infinity are read as floats."""
+    try:
+        document = json.loads(response.content)
+    except ValueError as error:
+        fix = "name an output *_bytes in the model if it holds bytes that are no text" if response.content else ""
+        raise PredictionFailed(
+            f"the answer is no JSON: {error}", where=response.url, evidence=repr(response.content[:200]), fix=fix
+        ) from error
+    if not isinstance(document, dict):
+        raise PredictionFailed(
+            "the answer is no JSON object", where=response.url, evidence=repr(response.content[:200])
+        )
+    return document
+
+
+def _version_status(entry: Mapping[str, Any]) -> VersionStatus:
+    status = entry.get("status", {})
+    name = entry.get("state", "UNKNOWN")
+    state = State(name) if name in State.__members__ else State.UNKNOWN
+    return VersionStatus(int(entry["version"]), state, status.get("error_code", "OK"), status.get("error_message", ""))
