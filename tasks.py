@@ -1,6 +1,8 @@
 """The contributor's door: the packaged tasks, plus dev.* to check, test and bench."""
 
-from invoke import Collection, Context, task
+from invoke.collection import Collection
+from invoke.context import Context
+from invoke.tasks import task
 
 from tfs_workflow.tasks import collection
 
@@ -13,7 +15,7 @@ def check(c: Context) -> None:
 
 
 @task(help={"options": "Options for pytest, in one string."})
-def test(c: Context, options: str = "") -> None:
+def test(c: Context, options: str = "") -> None:  # noqa: PT028  # a task, not a test
     """Run every test; those that need Docker are skipped, with the reason, where no engine answers."""
     c.run(f"pytest {options}", pty=False)
 

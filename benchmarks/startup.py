@@ -28,9 +28,7 @@ def main() -> int:
             ROUNDS,
             empty=lambda: _list(Path(empty)),
             ours=lambda: _list(PACKAGE.parent),
-            setup=lambda: subprocess.run(
-                setup, cwd=PACKAGE.parent, check=True, capture_output=True, env=environment()
-            ),
+            setup=lambda: subprocess.run(setup, cwd=PACKAGE.parent, check=True, capture_output=True, env=environment()),
         )
     good = report("invoke --list / with an empty tasks file", median["ours"], median["empty"], 2)
     return 0 if report("second setup / invoke --list", median["setup"], median["ours"], 2) and good else 1

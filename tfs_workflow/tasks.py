@@ -12,7 +12,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import Task, task
 
-# ruff: noqa: PLC0415, ARG001, FBT001, PLR0913  # imports wait for their task; invoke reads options off parameters
+# ruff: noqa: PLC0415, ARG001, PLR0913, PLR0917  # imports wait for their task; invoke reads options off parameters
 
 Body = Callable[..., None]
 
@@ -79,7 +79,7 @@ def predict(
     signature: str = "",
     instances: str = "",
     inputs: str = "",
-    input: str = "",  # noqa: A002  # the option's name
+    input: str = "",
     output: str = "",
     batch_rows: int = 512,
     config: str = "",

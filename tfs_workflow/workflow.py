@@ -91,7 +91,11 @@ def setup(
         choice: Choice = found.pop("runtime")
         made = _prepared(config, found, choice)
         check_models(_spec(config, made), _reader(choice.runtime))
-        _pin(lock_file, pinned, config, found, choice, locked)
+        now = _pin(loaded, pinned, found, choice)
+        if locked and pinned is not None:
+            _check_lock(lock_file, pinned, now)
+        else:
+            lock.write(lock_file, now)
         keep(workspace, made)
     return SetUp(workspace.path, found, choice, lock_file)
 
@@ -126,23 +130,16 @@ def _reader(runtime: str) -> tuple[int, int] | None:
     return NOBODY if runtime == "docker" and os.getuid() == 0 else None
 
 
-def _pin(
-    path: Path,
-    pinned: lock.Lock | None,
-    config: Config,
-    fetched: Mapping[str, Fetched],
-    choice: Choice,
-    locked: bool,
-) -> None:
-    """Write the lock, or with `locked` raise FetchFailed when it is not what was found."""
-    models = {name: one.locked for name, one in fetched.items()}
-    image_digest = choice.image_digest
-    if choice.runtime != "docker" and pinned is not None and pinned.image == config.server.image:
-        image_digest = pinned.image_digest  # another machine's runtime may need it
-    now = lock.Lock(image=config.server.image, image_digest=image_digest, models=models)
-    if not locked:
-        lock.write(path, now)
-    elif pinned is not None and (differences := lock.differences(pinned, now)):
+def _pin(loaded: LoadedConfig, pinned: lock.Lock | None, fetched: Mapping[str, Fetched], choice: Choice) -> lock.Lock:
+    """What the lock file should say now."""
+    image, digest = loaded.config.server.image, choice.image_digest
+    if choice.runtime != "docker" and pinned is not None and pinned.image == image:
+        digest = pinned.image_digest  # another machine's runtime may need it
+    return lock.Lock(image=image, image_digest=digest, models={name: one.locked for name, one in fetched.items()})
+
+
+def _check_lock(path: Path, pinned: lock.Lock, now: lock.Lock) -> None:
+    if differences := lock.differences(pinned, now):
         raise FetchFailed(
             "what was found is not what is locked",
             where=str(path),
@@ -170,14 +167,14 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
             return Served(server, wait(runtime, server), unchanged=True)
         workspace.remember(STARTED, sorted({*_used(workspace), made.runtime}))
         runtime = runtimes.get(made.runtime)
-        with _room(found, runtime, spec), _removed_unless_ready(runtime, config.project):
+        with _room(found, spec), _removed_unless_ready(runtime, config.project):
             server = runtime.start(spec)
             statuses = wait(runtime, server)
         return Served(server, statuses, replaced=any(s.exit_code is None for _, s in found))
 
 
 @contextmanager
-def _room(found: list[tuple[Runtime, ModelServer]], runtime: Runtime, spec: ServerSpec) -> Iterator[None]:
+def _room(found: list[tuple[Runtime, ModelServer]], spec: ServerSpec) -> Iterator[None]:
     """Ended servers go at once; a running one makes room, and comes back when its successor fails."""
     with ExitStack() as stack:
         for owner, server in found:
@@ -237,7 +234,9 @@ def teardown(loaded: LoadedConfig, transfer: Transfer, *, purge: bool = False, i
     config = loaded.config
     workspace = Workspace.open(loaded.workspace, config.project)
     if workspace is None:
-        return TornDown(_stopped(Workspace(loaded.workspace, config.project), config), image=_removed_image(config, image))
+        return TornDown(
+            _stopped(Workspace(loaded.workspace, config.project), config), image=_removed_image(config, image)
+        )
     with workspace.exclusive(partial(_announce_wait, transfer)):
         servers = _stopped(workspace, config)
         workspace.remember(STARTED, None)

@@ -13,11 +13,11 @@ from typing import Any
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
-from tfs_workflow.errors import NotReady, WorkflowError
+from tfs_workflow.errors import NotReady, ToolMissing, WorkflowError
 from tfs_workflow.runtimes.base import DIGEST_LABEL, PROJECT_LABEL, ModelServer
+from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.docker import container
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
-from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.ports import port_holder
 from tfs_workflow.serving.spec import ServerSpec, server_files
 
@@ -61,6 +61,13 @@ class DockerRuntime:
             with engine_errors("create the container"), ThreadPoolExecutor(1) as pool:
                 return pool.submit(self.engine.client.containers.create, **arguments).result()
         except EngineFailed as error:
+            if "No such image" in error.evidence:
+                raise ToolMissing(
+                    "the image is not on the engine (any more)",
+                    where=spec.image,
+                    evidence=error.evidence,
+                    fix="invoke setup pulls it",
+                ) from error
             if "is already in use by container" not in error.evidence:
                 raise
             raise NotReady(
