@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -29,6 +31,29 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644, replace: bool = Tru
         else:
             with contextlib.suppress(FileExistsError):
                 path.hardlink_to(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write bytes to, which appears under its name when the block ends and leaves nothing when it raises.
+
+    What is no ordinary file, such as a pipe, is written to in place; OSError as the system gives it.
+    """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            yield file
+        return
+    path = path.resolve()  # a link keeps pointing to the file that it names
+    _remove_leftovers(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
