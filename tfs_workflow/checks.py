@@ -19,13 +19,20 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
     `reader` is the uid and gid that the server reads the files with, None for our own.
     """
     present = {model.name: _version_numbers(model) for model in spec.models}
-    wanted = wanted_versions(spec, present)
+    wanted = {model.name: wanted_versions(model, present[model.name]) for model in spec.models}
     for model in spec.models:
         _check_there(model, wanted[model.name], present[model.name])
-        for version in _directories(model.base_path, wanted[model.name]):
+        for version in served_directories(model):
             savedmodel.signatures(version)
             check_readable(version, reader)
     return wanted
+
+
+def served_directories(model: ModelSpec) -> list[Path]:
+    """The version directories that will be served, oldest first; ModelInvalid when there is none."""
+    found = savedmodel.versions(model.base_path).found
+    wanted = wanted_versions(model, [version.number for version in found])
+    return [version.path for version in found if version.number in wanted]
 
 
 def check_readable(directory: Path, reader: tuple[int, int] | None) -> None:
@@ -66,12 +73,6 @@ def _check_there(model: ModelSpec, wanted: Sequence[int], present: Sequence[int]
 
 def _listed(versions: Iterable[int]) -> str:
     return "version " + ", ".join(map(str, sorted(versions)))
-
-
-def _directories(base_path: Path, numbers: Sequence[int]) -> Iterator[Path]:
-    for version in savedmodel.versions(base_path).found:
-        if version.number in numbers:
-            yield version.path
 
 
 def _entries(directory: Path) -> Iterator[Path]:

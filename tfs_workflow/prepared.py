@@ -50,8 +50,8 @@ def keep(workspace: Workspace, prepared: Prepared) -> None:
     workspace.remember(STATE_KEY, asdict(prepared))
 
 
-def prepared(workspace: Workspace | None, config: Config) -> Prepared:
-    """What setup made ready for this configuration; ConfigError when it must run (again) first."""
+def prepared(workspace: Workspace | None, config: Config) -> tuple[Workspace, Prepared]:
+    """The workspace and what setup made ready for this configuration; ConfigError when it must run (again) first."""
     kept = workspace.recall(STATE_KEY) if workspace else None
     if workspace is None or kept is None:
         raise ConfigError("not set up yet", where=config.workspace, fix="invoke setup")
@@ -60,7 +60,7 @@ def prepared(workspace: Workspace | None, config: Config) -> Prepared:
         if name not in models or models[name].sources != source_list(model):
             raise ConfigError("the YAML changed since setup", where=f"models.{name}.source", fix="invoke setup")
     runtime = kept["runtime"] if config.runtime == "auto" else config.runtime
-    return Prepared(runtime, kept["reason"], kept["image_digest"], {n: models[n] for n in config.models})
+    return workspace, Prepared(runtime, kept["reason"], kept["image_digest"], {n: models[n] for n in config.models})
 
 
 def source_list(model: Model) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The tasks, each thin: load the YAML, do the step, show the result.
+"""The tasks: a table of contents of the verbs.
 
 `invoke` parses the options; everything else is imported when a task runs, so that `invoke --list` stays quick.
 """
@@ -47,17 +47,19 @@ def setup(
     verbose: bool = False,
 ) -> None:
     """Make the workspace, fetch the models and pull the image, all at once; repeatable."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import edge
+    from tfs_workflow.verbs import setup as verb
 
-    cli.setup(cli.Options(config, json, verbose), locked=locked, offline=offline, update=update)
+    verb.setup(edge.Options(config, json, verbose), locked=locked, offline=offline, update=update)
 
 
 @command(follow="Stream the server's log until Ctrl-C, then tear down.")
 def serve(c: Context, follow: bool = False, config: str = "", json: bool = False, verbose: bool = False) -> None:
     """Start the model server and return once every model is AVAILABLE."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import edge
+    from tfs_workflow.verbs import serve as verb
 
-    cli.serve(cli.Options(config, json, verbose), follow=follow)
+    verb.serve(edge.Options(config, json, verbose), follow=follow)
 
 
 @command(
@@ -87,26 +89,29 @@ def predict(
     verbose: bool = False,
 ) -> None:
     """Ask the served model: the YAML's example, --instances, --inputs or a file of rows."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import edge
+    from tfs_workflow.verbs import predict as verb
 
-    question = cli.Question(model, version, label, signature, instances, inputs, input, output, batch_rows)
-    cli.predict(cli.Options(config, json, verbose), question)
+    question = verb.Question(model, version, label, signature, instances, inputs, input, output, batch_rows)
+    verb.predict(edge.Options(config, json, verbose), question)
 
 
 @command(model="Model name (default: every model).")
 def describe(c: Context, model: str = "", config: str = "", json: bool = False, verbose: bool = False) -> None:
     """Show signatures, types and shapes, with an example request for each."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import describe as verb
+    from tfs_workflow.verbs import edge
 
-    cli.describe(cli.Options(config, json, verbose), model)
+    verb.describe(edge.Options(config, json, verbose), model)
 
 
 @command()
 def status(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
     """Show what runs: runtime, image, ports, uptime, and each model's versions."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import edge
+    from tfs_workflow.verbs import status as verb
 
-    cli.status(cli.Options(config, json, verbose))
+    verb.status(edge.Options(config, json, verbose))
 
 
 @command(follow="Go on until the server ends or Ctrl-C.", tail="Show only the last lines (a number of lines).")
@@ -114,9 +119,10 @@ def logs(
     c: Context, follow: bool = False, tail: int = 0, config: str = "", json: bool = False, verbose: bool = False
 ) -> None:
     """Show the model server's log."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import edge
+    from tfs_workflow.verbs import logs as verb
 
-    cli.logs(cli.Options(config, json, verbose), follow=follow, tail=tail)
+    verb.logs(edge.Options(config, json, verbose), follow=follow, tail=tail)
 
 
 @command(
@@ -127,41 +133,43 @@ def teardown(
     c: Context, purge: bool = False, image: bool = False, config: str = "", json: bool = False, verbose: bool = False
 ) -> None:
     """Stop and remove what bears this project's label, and nothing else."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import edge
+    from tfs_workflow.verbs import teardown as verb
 
-    cli.teardown(cli.Options(config, json, verbose), purge=purge, image=image)
+    verb.teardown(edge.Options(config, json, verbose), purge=purge, image=image)
 
 
 @command()
 def demo(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
     """Run the whole lab: setup, serve, predict, teardown."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import demo as verb
+    from tfs_workflow.verbs import edge
 
-    cli.demo(cli.Options(config, json, verbose))
+    verb.demo(edge.Options(config, json, verbose))
 
 
 @command()
 def check(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
     """Check the YAML and show every error at once."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import configuration, edge
 
-    cli.config_check(cli.Options(config, json, verbose))
+    configuration.check(edge.Options(config, json, verbose))
 
 
 @_task({"output": "File to write (default: stdout)."})
 def schema(c: Context, output: str = "") -> None:
     """Print the JSON Schema of the YAML."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import configuration
 
-    cli.config_schema(output)
+    configuration.schema(output)
 
 
 @_task({"path": "File to write (default: tfs.yaml here)."})
 def init(c: Context, path: str = "tfs.yaml") -> None:
     """Write a commented YAML to start from; never overwrites."""
-    from tfs_workflow import cli
+    from tfs_workflow.verbs import configuration
 
-    cli.config_init(path)
+    configuration.init(path)
 
 
 def collection() -> Collection:

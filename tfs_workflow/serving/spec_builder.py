@@ -39,21 +39,17 @@ def build_spec(
     )
 
 
-def wanted_versions(spec: ServerSpec, present: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
-    """The versions that must become AVAILABLE, by model; `present` are the version numbers on disk."""
-    return {model.name: _wanted(model, sorted(present[model.name])) for model in spec.models}
+def wanted_versions(model: ModelSpec, present: Sequence[int]) -> list[int]:
+    """The versions that must become AVAILABLE, ascending; `present` are the version numbers on disk."""
+    if model.latest is None:
+        return sorted(model.versions)
+    return sorted(present)[-model.latest :] if model.latest else sorted(present)
 
 
 def parse_size(text: str) -> int:
     """Bytes of a size such as 512m or 2g (binary units)."""
     number, unit = re.fullmatch(r"(\d+)([kmg])", text).groups()  # type: ignore[union-attr]  # checked by the types
     return int(number) * UNITS[unit]
-
-
-def _wanted(model: ModelSpec, present: list[int]) -> list[int]:
-    if model.latest is None:
-        return sorted(model.versions)
-    return present[-model.latest :] if model.latest else present
 
 
 def _model(name: str, model: Model, base_path: Path, content: str) -> ModelSpec:

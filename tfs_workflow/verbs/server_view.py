@@ -1,4 +1,4 @@
-"""What each verb shows, as pure values: lines for people and documents for programs."""
+"""How a server and its models are shown, by serve and by status."""
 
 from __future__ import annotations
 
@@ -11,34 +11,11 @@ from typing import Any
 from tfs_workflow.config import Config
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.serving.client import VersionStatus
-from tfs_workflow.workflow import SetUp, TornDown
 
 Statuses = Mapping[str, Sequence[VersionStatus]]
 
 
-def setup_lines(done: SetUp) -> Iterator[str]:
-    """One line a model and one for the runtime."""
-    for name, model in done.models.items():
-        yield f"{name}  {model.description}" + (f"  {model.commit[:12]}" if model.commit else "")
-    yield f"runtime  {done.choice.runtime}  ({done.choice.reason})"
-
-
-def setup_document(done: SetUp) -> dict[str, Any]:
-    """Workspace, runtime, lock and where each model lies."""
-    return {
-        "workspace": str(done.workspace),
-        "runtime": done.choice.runtime,
-        "reason": done.choice.reason,
-        "image_digest": done.choice.image_digest,
-        "lock": str(done.lock),
-        "models": {
-            name: {"base_path": str(model.base_path), "source": model.description, "commit": model.commit}
-            for name, model in done.models.items()
-        },
-    }
-
-
-def server_line(server: ModelServer) -> Iterator[str]:
+def server_lines(server: ModelServer) -> Iterator[str]:
     """Project, runtime, image, ports and uptime."""
     image = f"  {server.image}  {server.image_digest[:19]}" if server.image else ""
     yield f"{server.project}  {server.runtime}{image}"
@@ -77,30 +54,11 @@ def _version_document(version: VersionStatus) -> dict[str, Any]:
     }
 
 
-def teardown_lines(done: TornDown) -> Iterator[str]:
-    """What was removed."""
-    for server in done.servers:
-        yield f"removed {server.runtime} server {server.id[:12]}"
-    if not done.servers:
-        yield "no server of this project to remove"
-    if done.workspace:
-        yield f"removed workspace {done.workspace}"
-    if done.image:
-        yield f"removed image {done.image}"
-
-
-def teardown_document(done: TornDown) -> dict[str, Any]:
-    """What was removed, as ids and paths."""
-    servers = [{"runtime": server.runtime, "id": server.id} for server in done.servers]
-    return {"servers": servers, "workspace": str(done.workspace or ""), "image": done.image}
-
-
 def uptime(server: ModelServer, now: datetime) -> str:
     """How long the server runs, in words."""
-    seconds = max(0, int((now - server.started_at).total_seconds()))
-    days, seconds = divmod(seconds, 86400)
-    hours, seconds = divmod(seconds, 3600)
-    minutes, seconds = divmod(seconds, 60)
+    minutes, seconds = divmod(max(0, int((now - server.started_at).total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
     if days:
         return f"{days} d {hours} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

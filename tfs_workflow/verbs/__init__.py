@@ -1,0 +1,1 @@
+"""What each verb loads, does and shows, one file each; imported when its task runs."""

@@ -1,0 +1,48 @@
+"""invoke serve: start the server, show its endpoints, and follow its log where asked."""
+
+from __future__ import annotations
+
+from tfs_workflow import console
+from tfs_workflow.config import LoadedConfig
+from tfs_workflow.retries import Transfer
+from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.verbs.edge import Options, show, verb
+from tfs_workflow.verbs.server_view import curl_line, model_lines, server_document
+from tfs_workflow.workflow.project import running
+from tfs_workflow.workflow.serve import Served, raise_ended
+from tfs_workflow.workflow.serve import serve as started
+from tfs_workflow.workflow.teardown import teardown
+
+
+def serve(options: Options, *, follow: bool = False) -> None:
+    """Start the server, show its endpoints and with `follow` its log until Ctrl-C."""
+    with verb(options) as loaded:
+        done = started(loaded, Transfer(announce=console.note))
+        _say_what_is_unusual(done)
+        document = server_document(done.server, done.models) | {"unchanged": done.unchanged}
+        show(options, document, [*model_lines(done.server, done.models), curl_line(loaded.config, done.server)])
+        if follow:
+            _follow(loaded, done.server)
+
+
+def _say_what_is_unusual(done: Served) -> None:
+    if done.server.exposed:
+        ports = f"{done.server.rest_port} and {done.server.grpc_port}"
+        console.warn(f"server.expose: ports {ports} are open to the whole network")
+    if done.unchanged:
+        console.note(f"already running with this configuration, since {done.server.started_at:%F %T} UTC")
+    elif done.replaced:
+        console.note("the running server had another configuration and was replaced")
+
+
+def _follow(loaded: LoadedConfig, server: ModelServer) -> None:
+    """The log until Ctrl-C, which is the ordinary end here."""
+    runtime, _ = running(loaded)
+    try:
+        for line in runtime.logs(server, follow=True):
+            console.result(line)
+        raise_ended(runtime, server)
+    except KeyboardInterrupt:
+        console.note("tearing down")
+    finally:
+        teardown(loaded, Transfer(announce=console.note))

@@ -1,0 +1,1 @@
+"""The order of the steps, one verb a file; nothing else knows it."""

@@ -1,0 +1,78 @@
+"""What the verbs ask about one project: its spec, its runtimes, and the server that bears its label."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from tfs_workflow.config import Config, LoadedConfig
+from tfs_workflow.errors import NotReady
+from tfs_workflow.prepared import Prepared
+from tfs_workflow.retries import Transfer
+from tfs_workflow.runtimes.base import ModelServer, Runtime
+from tfs_workflow.runtimes.registry import Runtimes
+from tfs_workflow.serving.spec import ServerSpec
+from tfs_workflow.serving.spec_builder import build_spec
+from tfs_workflow.workspace import Workspace
+
+NOBODY = (65534, 65534)
+_STARTED = "started"
+
+
+def server_spec(config: Config, made: Prepared) -> ServerSpec:
+    """What to serve, from the YAML and what setup made ready."""
+    return build_spec(config, made.runtime, made.base_paths, made.contents, made.image_digest)
+
+
+def reader(runtime: str) -> tuple[int, int] | None:
+    """Uid and gid that the server reads the models with, where these are not our own."""
+    return NOBODY if runtime == "docker" and os.getuid() == 0 else None
+
+
+def runtimes_of(workspace: Workspace) -> Runtimes:
+    """The runtimes, with their files in this workspace."""
+    return Runtimes(workspace.serving, workspace.run / "server.log")
+
+
+def started_with(workspace: Workspace) -> tuple[str, ...]:
+    """The runtimes that may hold a server of this project."""
+    return tuple(workspace.recall(_STARTED) or ())
+
+
+def remember_started(workspace: Workspace, *names: str) -> None:
+    """Keep which runtimes may hold a server, before the server is there; none forgets them."""
+    workspace.remember(_STARTED, sorted(set(names)) or None)
+
+
+def running(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:
+    """The project's running server; NotReady when there is none."""
+    found = _found(loaded)
+    for runtime, server in found:
+        if server.exit_code is None:
+            return runtime, server
+    ended = f"the last one ended with exit code {found[0][1].exit_code}" if found else ""
+    raise NotReady("no server of this project runs", where=loaded.config.project, evidence=ended, fix="invoke serve")
+
+
+def known(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:
+    """The project's server, running or ended; NotReady when there is none."""
+    for runtime, server in _found(loaded):
+        return runtime, server
+    raise NotReady("there is no server of this project", where=loaded.config.project, fix="invoke serve")
+
+
+def _found(loaded: LoadedConfig) -> list[tuple[Runtime, ModelServer]]:
+    workspace = Workspace.open(loaded.workspace, loaded.config.project)
+    if workspace is None:
+        return []
+    names = started_with(workspace)
+    return runtimes_of(workspace).find(loaded.config.project, names, required=names[0] if names else "")
+
+
+def announce_wait(transfer: Transfer) -> Callable[[int | None], None]:
+    """Tells the user whom a verb waits for."""
+
+    def announce(pid: int | None) -> None:
+        transfer.announce("waiting for another verb of this project" + (f" (pid {pid})" if pid else ""))
+
+    return announce

@@ -1,0 +1,117 @@
+"""setup: the workspace, every model and the runtime, at the same time; then checked and pinned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tfs_workflow import lock
+from tfs_workflow.checks import check_models
+from tfs_workflow.config import Config, LoadedConfig
+from tfs_workflow.errors import ConfigError, FetchFailed
+from tfs_workflow.parallel import run_all
+from tfs_workflow.prepared import Prepared, PreparedModel, content_digest, keep, source_list
+from tfs_workflow.retries import Transfer
+from tfs_workflow.runtimes.choice import Choice, choose
+from tfs_workflow.sources import Fetched, fetch
+from tfs_workflow.workflow.project import announce_wait, reader, server_spec
+from tfs_workflow.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """What setup made ready: the workspace, each model, the runtime and why, and the lock file."""
+
+    workspace: Path
+    models: Mapping[str, Fetched]
+    choice: Choice
+    lock: Path
+
+
+def setup(
+    loaded: LoadedConfig, transfer: Transfer, *, locked: bool = False, offline: bool = False, update: bool = False
+) -> SetUp:
+    """Make everything ready; a second call does nothing over the network.
+
+    With `locked` any difference from the lock file is FetchFailed; `offline` touches no network; `update` asks the
+    sources and the registry again.
+    """
+    config = loaded.config
+    lock_file = lock.lock_path(loaded.path)
+    pinned = lock.read(lock_file)
+    if locked and pinned is None:
+        raise ConfigError("there is no lock file", where=str(lock_file), fix="run invoke setup once without --locked")
+    workspace = Workspace.create(loaded.workspace, config.project)
+    with workspace.exclusive(announce_wait(transfer)):
+        locked_models = pinned.models if locked and pinned else {}
+        steps = _fetches(loaded, workspace, transfer, offline=offline, update=update, locked=locked_models)
+        image = partial(_provide_image, config, transfer, offline=offline, update=update)
+        found = run_all(steps | {"runtime": partial(choose, config, image)}, transfer.cancelled)
+        choice: Choice = found.pop("runtime")
+        made = _prepared(config, found, choice)
+        check_models(server_spec(config, made), reader(choice.runtime))
+        now = _pin(loaded, pinned, found, choice)
+        if locked and pinned is not None:
+            _check_lock(lock_file, pinned, now)
+        else:
+            lock.write(lock_file, now)
+        keep(workspace, made)
+    return SetUp(workspace.path, found, choice, lock_file)
+
+
+def _fetches(  # noqa: PLR0913  # they go through to every fetch
+    loaded: LoadedConfig,
+    workspace: Workspace,
+    transfer: Transfer,
+    *,
+    offline: bool,
+    update: bool,
+    locked: Mapping[str, lock.LockedModel],
+) -> dict[str, Callable[[], object]]:
+    """One step a model, none of which needs another."""
+    same = partial(fetch, workspace=workspace, yaml_dir=loaded.path.parent, transfer=transfer, offline=offline)
+    return {
+        name: partial(same, name, model.source, update=update, locked=locked.get(name))
+        for name, model in loaded.config.models.items()
+    }
+
+
+def _provide_image(config: Config, transfer: Transfer, *, offline: bool, update: bool) -> str:
+    """The digest of the image, pulled if it is not here."""
+    from tfs_workflow.runtimes.docker import Engine, image  # noqa: PLC0415  # docker-py only where it is needed
+
+    engine, reference = Engine(), config.server.image
+    digest = image.image_digest(engine, reference)
+    if digest is not None and not update:
+        return digest
+    if offline:
+        raise FetchFailed("the image is not on this machine", where=reference, fix="run invoke setup without --offline")
+    return image.pull(engine, reference, transfer)
+
+
+def _prepared(config: Config, fetched: Mapping[str, Fetched], choice: Choice) -> Prepared:
+    models = {
+        name: PreparedModel(str(one.base_path), content_digest(one.files), source_list(config.models[name]))
+        for name, one in fetched.items()
+    }
+    return Prepared(choice.runtime, choice.reason, choice.image_digest, models)
+
+
+def _pin(loaded: LoadedConfig, pinned: lock.Lock | None, fetched: Mapping[str, Fetched], choice: Choice) -> lock.Lock:
+    """What the lock file should say now."""
+    image, digest = loaded.config.server.image, choice.image_digest
+    if choice.runtime != "docker" and pinned is not None and pinned.image == image:
+        digest = pinned.image_digest  # another machine's runtime may need it
+    return lock.Lock(image=image, image_digest=digest, models={name: one.locked for name, one in fetched.items()})
+
+
+def _check_lock(path: Path, pinned: lock.Lock, now: lock.Lock) -> None:
+    if differences := lock.differences(pinned, now):
+        raise FetchFailed(
+            "what was found is not what is locked",
+            where=str(path),
+            evidence="; ".join(differences),
+            fix="run invoke setup without --locked to accept it, or restore what moved",
+        )
