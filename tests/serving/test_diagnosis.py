@@ -4,8 +4,14 @@ import pytest
 
 from tfs_workflow.serving.diagnosis import diagnose, hopeless
 
-NO_VERSION = "W tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc:268] No versions of servable m found under base path /models/m. Did you forget to name your leaf directory as a number (eg. '/1/')?"
-DATA_LOSS = "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: {{{name: m version: 1} due to error: DATA_LOSS: Can't parse /models/m/1/saved_model.pb as binary proto}, }"
+NO_VERSION = (
+    "W tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc:268] No versions of servable m found "
+    "under base path /models/m. Did you forget to name your leaf directory as a number (eg. '/1/')?"
+)
+DATA_LOSS = (
+    "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: {{{name: m version: 1} due to "
+    "error: DATA_LOSS: Can't parse /models/m/1/saved_model.pb as binary proto}, }"
+)
 
 
 @pytest.mark.parametrize(

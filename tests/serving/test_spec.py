@@ -55,7 +55,8 @@ def test_batching_and_metrics_bring_their_files_and_flags() -> None:
     )
     files = server_files(spec, lambda m: m.name)
     assert files["batching.config"] == (
-        "max_batch_size { value: 8 }\nallowed_batch_sizes: 4\nallowed_batch_sizes: 8\npad_variable_length_inputs: true\n"
+        "max_batch_size { value: 8 }\nallowed_batch_sizes: 4\nallowed_batch_sizes: 8\n"
+        "pad_variable_length_inputs: true\n"
     )
     assert files["monitoring.config"] == 'prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }\n'
     assert {
