@@ -143,7 +143,7 @@ def no_rows(name: str) -> InputMalformed:
 
 def _check_line(row: bytes, line: bytes, name: str, number: int) -> None:
     try:
-        json.loads(row)
+        json.loads(row.decode())
     except json.JSONDecodeError as error:
         indent = len(line) - len(line.lstrip())
         where = f"{name}:{number}:{error.pos + indent + 1}"
