@@ -1,24 +1,64 @@
 """The contributor's door: the packaged tasks, plus dev.* to check, test and bench."""
 
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
 from tfs_workflow.tasks import collection
 
+ROOT = Path(__file__).parent
+BENCHMARKS = ("startup", "docker_life", "fetch", "predict_jsonl", "modelserver")
+
 
 @task
 def check(c: Context) -> None:
     """Run the linters, the type checker and the layer contracts."""
-    for step in ("ruff check .", "ruff format --check .", "mypy", "lint-imports"):
-        c.run(step, pty=False)
+    for command in ("ruff check .", "ruff format --check .", "mypy", "lint-imports"):
+        c.run(command)
 
 
 @task(help={"options": "Options for pytest, in one string."})
 def test(c: Context, options: str = "") -> None:  # noqa: PT028  # a task, not a test
     """Run every test; those that need Docker are skipped, with the reason, where no engine answers."""
-    c.run(f"pytest {options}", pty=False)
+    c.run(f"pytest {options}")
+
+
+@task(help={"only": f"One of {', '.join(BENCHMARKS)} (default: all)."})
+def bench(c: Context, only: str = "") -> None:
+    """Print each benchmark's ratios, measured side by side in this run."""
+    for name in [only] if only else BENCHMARKS:
+        c.run(f"{sys.executable} -m benchmarks.{name}", warn=True)
+
+
+@task
+def lock(c: Context) -> None:
+    """Bring constraints.txt up to date for every supported Python; needs uv."""
+    options = "--universal --all-extras --python-version 3.10 --no-emit-index-url --no-annotate --no-header --upgrade"
+    c.run(f"uv pip compile {options} --quiet --output-file constraints.txt pyproject.toml")
+
+
+@task
+def schema(c: Context) -> None:
+    """Write config/schema.json from the types."""
+    c.run("tfs config.schema --output config/schema.json")
+
+
+@task
+def protos(c: Context) -> None:
+    """Compile the messages of tfs_workflow/protos."""
+    c.run(f"{sys.executable} tools/compile_protos.py")
+
+
+@task
+def bundle(c: Context) -> None:
+    """Make the bundled half_plus_two."""
+    c.run(f"{sys.executable} tools/bundle_half_plus_two.py")
 
 
 ns = collection()
-ns.add_collection(Collection("dev", check, test))
+ns.add_collection(Collection("dev", check, test, bench, lock, schema, protos, bundle))

@@ -65,9 +65,7 @@ def main() -> int:
             remove_by_hand()
         middle = statistics.median
         good &= report("serve on Docker, start to return / docker run + curl loop", middle(inside), middle(hand), 1.15)
-        good &= report(
-            "invoke serve, whole process / by hand + 0.7 s", middle(whole), middle(hand) + 0.7, 1
-        )
+        good &= report("invoke serve, whole process / by hand + 0.7 s", middle(whole), middle(hand) + 0.7, 1)
         good &= report("invoke teardown / docker stop of the entry script", middle(teardowns), middle(stops), 0.1)
     return 0 if good else 1
 

@@ -46,7 +46,7 @@ def setup(
     json: bool = False,
     verbose: bool = False,
 ) -> None:
-    """Make the workspace, fetch the models and pull the image, all at once; repeatable."""
+    """Make the workspace, fetch the models, pull the image."""
     from tfs_workflow.verbs import edge
     from tfs_workflow.verbs import setup as verb
 
@@ -55,7 +55,7 @@ def setup(
 
 @command(follow="Stream the server's log until Ctrl-C, then tear down.")
 def serve(c: Context, follow: bool = False, config: str = "", json: bool = False, verbose: bool = False) -> None:
-    """Start the model server and return once every model is AVAILABLE."""
+    """Start the server; return once every model is AVAILABLE."""
     from tfs_workflow.verbs import edge
     from tfs_workflow.verbs import serve as verb
 
@@ -88,7 +88,7 @@ def predict(
     json: bool = False,
     verbose: bool = False,
 ) -> None:
-    """Ask the served model: the YAML's example, --instances, --inputs or a file of rows."""
+    """Ask the served model; by default the YAML's example."""
     from tfs_workflow.verbs import edge
     from tfs_workflow.verbs import predict as verb
 
@@ -98,7 +98,7 @@ def predict(
 
 @command(model="Model name (default: every model).")
 def describe(c: Context, model: str = "", config: str = "", json: bool = False, verbose: bool = False) -> None:
-    """Show signatures, types and shapes, with an example request for each."""
+    """Show signatures, each with an example request."""
     from tfs_workflow.verbs import describe as verb
     from tfs_workflow.verbs import edge
 
@@ -107,7 +107,7 @@ def describe(c: Context, model: str = "", config: str = "", json: bool = False, 
 
 @command()
 def status(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
-    """Show what runs: runtime, image, ports, uptime, and each model's versions."""
+    """Show what runs, with which versions, since when."""
     from tfs_workflow.verbs import edge
     from tfs_workflow.verbs import status as verb
 
@@ -132,7 +132,7 @@ def logs(
 def teardown(
     c: Context, purge: bool = False, image: bool = False, config: str = "", json: bool = False, verbose: bool = False
 ) -> None:
-    """Stop and remove what bears this project's label, and nothing else."""
+    """Stop and remove what bears this project's label."""
     from tfs_workflow.verbs import edge
     from tfs_workflow.verbs import teardown as verb
 
@@ -166,13 +166,35 @@ def schema(c: Context, output: str = "") -> None:
 
 @_task({"path": "File to write (default: tfs.yaml here)."})
 def init(c: Context, path: str = "tfs.yaml") -> None:
-    """Write a commented YAML to start from; never overwrites."""
+    """Write a commented YAML to start from."""
     from tfs_workflow.verbs import configuration
 
     configuration.init(path)
 
 
+@_task(
+    {
+        "tag": "Name and tag of the image (default: tfs-workflow/model-server:latest).",
+        "base": "Base image with python3 and pip (default: the Dockerfile's).",
+        "wheels": "Directory of wheels to install from, without a network.",
+        "verbose": "Show every line of the build.",
+    }
+)
+def build(
+    c: Context,
+    tag: str = "tfs-workflow/model-server:latest",
+    base: str = "",
+    wheels: str = "",
+    verbose: bool = False,
+) -> None:
+    """Build the embedded server's image; server.image can name it."""
+    from tfs_workflow.verbs import image as verb
+
+    verb.build(tag, base, wheels, verbose)
+
+
 def collection() -> Collection:
     """The tasks as `invoke` and `tfs` show them."""
     config = Collection("config", check, schema, init)
-    return Collection(setup, serve, predict, describe, status, logs, teardown, demo, config)
+    image = Collection("image", build)
+    return Collection(setup, serve, predict, describe, status, logs, teardown, demo, config, image)

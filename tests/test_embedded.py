@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.chain import Chain
 from tests.support.command import CommandLine
+from tests.support.examples import Examples
 from tests.support.faults import Faults
 from tfs_workflow.runtimes.process import PROJECT_VARIABLE
 
@@ -36,3 +37,7 @@ class TestEmbedded(Chain):
 
 class TestEmbeddedFaults(Faults):
     """Interrupted, killed and broken as a local process."""
+
+
+class TestEmbeddedExamples(Examples):
+    """Every example of config/examples as a local process."""
