@@ -60,3 +60,8 @@ def test_every_key_is_described() -> None:
     for name, definition in json_schema()["$defs"].items():
         for key, field in definition["properties"].items():
             assert field.get("description"), f"{name}.{key}"
+
+
+def test_a_new_configuration_starts_as_the_default_one() -> None:
+    """`config.init` writes the package's copy, since config/ is not installed."""
+    assert (ROOT / "tfs_workflow/bundled/tfs.yaml").read_text() == (ROOT / "config/tfs.yaml").read_text()
