@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,11 +15,10 @@ import psutil
 def write_whole(path: Path, text: str, *, mode: int = 0o644, replace: bool = True) -> None:
     """Write a file so that every reader sees the old text or the new, also after a kill at any moment.
 
-    Without `replace`, a file that is there already stays as it is. Writers of one path in one process take turns by
-    themselves; OSError as the system gives it.
+    Without `replace`, a file that is there already stays as it is. OSError as the system gives it.
     """
     _remove_leftovers(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -47,7 +47,7 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
         return
     path = path.resolve()  # a link keeps pointing to the file that it names
     _remove_leftovers(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
@@ -61,6 +61,6 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
 def _remove_leftovers(path: Path) -> None:
     """Remove what processes that were killed while writing this path left beside it."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        pid = leftover.name.split(".")[-2]
+        pid = leftover.name.split(".")[-2].partition("-")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
             leftover.unlink(missing_ok=True)

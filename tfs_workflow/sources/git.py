@@ -17,6 +17,9 @@ from tfs_workflow.sources.git_command import Refused, Repository
 from tfs_workflow.sources.landing import Landing, Limits
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+# The configuration refuses options already; a YAML escape can still bring a control character, and a refspec is no ref.
+_OPTION = re.compile(r"^-|[\x00-\x1f\x7f]")
+_REFSPEC = re.compile(_OPTION.pattern + r"|^\+|[ :*^?~\[\\]")
 _OBJECTS_PER_CALL = 1000  # 41 bytes each: far below the system's limit for a command line
 _SMALL_BYTES = 4096
 _LFS_POINTER = b"version https://git-lfs"
@@ -39,8 +42,10 @@ def land(source: GitSource, yaml_dir: Path, staging: Path, label: str, transfer:
 
     ConfigError for an address or a ref that is none, FetchFailed, SourceUnreachable and ToolMissing as they say.
     """
-    for text in (source.git, source.ref, source.path):
-        _check_plain(text)
+    for text, foreign in ((source.git, _OPTION), (source.path, _OPTION), (source.ref, _REFSPEC)):
+        if foreign.search(text):
+            shown = repr(without_secrets(text))
+            raise ConfigError("not something that git can be asked for", where="git source", evidence=shown)
     address = source.git if _is_remote(source.git) else str((yaml_dir / Path(source.git).expanduser()).absolute())
     path = "/".join(PurePosixPath(source.path).parts)
     attempts = iter(range(1000))
@@ -151,13 +156,6 @@ def _land(landing: Landing, entry: _Entry, blobs: IO[bytes], size_bytes: int, wh
 def _is_remote(text: str) -> bool:
     """A URL, or git's short form `user@host:path`: a colon before the first slash."""
     return ":" in text.partition("/")[0]
-
-
-def _check_plain(text: str) -> None:
-    """The configuration refuses options and helper programs; a YAML escape can still bring a control character."""
-    if text.startswith("-") or any(character < " " or character == "\x7f" for character in text):
-        shown = repr(without_secrets(text))
-        raise ConfigError("not something that git can be asked for", where="git source", evidence=shown)
 
 
 def _no_such_ref(repository: Repository, ref: str, error: FetchFailed) -> FetchFailed:

@@ -49,6 +49,8 @@ def unpack(archive: Path, path: str, target: Path, where: str, limits: Limits) -
         else:
             _untar(archive, landing)
     landing.finish()
+    if not any(landing.root.iterdir()):
+        raise FetchFailed("the archive is empty", where=where)
     _base_path(landing.root, wanted, where).rename(target)
     shutil.rmtree(landing.root, ignore_errors=True)
     check_links(target)  # once more: what they led to may have been elsewhere in the archive
@@ -142,7 +144,7 @@ def _base_path(root: Path, wanted: PurePosixPath, where: str) -> Path:
 
 def _below_single_directory(root: Path) -> Path:
     """The one directory at the top, as most archives have it, if it is no version but holds some."""
-    first, *others = root.iterdir()
-    if others or first.name.isdigit() or not first.is_dir():
+    entries = list(root.iterdir())
+    if len(entries) != 1 or entries[0].name.isdigit() or not entries[0].is_dir():
         return root
-    return first if any(entry.name.isdigit() for entry in first.iterdir()) else root
+    return entries[0] if any(entry.name.isdigit() for entry in entries[0].iterdir()) else root

@@ -1,0 +1,84 @@
+"""A workspace and a transfer that remembers what it was told and never sleeps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.git_server import MODEL_PATH, TAG, GitServer
+from tfs_workflow.config import GitSource, Source
+from tfs_workflow.lock import LockedModel
+from tfs_workflow.retries import Transfer
+from tfs_workflow.sources import Fetched, fetch
+from tfs_workflow.workspace import Workspace
+
+NAME = "half_plus_two"
+
+
+@dataclass
+class Fetching:
+    """Fetches a model under one name into one workspace, and keeps what the user would have seen."""
+
+    workspace: Workspace
+    yaml_dir: Path
+    announced: list[str] = field(default_factory=list)
+    progress: list[tuple[str, int, int | None]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    silence_s: float = 60.0
+
+    def __call__(
+        self, *sources: Source, offline: bool = False, update: bool = False, locked: LockedModel | None = None
+    ) -> Fetched:
+        transfer = Transfer(
+            progress=lambda *seen: self.progress.append(seen),
+            announce=self.announced.append,
+            sleep=self.pauses.append,
+            silence_s=self.silence_s,
+        )
+        try:
+            return fetch(
+                NAME, sources, self.workspace, self.yaml_dir, transfer, offline=offline, update=update, locked=locked
+            )
+        finally:
+            assert list((self.workspace.path / "staging").iterdir()) == []
+
+    @property
+    def base_path(self) -> Path:
+        return self.workspace.models / NAME
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "workspace", "test")
+
+
+@pytest.fixture
+def fetching(workspace: Workspace, tmp_path: Path) -> Fetching:
+    return Fetching(workspace, tmp_path)
+
+
+@pytest.fixture
+def source(git_server: GitServer) -> Callable[..., GitSource]:
+    """The tutorial's source on the test server, with parts replaced."""
+
+    def build(git: str = f"{git_server.url}/serving.git", ref: str = TAG, path: str = MODEL_PATH) -> GitSource:
+        return GitSource(git=git, ref=ref, path=path)
+
+    return build
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small file system")
+    directory = tmp_path / "small"
+    directory.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(directory)], check=True)
+    yield directory
+    subprocess.run(["umount", "--lazy", str(directory)], check=True)

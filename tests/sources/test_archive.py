@@ -1,0 +1,350 @@
+"""Archive sources against a real web server, with and without faults in front of it, and malicious archives."""
+
+from __future__ import annotations
+
+import bz2
+import email.utils
+import gzip
+import io
+import lzma
+import os
+import stat
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.sources.conftest import Fetching
+from tests.sources.test_git import content
+from tests.support.archive_server import ArchiveServer
+from tests.support.git_server import model_files
+from tfs_workflow.config import ArchiveSource
+from tfs_workflow.errors import FetchFailed, Interrupted, SourceUnreachable
+from tfs_workflow.retries import ATTEMPTS, Transfer
+from tfs_workflow.sources import fetch
+from tfs_workflow.sources.landing import Limits
+from tfs_workflow.sources.unpack import unpack
+from tfs_workflow.workspace import Workspace
+
+Put = Callable[..., ArchiveSource]
+
+
+@pytest.fixture
+def put(archive_server: ArchiveServer) -> Put:
+    """Serve these bytes; the source that names them."""
+
+    def serve(archive: bytes, path: str = ".", name: str = "model.tar") -> ArchiveSource:
+        address, sha256 = archive_server.put(name, archive)
+        return ArchiveSource(archive=address, sha256=sha256, path=path)
+
+    return serve
+
+
+def tarred(files: Mapping[str, bytes | None], *members: tarfile.TarInfo) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text or b"")
+            info.mode = 0o4777
+            tar.addfile(info, io.BytesIO(text or b""))
+        for member in members:
+            tar.addfile(member)
+    return buffer.getvalue()
+
+
+def zipped(files: Mapping[str, bytes | None], modes: Mapping[str, int] = {}) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, text in files.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = modes.get(name, stat.S_IFREG | 0o644) << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            bundle.writestr(info, text or b"")
+    return buffer.getvalue()
+
+
+def member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = kind
+    info.linkname = target
+    return info
+
+
+FORMS: dict[str, Callable[[Mapping[str, bytes | None]], bytes]] = {
+    "tar": tarred,
+    "gz": lambda files: gzip.compress(tarred(files)),
+    "xz": lambda files: lzma.compress(tarred(files)),
+    "bz2": lambda files: bz2.compress(tarred(files)),
+    "zip": zipped,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_archive(fetching: Fetching, put: Put, form: str) -> None:
+    source = put(FORMS[form](model_files()))
+    found = fetching(source)
+    assert content(found.base_path) == model_files()
+    assert found.commit == source.sha256
+    assert fetching.progress[-1][1:] == (fetching.progress[-1][2], fetching.progress[-1][2])
+    modes = {stat.S_IMODE(p.stat().st_mode) for p in found.base_path.rglob("*") if p.is_file()}
+    assert modes == {0o644}
+
+
+@pytest.mark.parametrize("prefix", ["half_plus_two/", "./half_plus_two/", "./"])
+def test_a_single_directory_at_the_top_is_the_base_path(fetching: Fetching, put: Put, prefix: str) -> None:
+    assert content(fetching(put(tarred(model_files(prefix)))).base_path) == model_files()
+
+
+def test_a_path_inside(fetching: Fetching, put: Put) -> None:
+    archive = tarred({**model_files("release/models/half_plus_two/"), "release/README": b"x"})
+    assert content(fetching(put(archive, "release/models/half_plus_two")).base_path) == model_files()
+
+
+def test_a_missing_path_names_the_nearest(fetching: Fetching, put: Put) -> None:
+    with pytest.raises(FetchFailed, match="no directory 'models/half'") as failure:
+        fetching(put(tarred(model_files("models/half_plus_two/")), "models/half"))
+    assert "models/half_plus_two" in failure.value.fix
+
+
+def test_another_sha256_is_refused_and_both_are_named(fetching: Fetching, put: Put) -> None:
+    source = put(tarred(model_files()))
+    wrong = source.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(FetchFailed, match="not the one that the YAML names") as failure:
+        fetching(wrong)
+    assert source.sha256 in failure.value.evidence
+    assert wrong.sha256 in failure.value.evidence
+    assert not fetching.base_path.exists()
+    assert fetching.pauses == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_an_answer_that_will_not_change_is_not_asked_again(
+    fetching: Fetching, put: Put, archive_server: ArchiveServer, status: int
+) -> None:
+    fault = archive_server.fail(status=status)
+    with pytest.raises(FetchFailed, match="does not give the archive") as failure:
+        fetching(put(tarred(model_files())))
+    assert not isinstance(failure.value, SourceUnreachable)
+    assert str(status) in failure.value.evidence
+    assert failure.value.fix
+    assert fault.met == 1
+
+
+@pytest.mark.parametrize("fault", [{"status": 429}, {"status": 500}, {"status": 503}, {"cut_after_bytes": 1000}])
+def test_what_may_pass_is_tried_again(
+    fetching: Fetching, put: Put, archive_server: ArchiveServer, fault: dict[str, int]
+) -> None:
+    archive_server.fail(**fault, times=ATTEMPTS - 1)
+    assert content(fetching(put(tarred(model_files()))).base_path) == model_files()
+    assert len(fetching.pauses) == ATTEMPTS - 1
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"cut_after_bytes": 1000}])
+def test_what_does_not_pass_is_unreachable(
+    fetching: Fetching, put: Put, archive_server: ArchiveServer, fault: dict[str, int]
+) -> None:
+    met = archive_server.fail(**fault)
+    with pytest.raises(SourceUnreachable):
+        fetching(put(tarred(model_files())))
+    assert met.met == ATTEMPTS
+    assert not fetching.base_path.exists()
+
+
+def test_retry_after_in_seconds_is_honoured(fetching: Fetching, put: Put, archive_server: ArchiveServer) -> None:
+    archive_server.fail(status=429, headers={"Retry-After": "7"}, times=1)
+    fetching(put(tarred(model_files())))
+    assert fetching.pauses == [7]
+
+
+def test_retry_after_as_a_date_is_honoured(fetching: Fetching, put: Put, archive_server: ArchiveServer) -> None:
+    date = email.utils.formatdate(time.time() + 30, usegmt=True)
+    archive_server.fail(status=503, headers={"Retry-After": date}, times=1)
+    fetching(put(tarred(model_files())))
+    assert 20 < fetching.pauses[0] <= 30
+
+
+def test_a_retry_after_beyond_all_patience_ends_at_once(
+    fetching: Fetching, put: Put, archive_server: ArchiveServer
+) -> None:
+    fault = archive_server.fail(status=429, headers={"Retry-After": "3600"})
+    with pytest.raises(SourceUnreachable):
+        fetching(put(tarred(model_files())))
+    assert fault.met == 1
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/x", "http://no-such-host.invalid/x"])
+def test_nobody_there_is_unreachable(fetching: Fetching, address: str) -> None:
+    with pytest.raises(SourceUnreachable) as failure:
+        fetching(ArchiveSource(archive=address, sha256="0" * 64))
+    assert failure.value.evidence
+
+
+def test_a_silent_server_is_given_up(fetching: Fetching, put: Put, archive_server: ArchiveServer) -> None:
+    archive_server.fail(silent_after_bytes=1000)
+    fetching.silence_s = 0.3
+    with pytest.raises(SourceUnreachable, match="cannot be reached"):
+        fetching(put(tarred(model_files())))
+
+
+def test_a_transfer_is_called_off_between_two_pieces(workspace: Workspace, put: Put, tmp_path: Path) -> None:
+    cancelled = threading.Event()
+    transfer = Transfer(progress=lambda *seen: cancelled.set(), cancelled=cancelled)
+    with pytest.raises(Interrupted):
+        fetch("m", [put(tarred({"1/x": os.urandom(1 << 20)}))], workspace, tmp_path, transfer)
+    assert list((workspace.path / "staging").iterdir()) == []
+
+
+def test_secrets_in_the_address_appear_nowhere(fetching: Fetching, put: Put, archive_server: ArchiveServer) -> None:
+    source = put(tarred(model_files()))
+    address = source.archive.replace("http://", "http://me:s3cr3t@") + "?X-Signature=s3cr3t"
+    found = fetching(source.model_copy(update={"archive": address}))
+    archive_server.fail(status=500)
+    with pytest.raises(SourceUnreachable) as failed:
+        fetching(source.model_copy(update={"archive": address}), update=True)
+    nobody = address.replace(f":{archive_server.port}", ":1")
+    with pytest.raises(SourceUnreachable) as unreachable:
+        fetching(source.model_copy(update={"archive": nobody}), update=True)
+    shown = [found, failed.value, unreachable.value, *fetching.announced]
+    texts = [str(each) for each in shown] + [p.read_text() for p in fetching.workspace.path.glob("*.json")]
+    assert not any("s3cr3t" in text for text in texts)
+
+
+def test_an_archive_that_the_server_calls_an_encoding_is_taken_as_it_is(
+    fetching: Fetching, put: Put, archive_server: ArchiveServer
+) -> None:
+    archive_server.extra_headers = [("Content-Encoding", "gzip")]
+    assert content(fetching(put(gzip.compress(tarred(model_files())))).base_path) == model_files()
+
+
+def test_a_proxy_from_the_environment_is_used(
+    fetching: Fetching, put: Put, archive_server: ArchiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", archive_server.url)
+    source = put(tarred(model_files()))
+    archive_server.files["http://models.invalid/model.tar"] = archive_server.files["/model.tar"]
+    found = fetching(source.model_copy(update={"archive": "http://models.invalid/model.tar"}))
+    assert content(found.base_path) == model_files()
+
+
+EVIL_TARS = {
+    "absolute name": tarred({"/tmp/evil": b"x"}),
+    "climbing name": tarred({"1/../../evil": b"x"}),
+    "symlink out": tarred({}, member("1/link", tarfile.SYMTYPE, "../../../evil")),
+    "absolute symlink": tarred({}, member("1/link", tarfile.SYMTYPE, "/etc/passwd")),
+    "symlink through a symlink": tarred(
+        {}, member("1/up", tarfile.SYMTYPE, ".."), member("1/out", tarfile.SYMTYPE, "up/../../evil")
+    ),
+    "hard link out": tarred({}, member("1/link", tarfile.LNKTYPE, "/etc/passwd")),
+    "climbing hard link": tarred({}, member("1/link", tarfile.LNKTYPE, "../../../../etc/passwd")),
+    "device": tarred({}, member("1/null", tarfile.CHRTYPE)),
+    "block device": tarred({}, member("1/sda", tarfile.BLKTYPE)),
+    "fifo": tarred({}, member("1/fifo", tarfile.FIFOTYPE)),
+    "file through a link": tarred({"1/dir/evil": b"x"}, member("1/dir", tarfile.SYMTYPE, "/tmp")),
+    "link, then a file through it": tarred(
+        {}, member("1/dir", tarfile.SYMTYPE, ".."), member("1/dir/x", tarfile.REGTYPE)
+    ),
+    "zip: climbing": zipped({"1/../../evil": b"x"}),
+    "zip: absolute": zipped({"/tmp/evil": b"x"}),
+    "zip: symlink out": zipped({"1/link": b"../../../evil"}, {"1/link": stat.S_IFLNK | 0o777}),
+    "zip: device": zipped({"1/null": b""}, {"1/null": stat.S_IFCHR | 0o666}),
+}
+
+
+@pytest.mark.parametrize("archive", EVIL_TARS.values(), ids=EVIL_TARS)
+def test_an_archive_that_reaches_out_is_refused_whole(
+    fetching: Fetching, put: Put, tmp_path: Path, archive: bytes
+) -> None:
+    before = {p for p in tmp_path.rglob("*") if p.name != "state.json"}
+    with pytest.raises(FetchFailed):
+        fetching(put(archive))
+    assert {p for p in tmp_path.rglob("*") if p.name != "state.json"} == before
+    assert not Path("/tmp/evil").exists()
+
+
+def test_links_inside_the_model_are_kept(fetching: Fetching, put: Put) -> None:
+    archive = tarred(
+        {"m/1/a": b"x"}, member("m/1/soft", tarfile.SYMTYPE, "a"), member("m/1/hard", tarfile.LNKTYPE, "m/1/a")
+    )
+    base_path = fetching(put(archive)).base_path
+    assert (base_path / "1" / "soft").is_symlink()
+    assert [(base_path / "1" / name).read_bytes() for name in ("soft", "hard")] == [b"x", b"x"]
+
+
+def test_a_link_to_elsewhere_in_the_archive_is_refused(fetching: Fetching, put: Put) -> None:
+    archive = tarred({"shared/a": b"x"}, member("m/1/soft", tarfile.SYMTYPE, "../../shared/a"))
+    with pytest.raises(FetchFailed, match="link points outside"):
+        fetching(put(archive, "m"))
+
+
+@pytest.mark.parametrize("form", ["gz", "xz", "bz2", "zip"])
+def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path, form: str) -> None:
+    archive = tmp_path / "bomb"
+    archive.write_bytes(FORMS[form]({"1/zeros": bytes(8 << 20)}))
+    limits = Limits(ratio=20, free_bytes=1 << 20)
+    with pytest.raises(FetchFailed, match="unreasonable size"):
+        unpack(archive, ".", tmp_path / "out", "bomb", limits)
+    assert sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) < 2 << 20
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_too_many_files_are_refused(tmp_path: Path, form: str) -> None:
+    archive = tmp_path / "many"
+    archive.write_bytes(FORMS[form]({f"1/{n}": b"" for n in range(50)}))
+    with pytest.raises(FetchFailed, match="too many files"):
+        unpack(archive, ".", tmp_path / "out", "many", Limits(files=20))
+
+
+def test_a_header_that_claims_gigabytes_is_not_read_into_memory(tmp_path: Path) -> None:
+    header = tarfile.TarInfo("x")
+    header.type = tarfile.XHDTYPE
+    header.size = 8 << 30
+    archive = tmp_path / "header"
+    archive.write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(4 << 20)))
+    with pytest.raises(FetchFailed, match="cannot be unpacked"):
+        unpack(archive, ".", tmp_path / "out", "header", Limits())
+
+
+BROKEN = {
+    "no archive": b"<html>captive portal</html>",
+    "empty": b"",
+    "only blocks of zeros": tarred({}),
+    "half a gzip": gzip.compress(tarred({"1/a": os.urandom(100_000)}))[:50_000],
+    "half a bzip2": bz2.compress(tarred({"1/a": os.urandom(100_000)}))[:50_000],
+    "half an xz": lzma.compress(tarred({"1/a": os.urandom(100_000)}))[:50_000],
+    "half a tar": tarred({"1/a": os.urandom(100_000)})[:50_000],
+    "half a zip": zipped({"1/a": os.urandom(100_000)})[:50_000],
+    "bad bzip2": b"BZh9" + bytes(100),
+    "bad gzip": b"\x1f\x8b" + bytes(100),
+    "file and directory of one name": tarred({"1": b"x", "1/a": b"x"}),
+}
+
+
+@pytest.mark.parametrize("archive", BROKEN.values(), ids=BROKEN)
+def test_what_is_no_archive_is_one_clear_error(fetching: Fetching, put: Put, archive: bytes) -> None:
+    with pytest.raises(FetchFailed) as failure:
+        fetching(put(archive))
+    assert not isinstance(failure.value, SourceUnreachable)
+    assert not fetching.base_path.exists()
+
+
+def test_an_encrypted_zip(fetching: Fetching, put: Put) -> None:
+    archive = bytearray(zipped({"1/a": b"secret"}))
+    archive[6] |= 1
+    archive[archive.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(FetchFailed, match="cannot be unpacked") as failure:
+        fetching(put(bytes(archive)))
+    assert "encrypted" in failure.value.evidence
+
+
+def test_no_space(small_disk: Path, tmp_path: Path, put: Put) -> None:
+    fetching = Fetching(Workspace.create(small_disk / "workspace", "test"), tmp_path)
+    with pytest.raises(FetchFailed, match="no space left"):
+        fetching(put(tarred({"1/saved_model.pb": bytes(3 << 20)})))
+    with pytest.raises(FetchFailed, match="no space left"):
+        fetching(put(gzip.compress(tarred({"1/saved_model.pb": bytes(3 << 20)}))))
+    assert content(fetching(put(tarred(model_files()))).base_path) == model_files()

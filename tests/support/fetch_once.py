@@ -1,0 +1,27 @@
+"""A process that fetches one model and can be killed: python -m tests.support.fetch_once WORKSPACE SOURCE-AS-JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from tfs_workflow.config import Source
+from tfs_workflow.retries import Transfer
+from tfs_workflow.sources import fetch
+from tfs_workflow.workspace import Workspace
+
+
+def main() -> None:
+    workspace = Workspace.create(sys.argv[1], "test")
+    sources: list[Source] = TypeAdapter(list[Source]).validate_json(sys.argv[2])
+    with workspace.exclusive():
+        print("fetching", flush=True)
+        found = fetch("half_plus_two", sources, workspace, Path.cwd(), Transfer(), update=True)
+        print(json.dumps(dict(found.files)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Fixtures for the servers; tests/conftest.py makes them known to every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.archive_server import ArchiveServer
+from tests.support.faulty import serving
+from tests.support.git_server import GitServer, tutorial_repository
+from tests.support.registry import RegistryServer, registry
+
+
+@pytest.fixture
+def git_server(tmp_path: Path) -> Iterator[GitServer]:
+    """A git server with the tutorial's repository at /serving.git."""
+    root = tmp_path / "repositories"
+    tutorial_repository(root / "serving.git")
+    with serving(GitServer(root)) as server:
+        yield server
+
+
+@pytest.fixture
+def archive_server() -> Iterator[ArchiveServer]:
+    with serving(ArchiveServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def registry_server(tmp_path: Path) -> Iterator[RegistryServer]:
+    """An empty Docker registry; push to `registry_server.address`."""
+    directory = tmp_path / "registry"
+    directory.mkdir()
+    with registry(directory) as server:
+        yield server

@@ -1,0 +1,85 @@
+"""A Docker registry (Debian's docker-registry) with faults in front of it."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.faulty import CHUNK_BYTES, FaultyServer, Request, Response, serving
+from tests.support.needs import missing
+
+_CONFIG = """\
+version: 0.1
+log: {{level: info, formatter: text}}
+storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}
+http: {{addr: "127.0.0.1:0"}}
+"""
+_HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
+
+
+class RegistryServer(FaultyServer):
+    """Passes every request on to the registry behind it; `docker push` and `docker pull` use `address`."""
+
+    def __init__(self, registry_port: int) -> None:
+        super().__init__()
+        self._registry_port = registry_port
+
+    @property
+    def address(self) -> str:
+        """What an image reference begins with."""
+        return f"127.0.0.1:{self.port}"
+
+    def answer(self, request: Request) -> Response:
+        """The registry's own answer. It sees our address as its host, so that it also points back here."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._registry_port, timeout=60)
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
+        connection.request(request.method, request.path, request.body, headers)
+        response = connection.getresponse()
+        kept = [(name, value) for name, value in response.getheaders() if name.lower() not in _HOP_BY_HOP]
+        if response.status in (204, 304) and not any(name.lower() == "content-length" for name, _ in kept):
+            kept.append(("Content-Length", "0"))
+        if request.method == "HEAD":  # nobody will ask for a body, and so nobody would close the connection
+            connection.close()
+            return Response(response.status, kept)
+        return Response(response.status, kept, _body(connection, response))
+
+
+def _body(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    try:
+        while chunk := response.read(CHUNK_BYTES):
+            yield chunk
+    finally:
+        connection.close()
+
+
+@contextmanager
+def registry(directory: Path) -> Iterator[RegistryServer]:
+    """A registry that keeps its images in `directory`, ready to answer, until the block ends."""
+    command = shutil.which("docker-registry")
+    if command is None:
+        missing("docker-registry is not installed")
+    config = directory / "registry.yml"
+    config.write_text(_CONFIG.format(storage=directory / "storage"))
+    with (directory / "registry.log").open("w+") as log:
+        process = subprocess.Popen([command, "serve", str(config)], stderr=subprocess.PIPE, stdout=log, text=True)
+        try:
+            with serving(RegistryServer(_port(process))) as server:
+                yield server
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _port(process: subprocess.Popen[str]) -> int:
+    """The registry's own port, which it tells in its log once it listens."""
+    said = []
+    for line in process.stderr or ():
+        said.append(line)
+        if found := re.search(r"listening on 127\.0\.0\.1:(\d+)", line):
+            return int(found[1])
+    raise RuntimeError("docker-registry ended: " + "".join(said[-5:]))
