@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-import psutil
-
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644, replace: bool = True) -> None:
     """Write a file so that every reader sees the old text or the new, also after a kill at any moment.
@@ -62,5 +60,15 @@ def _remove_leftovers(path: Path) -> None:
     """Remove what processes that were killed while writing this path left beside it."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         pid = leftover.name.split(".")[-2].partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+        if pid.isdigit() and not _lives(int(pid)):
             leftover.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # somebody else's
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

@@ -25,6 +25,7 @@ class Fault:
     path: str = ""
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b"a fault\n"
     cut_after_bytes: int | None = None
     silent_after_bytes: int | None = None
     times: int | None = None
@@ -132,9 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.credentials and request.headers.get("authorization") != self.server.credentials:
             fault = Fault(status=401, headers={"WWW-Authenticate": 'Basic realm="test"'})
         if fault.status:
-            body = f"fault {fault.status}\n".encode()
-            headers = [*fault.headers.items(), ("Content-Length", str(len(body)))]
-            self._send(Response(fault.status, headers, [body]), Fault())
+            headers = [*fault.headers.items(), ("Content-Length", str(len(fault.body)))]
+            self._send(Response(fault.status, headers, [fault.body]), Fault())
         else:
             self._send(self.server.answer(request), fault)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from tests.support.faulty import CHUNK_BYTES, FaultyServer, Request, Response, serving
+from tests.support.faulty import CHUNK_BYTES, Fault, FaultyServer, Request, Response, serving
 from tests.support.needs import missing
 
 _CONFIG = """\
@@ -19,6 +21,14 @@ log: {{level: info, formatter: text}}
 storage: {{filesystem: {{rootdirectory: {storage}}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:0"}}
 """
+# distribution/registry/api/errcode and v2/errors.go
+_CODES = {
+    401: ("UNAUTHORIZED", "authentication required"),
+    403: ("DENIED", "requested access to the resource is denied"),
+    404: ("MANIFEST_UNKNOWN", "manifest unknown"),
+    429: ("TOOMANYREQUESTS", "too many requests"),
+    503: ("UNAVAILABLE", "service unavailable"),
+}
 _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
@@ -33,6 +43,12 @@ class RegistryServer(FaultyServer):
     def address(self) -> str:
         """What an image reference begins with."""
         return f"127.0.0.1:{self.port}"
+
+    def fail(self, **fault: Any) -> Fault:
+        """Put this fault in front; a status comes with the body that registries give with it."""
+        code, message = _CODES.get(fault.get("status", 0), ("UNKNOWN", "unknown error"))
+        body = json.dumps({"errors": [{"code": code, "message": message, "detail": None}]}).encode()
+        return super().fail(**{"body": body} | fault)
 
     def answer(self, request: Request) -> Response:
         """The registry's own answer. It sees our address as its host, so that it also points back here."""

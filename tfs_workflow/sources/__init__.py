@@ -12,7 +12,7 @@ from tfs_workflow.config import ArchiveSource, BundledSource, DirectorySource, G
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
 from tfs_workflow.lock import LockedModel, model_differences
 from tfs_workflow.retries import Transfer
-from tfs_workflow.sources import archive, bundled, directory, git
+from tfs_workflow.sources import bundled, directory, git
 from tfs_workflow.sources.address import without_secrets
 from tfs_workflow.sources.landing import disk_errors
 from tfs_workflow.sources.record import digests, is_intact, stamps
@@ -150,6 +150,9 @@ class _Fetch:
             case GitSource():
                 return git.land(source, self.yaml_dir, staging, self.name, self.transfer)
             case ArchiveSource():
+                # Here and not above: importing requests takes longer than a whole `setup` that has nothing to do.
+                from tfs_workflow.sources import archive  # noqa: PLC0415
+
                 return archive.land(source, staging, self.name, self.transfer)
             case BundledSource():
                 bundled.land(source, staging)

@@ -1,0 +1,1 @@
+"""Each prints ratios that were measured side by side in one run."""
