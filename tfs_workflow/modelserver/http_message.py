@@ -1,0 +1,68 @@
+"""HTTP requests and responses as the rest of the server sees them."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+JSON = b"application/json"
+HTML = b"text/html"
+REASONS = {
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
+    409: "Conflict", 413: "Request Entity Too Large", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    499: "Client Closed Request", 500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
+    504: "Gateway Timeout",
+}  # fmt: skip
+
+
+class Request(NamedTuple):
+    """A whole request."""
+
+    method: str
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    keep_alive: bool
+
+
+class Response(NamedTuple):
+    """An answer; `headers` are whole lines beyond those that every answer has."""
+
+    status: int
+    body: bytes
+    content_type: bytes = JSON
+    headers: bytes = b""
+    closes: bool = False
+
+
+def error_page(status: int, headers: bytes = b"") -> Response:
+    """The page that libevent sends in TensorFlow Serving for what is no request to its API; ends the connection."""
+    reason = REASONS[status]
+    page = f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n"
+    return Response(status, page.encode(), HTML, headers, closes=True)
+
+
+def serialized(response: Response, with_body: bool, closes: bool) -> bytes:
+    """The bytes of a response."""
+    status, body, content_type, headers, _ = response
+    connection = b"Connection: close\r\n" if closes else b""
+    head = _head(status) + b"Content-Type: %s\r\nContent-Length: %d\r\n" % (content_type, len(body))
+    return b"%s%s%s\r\n%s" % (head, headers, connection, body if with_body else b"")
+
+
+_heads: dict[int, bytes] = {}
+_heads_made_s = 0
+
+
+def _head(status: int) -> bytes:
+    """Status line and date, made anew each second."""
+    global _heads_made_s  # noqa: PLW0603  # a cache of the date
+    now_s = int(time.time())
+    if now_s != _heads_made_s:
+        _heads.clear()
+        _heads_made_s = now_s
+    head = _heads.get(status)
+    if head is None:
+        date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now_s))
+        head = _heads[status] = f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {date}\r\n".encode()
+    return head

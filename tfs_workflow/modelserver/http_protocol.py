@@ -1,0 +1,314 @@
+"""HTTP/1.1 over asyncio and httptools: one connection, its bounds and its deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+
+from tfs_workflow.modelserver.http_message import Request, Response, error_page, serialized
+
+# A request and what takes its response, on the event loop.
+App = Callable[[Request, Callable[[Response], None]], None]
+
+_METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
+_BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one client may ask for."""
+
+    max_body_bytes: int = 256 * 2**20
+    max_head_bytes: int = 256 * 2**10
+    max_connections: int = 4096
+    max_pipelined: int = 16
+    head_timeout_s: float = 20
+    body_timeout_s: float = 30
+    min_body_bytes_per_s: float = 16 * 2**10
+    idle_timeout_s: float = 300
+    write_timeout_s: float = 60
+
+
+class Connections:
+    """All connections of the server: counted, swept for those that are too slow, and ended gracefully."""
+
+    def __init__(self, app: App, limits: Limits) -> None:
+        self.app = app
+        self.limits = limits
+        self.open: set[HttpConnection] = set()
+        self.ending = False
+
+    def __call__(self) -> HttpConnection:
+        """A protocol for a new connection, as asyncio's servers want it."""
+        return HttpConnection(self)
+
+    def sweep(self) -> None:
+        """End every connection whose deadline has passed; called each second."""
+        now_s = time.monotonic()
+        for connection in [c for c in self.open if c.deadline_s < now_s]:
+            connection.expire()
+
+    def end(self) -> None:
+        """Close what is idle; the rest closes with its next response."""
+        self.ending = True
+        for connection in list(self.open):
+            connection.end()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is still in work."""
+        return any(connection.in_work for connection in self.open)
+
+
+class HttpConnection(asyncio.Protocol):
+    """One connection. Requests are answered one after another, in the order in which they came."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_connections",
+        "_head_bytes",
+        "_headers",
+        "_in_body",
+        "_parser",
+        "_paused",
+        "_raw_head",
+        "_rejected",
+        "_started",
+        "_target",
+        "_transport",
+        "_waiting",
+        "deadline_s",
+        "in_work",
+    )  # fmt: skip
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._transport: Any = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: deque[Request] = deque()
+        self._rejected = False
+        self._paused = False
+        self._started = False
+        self._in_body = False
+        self.in_work: Request | None = None
+        self.deadline_s = 0.0
+        self._reset()
+
+    def _reset(self) -> None:
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._head_bytes = 0
+
+    # asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        self._transport = transport
+        limits = self._connections.limits
+        self._connections.open.add(self)
+        self.deadline_s = time.monotonic() + limits.head_timeout_s
+        if len(self._connections.open) > limits.max_connections or self._connections.ending:
+            self._reject(error_page(503, b"Retry-After: 1\r\n"))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
+        """The client is gone; what is in work for it goes on and its answer is dropped."""
+        self._connections.open.discard(self)
+        self._rejected = True
+        self._waiting.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._rejected:
+            return
+        if not self._started:
+            self._started = True
+            self._raw_head = data[:4096]
+            self.deadline_s = time.monotonic() + self._connections.limits.head_timeout_s
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._reject(error_page(501))
+        except httptools.HttpParserError as error:
+            self._reject(self._page_for(error))
+        if self._started and not self._in_body and not self._rejected:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._connections.limits.max_head_bytes:
+                self._reject(error_page(431))
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we answer."""
+        self._paused = True
+        self.deadline_s = time.monotonic() + self._connections.limits.write_timeout_s
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        self._paused = False
+        self._expect_next()
+        self._work()
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._reset()
+        self._in_body = False
+        if self._started is False:
+            self._started = True
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A whole header line."""
+        self._headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """All headers are there; the body may be refused before it is read."""
+        self._in_body = True
+        limits = self._connections.limits
+        length = self._headers.get(b"content-length", b"0")
+        length_bytes = int(length) if length.isdigit() else 0
+        if length_bytes > limits.max_body_bytes:
+            self._reject(error_page(413))
+            return
+        self.deadline_s = time.monotonic() + limits.body_timeout_s + length_bytes / limits.min_body_bytes_per_s
+        if self._headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(_BODILESS)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_bytes += len(body)
+        if self._body_bytes > self._connections.limits.max_body_bytes:
+            self._reject(error_page(413))
+        elif not self._rejected:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        if self._rejected:
+            return
+        self._in_body = False
+        self._started = False
+        parser = self._parser
+        method = parser.get_method().decode()
+        if parser.get_http_version() not in ("1.0", "1.1"):
+            self._reject(error_page(400))
+            return
+        if method not in _METHODS:
+            self._reject(error_page(501))
+            return
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
+        self._body = []
+        if b"gzip" in self._headers.get(b"content-encoding", b""):
+            inflated = _inflated(body, self._connections.limits.max_body_bytes)
+            if inflated is None:
+                self._reject(error_page(413))
+                return
+            request = request._replace(body=inflated)
+        self._waiting.append(request)
+        if len(self._waiting) > self._connections.limits.max_pipelined:
+            self._transport.pause_reading()
+        self._work()
+
+    # answers
+
+    def _work(self) -> None:
+        """Start the next request if none is in work; not recursive, however many are answered at once."""
+        while self._waiting and self.in_work is None and not self._paused and not self._rejected:
+            request = self.in_work = self._waiting.popleft()
+            self.deadline_s = float("inf")
+            self._connections.app(request, self._respond)
+            if len(self._waiting) == self._connections.limits.max_pipelined:
+                self._transport.resume_reading()
+
+    def _respond(self, response: Response) -> None:
+        request, self.in_work = self.in_work, None
+        if request is None or self._transport.is_closing():
+            return
+        closes = response.closes or not request.keep_alive or self._connections.ending
+        self._transport.write(serialized(response, request.method != "HEAD", closes))
+        if closes:
+            self._close()
+            return
+        self._expect_next()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._work)
+
+    def _expect_next(self) -> None:
+        limits = self._connections.limits
+        wait_s = limits.write_timeout_s if self._paused else limits.idle_timeout_s
+        self.deadline_s = time.monotonic() + (limits.head_timeout_s if self._started else wait_s)
+
+    def _reject(self, response: Response) -> None:
+        """Answer what is no request, after the requests before it, and close; the rest is not read."""
+        if self._rejected:
+            return
+        self._rejected = True
+        self._waiting.clear()
+        if self.in_work is None:
+            self._transport.write(serialized(response, with_body=True, closes=True))
+        self._close()
+
+    def _close(self) -> None:
+        """End the sending side now, and all of it when the client ends or two seconds have passed.
+
+        Closing at once would reset the connection while the client still sends, and take the answer with it.
+        """
+        self._rejected = True
+        self.deadline_s = time.monotonic() + 2
+        if self._transport.is_closing():
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _page_for(self, error: httptools.HttpParserError) -> Response:
+        if self._in_body:
+            return error_page(413)  # evhttp's answer to a chunk that is none
+        line = self._raw_head.split(b"\r\n", 1)[0].split(b" ")
+        if isinstance(error, httptools.HttpParserInvalidMethodError):
+            return error_page(501 if line[0].isalpha() and line[0].isupper() else 400)
+        if line[0].decode("latin-1") not in _METHODS and line[0].isalpha() and line[0].isupper():
+            return error_page(501)
+        if isinstance(error, httptools.HttpParserInvalidURLError) and len(line) == 3 and line[2].startswith(b"HTTP/1."):
+            return error_page(404)  # a target without a leading slash is none of ours
+        return error_page(400)
+
+    # deadlines
+
+    def expire(self) -> None:
+        """The deadline has passed: say so if a request was under way, and close."""
+        if self._started and not self._paused and not self._rejected:
+            self._reject(error_page(408))
+        else:
+            self._transport.abort()
+
+    def end(self) -> None:
+        """The server ends: close unless a request is in work."""
+        if self.in_work is None and not self._waiting and not self._started:
+            self._close()
+
+
+def _inflated(body: bytes, limit_bytes: int) -> bytes | None:
+    """The unpacked body, empty when it is no gzip as in TensorFlow Serving; None when it is over the limit."""
+    unpacker = zlib.decompressobj(31)
+    try:
+        unpacked = unpacker.decompress(body, limit_bytes + 1)
+    except zlib.error:
+        return b""
+    if len(unpacked) > limit_bytes:
+        return None
+    return unpacked if unpacker.eof else b""

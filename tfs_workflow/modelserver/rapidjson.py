@@ -1,0 +1,371 @@
+"""JSON as RapidJSON reads and writes it in TensorFlow Serving: same values, same error texts, same offsets.
+
+A first parse is orjson's; this one takes what orjson refuses, be it right for TensorFlow Serving (NaN, bytes that are
+no UTF-8, duplicate keys) or wrong, and then says what is wrong and where. It never recurses: JSON of any depth is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
+
+Json = Any
+
+_WHITESPACE = re.compile(rb"[ \n\r\t]*")
+_PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
+_NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]*)?")
+_NUMBERS = re.compile(rb"(?:-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?[ \n\r\t]*,[ \n\r\t]*){8,}")
+_NAN_OR_INFINITY = re.compile(rb"-?(?:NaN|Inf(?:inity)?)")
+_HEX4 = re.compile(rb"[0-9a-fA-F]{4}")
+_ESCAPES = {
+    0x22: b'"', 0x2F: b"/", 0x5C: b"\\", 0x62: b"\b", 0x66: b"\f", 0x6E: b"\n", 0x72: b"\r", 0x74: b"\t",
+}  # fmt: skip
+_BOM = b"\xef\xbb\xbf"
+_UINT64_MAX = 2**64 - 1
+_SINGLE = struct.Struct("f")
+FLOAT32_MAX = 3.4028234663852886e38
+
+
+def parse(text: bytes) -> Json:
+    """The value of a document; raises StatusError with RapidJSON's message and offset.
+
+    Of equal keys the first counts. Strings keep bytes that are no UTF-8 as surrogate escapes.
+    """
+    if not text:
+        raise invalid_argument("JSON Parse error: The document is empty")
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return Parser(text).document()
+    # orjson keeps the last of equal keys. Each key has a colon: no more colons than keys, no key twice.
+    return value if _key_count(value) == text.count(b":") else Parser(text).document()
+
+
+def _key_count(value: Json) -> int:
+    count, pending = 0, [value]
+    while pending:
+        value = pending.pop()
+        if type(value) is dict:
+            count += len(value)
+            pending.extend(v for v in value.values() if type(v) in (dict, list))
+        elif value and type(value[0]) in (dict, list):
+            pending.extend(v for v in value if type(v) in (dict, list))
+        elif value and type(value) is list:
+            pending.extend(v for v in value if type(v) is dict)
+    return count
+
+
+class Parser:
+    """One pass over a document, with the containers that are open kept on a list."""
+
+    def __init__(self, text: bytes) -> None:
+        # RapidJSON takes a NUL byte for the end of the text.
+        end = text.find(b"\0")
+        self.text = (text if end < 0 else text[:end]) + b"\0"
+        self.at = 3 if text.startswith(_BOM) else 0
+
+    def document(self) -> Json:
+        """The only value of the document."""
+        self._skip_whitespace()
+        if self._peek() == 0:
+            raise self._error("The document is empty.")
+        value = self._value()
+        self._skip_whitespace()
+        if self._peek() != 0:
+            raise self._error("The document root must not be followed by other values.")
+        return value
+
+    def _value(self) -> Json:
+        open_containers: list[tuple[Any, str | None]] = []
+        while True:
+            value, opened = self._scalar_or_open()
+            if opened:
+                open_containers.append((value, self._name() if type(value) is dict else None))
+                continue
+            while open_containers:
+                container, name = open_containers[-1]
+                if type(container) is dict:
+                    container.setdefault(name, value)
+                else:
+                    container.append(value)
+                if not self._closes(container):
+                    if type(container) is dict:
+                        open_containers[-1] = (container, self._name())
+                    break
+                open_containers.pop()
+                value = container
+            else:
+                return value
+
+    def _scalar_or_open(self) -> tuple[Json, bool]:
+        """The next scalar or empty container; or a container that has been opened."""
+        byte = self._peek()
+        if byte in b"{[":
+            self.at += 1
+            self._skip_whitespace()
+            container: Json = {} if byte == 0x7B else []
+            if self._peek() == byte + 2:
+                self.at += 1
+                return container, False
+            if byte == 0x5B:
+                self._run_of_numbers(container)
+            return container, True
+        if byte == 0x22:
+            return self._string(), False
+        literal = _LITERALS.get(byte)
+        return (self._literal(*literal) if literal else self._number()), False
+
+    def _closes(self, container: Json) -> bool:
+        """Take the comma or the bracket after an element; whether it was the bracket."""
+        self._skip_whitespace()
+        byte = self._peek()
+        if byte == 0x2C:
+            self.at += 1
+            self._skip_whitespace()
+            if type(container) is list:
+                self._run_of_numbers(container)
+            return False
+        is_object = type(container) is dict
+        if byte != (0x7D if is_object else 0x5D):
+            what = "'}' after an object member" if is_object else "']' after an array element"
+            raise self._error(f"Missing a comma or {what}.")
+        self.at += 1
+        return True
+
+    def _name(self) -> str:
+        if self._peek() != 0x22:
+            raise self._error("Missing a name for object member.")
+        name = self._string()
+        self._skip_whitespace()
+        if self._peek() != 0x3A:
+            raise self._error("Missing a colon after a name of object member.")
+        self.at += 1
+        self._skip_whitespace()
+        return name
+
+    def _literal(self, spelled: bytes, value: Json) -> Json:
+        for byte in spelled:
+            if self._peek() != byte:
+                raise self._error("Invalid value.")
+            self.at += 1
+        return value
+
+    def _run_of_numbers(self, container: list[Json]) -> None:
+        """Take many plain numbers in one step; the last before the bracket is left."""
+        run = _NUMBERS.match(self.text, self.at)
+        if run:
+            container.extend(orjson.loads(b"[" + run[0].rstrip(b", \n\r\t") + b"]"))
+            self.at = run.end()
+
+    def _number(self) -> float | int:
+        start = self.at
+        match = _NUMBER.match(self.text, start)
+        if not match:
+            return self._nan_or_infinity()
+        fraction, exponent = match[1], match[2]
+        if fraction == b".":
+            raise self._error("Miss fraction part in number.", match.end(1))
+        if exponent and not exponent[-1:].isdigit():
+            raise self._error("Miss exponent in number.", match.end())
+        self.at = match.end()
+        if fraction is None and exponent is None:
+            whole = int(match[0]) if len(match[0]) < 400 else math.inf
+            if -(2**63) <= whole <= _UINT64_MAX and match[0] != b"-0":
+                return whole
+        value = float(match[0])
+        if math.isinf(value) or (exponent and int(exponent[1:][:9]) > 308 + len(fraction or b".") - 1):
+            raise self._error("Number too big to be stored in double.", start)
+        return value
+
+    def _nan_or_infinity(self) -> float:
+        match = _NAN_OR_INFINITY.match(self.text, self.at)
+        if match and not (match[0].endswith(b"Inf") and self.text[match.end()] == 0x69):
+            self.at = match.end()
+            return float(match[0])
+        at = self.at + (self._peek() == 0x2D)
+        for spelled in (b"NaN", b"Infinity"):
+            if self.text[at] == spelled[0]:
+                while self.text[at] == spelled[0]:
+                    at, spelled = at + 1, spelled[1:]  # noqa: PLW2901  # walks to the byte that differs
+        raise self._error("Invalid value.", at)
+
+    def _string(self) -> str:
+        self.at += 1
+        parts: list[bytes] = []
+        while True:
+            plain = _PLAIN.match(self.text, self.at)
+            assert plain is not None  # noqa: S101  # the pattern matches the empty string
+            parts.append(plain[0])
+            self.at = plain.end()
+            byte = self._peek()
+            if byte == 0x22:
+                self.at += 1
+                return b"".join(parts).decode("utf-8", "surrogateescape")
+            if byte != 0x5C:
+                missing = byte == 0
+                what = (
+                    "Missing a closing quotation mark in string." if missing else "Invalid escape character in string."
+                )
+                raise self._error(what)
+            parts.append(self._escape())
+
+    def _escape(self) -> bytes:
+        at = self.at
+        escaped = self.text[at + 1]
+        if escaped in _ESCAPES:
+            self.at += 2
+            return _ESCAPES[escaped]
+        if escaped != 0x75:
+            raise self._error("Invalid escape character in string.", at)
+        code = self._hex4(at + 2, at)
+        if 0xD800 <= code < 0xDC00:
+            if self.text[self.at : self.at + 2] != b"\\u":
+                raise self._error("The surrogate pair in string is invalid.", at)
+            low = self._hex4(self.at + 2, at)
+            if not 0xDC00 <= low < 0xE000:
+                raise self._error("The surrogate pair in string is invalid.", at)
+            code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
+        return chr(code).encode("utf-8", "surrogatepass")
+
+    def _hex4(self, at: int, escape_at: int) -> int:
+        digits = _HEX4.match(self.text, at)
+        if not digits:
+            raise self._error("Incorrect hex digit after \\u escape in string.", escape_at)
+        self.at = at + 4
+        return int(digits[0], 16)
+
+    def _peek(self) -> int:
+        return self.text[self.at]
+
+    def _skip_whitespace(self) -> None:
+        match = _WHITESPACE.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+
+    def _error(self, what: str, at: int | None = None) -> StatusError:
+        return invalid_argument(f"JSON Parse error: {what} at offset: {self.at if at is None else at}")
+
+
+_LITERALS = {0x6E: (b"null", None), 0x74: (b"true", True), 0x66: (b"false", False)}
+
+
+def type_name(value: Json) -> str:
+    """RapidJSON's name of a value's type, as TensorFlow Serving prints it."""
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    return {type(None): "Null", dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
+
+
+_CONTROL = {i: f"\\u{i:04X}" for i in range(32)}
+_CONTROL.update({8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"})
+
+
+def quoted(text: str) -> str:
+    """A JSON string; anything but quotes, backslashes and control characters stands as it is."""
+    return f'"{text.translate(_CONTROL)}"'
+
+
+class _CannotPrint(Exception):
+    """RapidJSON's writer stops at a number that is not finite."""
+
+
+def pretty(value: Json, limit: int | None = None) -> str:
+    """A value as TensorFlow Serving quotes it in messages: indented objects, arrays on one line.
+
+    With a limit only that many characters are made.
+    """
+    if type(value) is float:
+        return decimal(value, single=abs(value) <= FLOAT32_MAX)
+    parts: list[str] = []
+    with contextlib.suppress(_CannotPrint):
+        _write(value, parts.append, limit)
+    text = "".join(parts)
+    return text if limit is None else text[:limit]
+
+
+def _write(value: Json, write: Callable[[str], None], limit: int | None) -> None:
+    """Print without recursion: the list holds what is still to be printed, the next last."""
+    pending: list[tuple[Json, int] | str] = [(value, 1)]
+    written = 0
+    while pending and (limit is None or written < limit):
+        entry = pending.pop()
+        if isinstance(entry, str):
+            text = entry
+        else:
+            value, depth = entry
+            if value and type(value) in (dict, list):
+                pending.extend(reversed(_children(value, depth, limit)))
+                continue
+            text = _scalar(value)
+        write(text)
+        written += len(text)
+
+
+def _children(value: Json, depth: int, limit: int | None) -> list[tuple[Json, int] | str]:
+    entries: list[tuple[Json, int] | str] = []
+    if type(value) is list:
+        for i, element in enumerate(value[:limit]):
+            entries += [", " if i else "[", (element, depth + 1)]
+        return [*entries, "]"]
+    for i, (name, element) in enumerate(value.items()):
+        entries += [(",\n" if i else "{\n") + "    " * depth + quoted(name) + ": ", (element, depth + 1)]
+    return [*entries, "\n" + "    " * (depth - 1) + "}"]
+
+
+def _scalar(value: Json) -> str:
+    if type(value) is float:
+        if not math.isfinite(value):
+            raise _CannotPrint
+        return _shortest(value)
+    constants = {True: "true", False: "false", None: "null"}
+    if value is None or isinstance(value, bool):
+        return constants[value]
+    return quoted(value) if isinstance(value, str) else ("{}" if value == {} else str(value))
+
+
+def _shortest(value: float) -> str:
+    """The shortest digits that read back, laid out as RapidJSON does (dtoa.h, Prettify)."""
+    sign = "-" if math.copysign(1, value) < 0 else ""
+    if value == 0:
+        return sign + "0.0"
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len((whole + fraction).lstrip("0")))
+    digits = digits.rstrip("0") or "0"
+    if len(digits) <= point <= 21:
+        return f"{sign}{digits.ljust(point, '0')}.0"
+    if 0 < point <= 21:
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:
+        return f"{sign}0.{'0' * -point}{digits}"
+    tail = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{sign}{digits[0]}{tail}e{point - 1}"
+
+
+def decimal(value: float, single: bool) -> str:
+    """A number with six significant digits where they read back to it, else with all (WriteDecimal).
+
+    `single`: it came out of a float32, or goes into one.
+    """
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    value = _to_single(value) if single else value
+    text = f"{value:.6g}"
+    if (_to_single(float(text)) if single else float(text)) != value:
+        text = f"{value:.{9 if single else 17}g}"
+    return text if "." in text or "e" in text else text + ".0"
+
+
+def _to_single(value: float) -> float:
+    try:
+        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)

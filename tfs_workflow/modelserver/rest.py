@@ -1,0 +1,191 @@
+"""The REST API: paths, methods and answers (http_rest_api_handler.cc, http_rest_api_util.cc, http_server.cc)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tfs_workflow.modelserver import examples, inference, json_request, json_response, uri
+from tfs_workflow.modelserver.dispatch import Dispatcher
+from tfs_workflow.modelserver.http_message import JSON, Request, Response, error_page
+from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.repository import Repository
+from tfs_workflow.modelserver.servable import Plan, Servable
+from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, invalid_argument
+from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
+
+Reply = Callable[[Response], None]
+
+_API = re.compile(r"/v1/.*", re.IGNORECASE)
+_MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_PREDICTION = re.compile(rf"(?i:{_MODEL.format(name='/(?P<name>[^/:]+)')}:)(?P<method>(?i:classify|regress|predict))")
+_STATUS = re.compile(rf"(?i:{_MODEL.format(name='(?:/(?P<name>[^/:]+))?')}(?:/(?P<method>metadata))?)")
+_CORS = (
+    b"Access-Control-Allow-Origin: *\r\n"
+    b"Access-Control-Allow-Methods: POST, GET\r\n"
+    b"Access-Control-Allow-Headers: Content-Type\r\n"
+)
+_HTTP_ORIGIN = re.compile(rb"https?://")
+_MAX_ROUTES = 1024
+
+
+class Route(NamedTuple):
+    """What a method and a target ask for; an empty `action` is a malformed request."""
+
+    action: str
+    path: str
+    name: str = ""
+    version: int | None = None
+    label: str | None = None
+
+
+class RestApi:
+    """Answers requests; the application of the HTTP server."""
+
+    def __init__(
+        self, repository: Repository, dispatcher: Dispatcher, metrics: Metrics, cors: bool, metrics_path: str
+    ) -> None:
+        self._repository = repository
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._headers = _CORS if cors else b""
+        self._metrics_path = metrics_path
+        self._routes: dict[tuple[str, bytes], Route] = {}
+
+    def __call__(self, request: Request, reply: Reply) -> None:
+        """Answer one request; `reply` gets the response, at once or later, on the event loop."""
+        route = self._routes.get((request.method, request.target)) or self._find_route(request)
+        if route.action in ("predict", "classify", "regress"):
+            self._infer(route, request, reply)
+        else:
+            reply(self._answer(route, request))
+
+    def _find_route(self, request: Request) -> Route:
+        route = _route(request.method, request.target, self._metrics_path)
+        if route.action in ("predict", "classify", "regress", "status"):
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[request.method, request.target] = route
+        return route
+
+    def _answer(self, route: Route, request: Request) -> Response:
+        if route.action in ("400", "404"):
+            return error_page(int(route.action))
+        if route.action == "metrics":
+            return self._metrics_page(route)
+        if request.method == "OPTIONS":
+            allowed = _HTTP_ORIGIN.search(request.headers.get(b"origin", b""))
+            # libevent's own content type, for an answer that names none.
+            return Response(200 if allowed else 400, b"", b"text/html; charset=ISO-8859-1", self._headers)
+        try:
+            return self._json(200, self._describe(route, request))
+        except StatusError as error:
+            return self._error(error)
+
+    def _describe(self, route: Route, request: Request) -> bytes:
+        if route.action == "overflow":
+            raise _SilentError(Code.INVALID_ARGUMENT, "")
+        if route.action not in ("status", "metadata"):
+            raise invalid_argument(f"Malformed request: {request.method} {route.path}")
+        if not route.name:
+            raise invalid_argument("Missing model name in request.")
+        if route.action == "metadata":
+            servable = self._repository.servable(route.name, route.version, route.label)
+            return json_response.metadata(
+                route.name, servable.version, SignatureDefMap(signature_def=servable.signatures)
+            )
+        versions = self._repository.versions(route.name, route.version)
+        return json_response.model_status(
+            (v.number, v.state.name, v.error.code.name if v.error else "OK", v.error.message if v.error else "")
+            for v in versions
+        )
+
+    def _infer(self, route: Route, request: Request, reply: Reply) -> None:
+        body = request.body
+        prepare = {"predict": self._predict, "classify": self._classify, "regress": self._regress}[route.action]
+        started = time.perf_counter()
+
+        def done(result: bytes | StatusError) -> None:
+            code = result.code if isinstance(result, StatusError) else Code.OK
+            self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started)
+            reply(self._error(result) if isinstance(result, StatusError) else self._json(200, result))
+
+        self._dispatcher.submit(self._likely(route), len(body), lambda: prepare(route, body), done)
+
+    def _likely(self, route: Route) -> Servable | None:
+        try:
+            return self._repository.servable(route.name, route.version, route.label)
+        except StatusError:
+            return None
+
+    def _servable(self, route: Route) -> Servable:
+        return self._repository.servable(route.name, route.version, route.label)
+
+    def _predict(self, route: Route, body: bytes) -> Plan[bytes]:
+        found: list[Servable] = []
+
+        def input_types(signature_name: str) -> dict[str, int]:
+            found.append(self._servable(route))
+            return inference.input_types(found[0], signature_name)
+
+        request = json_request.predict_inputs(body, input_types)
+        plan = inference.predict(found[0], request.signature_name, request.tensors)
+        return plan.then(lambda outputs: json_response.predictions(outputs, request.row_format))
+
+    def _classify(self, route: Route, body: bytes) -> Plan[bytes]:
+        name, serialized = examples.from_json(body)
+        return inference.classify(self._servable(route), name, serialized).then(json_response.classifications)
+
+    def _regress(self, route: Route, body: bytes) -> Plan[bytes]:
+        name, serialized = examples.from_json(body)
+        return inference.regress(self._servable(route), name, serialized).then(json_response.regressions)
+
+    def _metrics_page(self, route: Route) -> Response:
+        if route.path != self._metrics_path:
+            text = f"Unexpected path: {route.path}. Should be {self._metrics_path}"
+            return Response(400, text.encode(), b"text/plain")
+        return Response(200, self._metrics.page(), b"text/plain")
+
+    def _json(self, status: int, body: bytes) -> Response:
+        return Response(status, body, JSON, self._headers)
+
+    def _error(self, error: StatusError) -> Response:
+        unavailable = error.code is Code.UNAVAILABLE
+        headers = self._headers + (b"Retry-After: 1\r\n" if unavailable else b"")
+        # An error without a body is one that TensorFlow Serving returns before it writes any.
+        body = b"" if isinstance(error, _SilentError) else json_response.error(error)
+        return Response(HTTP_STATUS[error.code], body, JSON, headers)
+
+
+class _SilentError(StatusError):
+    """An error that TensorFlow Serving answers without saying what it is."""
+
+
+def _route(method: str, target: bytes, metrics_path: str) -> Route:
+    parsed = uri.parse(target)
+    if parsed is None:
+        return Route("400", "")
+    path = parsed.routed
+    if metrics_path and parsed.path == metrics_path:
+        return Route("metrics", path)
+    if not _API.fullmatch(path):
+        return Route("404", path)
+    pattern = {"POST": _PREDICTION, "GET": _STATUS}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if match is None:
+        return Route("", path)
+    version = int(match["version"]) if match["version"] else None
+    if version is not None and version >= 2**63:
+        return Route("overflow", path)
+    label = uri.unquote(match["label"]) if match["label"] else None
+    return Route(_action(method, match["method"]), path, uri.unquote(match["name"] or ""), version, label)
+
+
+def _action(method: str, named: str | None) -> str:
+    """Names are matched without regard to case but compared with it, so that :PREDICT is malformed."""
+    known = ("predict", "classify", "regress") if method == "POST" else ("metadata",)
+    if named in known:
+        return str(named)
+    return "" if method == "POST" else "status"

@@ -1,0 +1,104 @@
+"""One version of one model in memory, and what has been learnt of its speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from tfs_workflow.modelserver.session import Session
+from tfs_workflow.modelserver.tensors import Tensor
+from tfs_workflow.protos import saved_model_pb2
+
+DEFAULT_SIGNATURE = "serving_default"
+
+T = TypeVar("T")
+
+
+class Pace:
+    """Whether a model has been quick lately, so that a run of it may hold up the event loop.
+
+    A model begins on trial and gets points: one for a run below a millisecond, one off for a longer one, which may
+    only have waited for a processor. A run that computed for long itself, or lasted very long, costs all of them;
+    the next trial is a second later.
+    """
+
+    QUICK_S = 0.001
+    SLOW_S = 0.02
+    ENOUGH = 5
+    MOST = 50
+    TRIAL_INTERVAL_S = 1.0
+
+    def __init__(self) -> None:
+        self._points = 0
+        self._next_trial_s = 0.0
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it may run in place."""
+        return self._points >= self.ENOUGH
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the next run should be made in the caller's thread, which shows what it costs."""
+        return time.monotonic() >= self._next_trial_s
+
+    def note(self, elapsed_s: float, computed_s: float) -> None:
+        """Take a run into account: how long it took, and how much of it its thread computed.
+
+        Threads that meet here lose a point at most.
+        """
+        if computed_s > self.QUICK_S or elapsed_s > self.SLOW_S:
+            self._points = 0
+            self._next_trial_s = time.monotonic() + self.TRIAL_INTERVAL_S
+        elif elapsed_s < self.QUICK_S:
+            self._points = min(self._points + 1, self.MOST)
+        else:
+            self._points = max(self._points - 1, 0)
+
+
+@dataclass(frozen=True)
+class Servable:
+    """A loaded version."""
+
+    name: str
+    version: int
+    session: Session
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def signatures(self) -> Mapping[str, saved_model_pb2.SignatureDef]:
+        """Signature name to definition."""
+        return self.session.signatures
+
+
+@dataclass(frozen=True)
+class Plan(Generic[T]):
+    """A request made ready: what to feed, what to fetch, and what to make of it.
+
+    Kept apart from running it, so that the same request can be run in place, by a thread, or in a batch.
+    """
+
+    servable: Servable
+    feeds: Sequence[tuple[str, Tensor]]
+    fetches: Sequence[str]
+    finish: Callable[[list[Tensor]], T]
+
+    def run(self, options: bytes) -> T:
+        """Run it now, in this thread; raises StatusError. `options` are serialized RunOptions."""
+        started_s, computed_s = time.perf_counter(), time.thread_time()
+        try:
+            outputs = self.servable.session.run(self.feeds, self.fetches, options)
+        finally:
+            elapsed_s = time.perf_counter() - started_s
+            self.servable.pace.note(elapsed_s, time.thread_time() - computed_s)
+        return self.finish(outputs)
+
+    def then(self, convert: Callable[[T], U]) -> Plan[U]:
+        """The same run with its result converted."""
+        finish = self.finish
+        return Plan(self.servable, self.feeds, self.fetches, lambda outputs: convert(finish(outputs)))
+
+
+U = TypeVar("U")

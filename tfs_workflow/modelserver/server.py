@@ -1,0 +1,199 @@
+"""Wires the server together: flags, models, gRPC, REST, and a graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from tfs_workflow.modelserver import capi, log, model_config
+from tfs_workflow.modelserver.dispatch import Dispatcher
+from tfs_workflow.modelserver.flags import Flags, usage
+from tfs_workflow.modelserver.http_protocol import Connections, Limits
+from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.repository import Options, Repository
+from tfs_workflow.modelserver.rest import RestApi
+from tfs_workflow.modelserver.servable import Servable
+from tfs_workflow.modelserver.session import Session
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.workers import Workers
+from tfs_workflow.protos.model_server_config_pb2 import ModelServerConfig, MonitoringConfig
+from tfs_workflow.protos.session_pb2 import ConfigProto
+
+_SERVER = "model_servers/server.cc"
+_FAILED = 255
+_DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+
+
+def run(flags: Flags) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code."""
+    if flags.version:
+        sys.stdout.write(f"TensorFlow ModelServer: 2.20.0 (tfs-workflow)\nTensorFlow Library: {capi.version()}\n")
+        return 0
+    for argument in flags.unknown:
+        log.warning("model_servers/main.cc", f"unknown argument: {argument}")
+    for name in flags.meaningless:
+        log.warning("model_servers/main.cc", f"--{name} has no meaning for the embedded server")
+    if not flags.model_base_path and not flags.model_config_file:
+        sys.stderr.write(usage("tensorflow_model_server"))
+        return _FAILED
+    # Until something is served there is nothing to finish.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    try:
+        server = Server(flags)
+        server.load()
+    except StatusError as error:
+        log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
+        sys.stderr.write(f"Failed to start server. Error: {error}\n")
+        return _FAILED
+    # A thread that computes in Python gives way to the event loop after this long, not after five milliseconds.
+    sys.setswitchinterval(0.0005)
+    uvloop.run(server.serve())
+    return 0
+
+
+class Server:
+    """The server of one process."""
+
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self._config = _config_proto(flags)
+        self._metrics_path = _metrics_path(flags)
+        self._metrics = Metrics()
+        self._repository = Repository(self._load, _lifecycle(flags))
+
+    def load(self) -> None:
+        """Load the first models and return once each serves; raises StatusError."""
+        self._repository.start(model_config.models_of(self._model_config()))
+
+    async def serve(self) -> None:
+        """Answer requests until asked to end, then finish what is in work."""
+        loop = asyncio.get_running_loop()
+        ending = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ending.set)
+        connections = await self._start_rest()
+        sweeper = loop.create_task(_sweep(connections))
+        await ending.wait()
+        sweeper.cancel()
+        await self._drain(connections)
+
+    def _model_config(self) -> ModelServerConfig:
+        flags = self._flags
+        if flags.model_config_file:
+            return model_config.read_text_proto(flags.model_config_file, ModelServerConfig())
+        log.info(
+            _SERVER,
+            f"Building single TensorFlow model file config:  model_name: {flags.model_name} "
+            f"model_base_path: {flags.model_base_path}",
+        )
+        return model_config.single_model(flags.model_name, flags.model_base_path)
+
+    def _load(self, name: str, version: int, path: Path) -> Servable:
+        tags = [tag for tag in self._flags.saved_model_tags.split(",") if tag]
+        return Servable(name, version, Session(path, tags, self._config))
+
+    async def _start_rest(self) -> Connections:
+        flags = self._flags
+        workers = Workers("rest", flags.rest_api_num_threads, flags.max_waiting_requests)
+        dispatcher = Dispatcher(workers, flags.rest_api_timeout_in_ms, None)
+        api = RestApi(
+            self._repository, dispatcher, self._metrics, flags.rest_api_enable_cors_support, self._metrics_path
+        )
+        limits = Limits(max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections)
+        connections = Connections(api, limits)
+        if flags.rest_api_port:
+            await self._listen(connections)
+        return connections
+
+    async def _listen(self, connections: Connections) -> None:
+        flags = self._flags
+        if flags.rest_api_port == flags.port:
+            log.error(
+                _SERVER,
+                "server_options.http_port cannot be same as grpc_port. Please use a different port for HTTP/REST API. "
+                "Skipped exporting HTTP/REST API.",
+            )
+            return
+        address = f"localhost:{flags.rest_api_port}"
+        try:
+            listener = _bound_socket(flags.bind_address, flags.rest_api_port)
+            await asyncio.get_running_loop().create_server(connections, sock=listener, backlog=1024)
+        except OSError as error:
+            log.error(_SERVER, f"Failed to start HTTP Server at {address}: {error}")
+            return
+        log.info(_SERVER, f"Exporting HTTP/REST API at:{address} ...")
+
+    async def _drain(self, connections: Connections) -> None:
+        log.info(_SERVER, "Ending: no new connections; requests in work are finished.")
+        connections.end()
+        deadline_s = time.monotonic() + self._flags.drain_seconds
+        while connections.is_busy and time.monotonic() < deadline_s:
+            await asyncio.sleep(0.005)
+        self._repository.stop()
+
+
+async def _sweep(connections: Connections) -> None:
+    while True:
+        await asyncio.sleep(1)
+        connections.sweep()
+
+
+def _bound_socket(address: str, port: int) -> socket.socket:
+    """A listening socket on the address; on all of IPv6 and IPv4 when it is empty."""
+    if address:
+        return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+    return socket.create_server(("", port))
+
+
+_NO_IPV6 = {97, 99}  # EAFNOSUPPORT, EADDRNOTAVAIL
+
+
+def _lifecycle(flags: Flags) -> Options:
+    return Options(
+        poll_wait_s=flags.file_system_poll_wait_seconds,
+        max_load_retries=max(flags.max_num_load_retries, 0),
+        load_retry_interval_s=max(flags.load_retry_interval_micros, 0) / 1e6,
+        load_threads=flags.num_load_threads,
+        labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
+    )
+
+
+def _config_proto(flags: Flags) -> ConfigProto:
+    config = ConfigProto()
+    if flags.tensorflow_session_config_file:
+        model_config.read_text_proto(flags.tensorflow_session_config_file, config)
+    separate = (flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism)
+    common = flags.tensorflow_session_parallelism
+    if common > 0 and min(separate) > 0:
+        raise invalid_argument(
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+            "separately. You cannot configure all."
+        )
+    intra, inter = separate if max(separate) > 0 else (common, common)
+    config.intra_op_parallelism_threads = intra or config.intra_op_parallelism_threads
+    config.inter_op_parallelism_threads = inter or config.inter_op_parallelism_threads
+    config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
+    return config
+
+
+def _metrics_path(flags: Flags) -> str:
+    """The path that metrics are served at; empty when they are off."""
+    if not flags.monitoring_config_file:
+        return ""
+    config = model_config.read_text_proto(flags.monitoring_config_file, MonitoringConfig()).prometheus_config
+    return (config.path or _DEFAULT_METRICS_PATH) if config.enable else ""

@@ -1,0 +1,152 @@
+"""A loaded SavedModel: one TensorFlow session, run by tensor names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tfs_workflow.modelserver import capi, tensors
+from tfs_workflow.modelserver.status import Code, StatusError, not_found
+from tfs_workflow.modelserver.tensors import Tensor
+from tfs_workflow.protos import saved_model_pb2, session_pb2
+
+# The caller's thread computes: half the time of handing a small graph to TensorFlow's own pool and back.
+CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
+
+
+class SessionClosed(StatusError):
+    """The version was unloaded between finding it and running it; its successor is there already, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.FAILED_PRECONDITION, "Session has been closed.")
+
+
+class _Call(NamedTuple):
+    """The C arrays of one combination of feeds and fetches, made once."""
+
+    feeds: Any
+    feed_count: int
+    fetches: Any
+    fetch_count: int
+
+
+class Session:
+    """One version of one model in memory; runs may come from many threads at once."""
+
+    def __init__(self, version_dir: Path, tags: Sequence[str], config: session_pb2.ConfigProto) -> None:
+        """Load it; raises StatusError with TensorFlow's own message."""
+        ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
+        options = lib.TF_NewSessionOptions()
+        serialized = config.SerializeToString()
+        lib.TF_SetConfig(options, serialized, len(serialized), status)
+        capi.check(status)
+        names = [ffi.new("char[]", tag.encode()) for tag in tags]
+        graph, metadata = lib.TF_NewGraph(), lib.TF_NewBuffer()
+        self._session = lib.TF_LoadSessionFromSavedModel(
+            options, ffi.NULL, str(version_dir).encode(), ffi.new("char*[]", names), len(names), graph, metadata, status
+        )
+        lib.TF_DeleteSessionOptions(options)
+        self._graph = graph
+        try:
+            capi.check(status)
+            self.signatures = _signatures(ffi.buffer(metadata.data, metadata.length)[:])
+        except StatusError:
+            lib.TF_DeleteGraph(graph)
+            raise
+        finally:
+            lib.TF_DeleteBuffer(metadata)
+        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...]], _Call] = {}
+        self._idle = threading.Condition(threading.Lock())
+        self._running = 0
+        self._closing = False
+
+    def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes = b"") -> list[Tensor]:
+        """Compute the fetched tensors from the fed ones; `options` are serialized RunOptions."""
+        call = self._call(tuple([name for name, _ in feeds]), tuple(fetches))
+        self._enter()
+        try:
+            return self._run(call, feeds, options)
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        """Free the model once the last run has ended; a run that comes later is refused."""
+        with self._idle:
+            self._closing = True
+            while self._running:
+                self._idle.wait()
+        lib, status = capi.lib, capi.new_status()
+        lib.TF_CloseSession(self._session, status)
+        lib.TF_DeleteSession(self._session, status)
+        lib.TF_DeleteGraph(self._graph)
+
+    def _run(self, call: _Call, feeds: Sequence[tuple[str, Tensor]], options: bytes) -> list[Tensor]:
+        ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
+        made = [tensors.to_c(tensor) for _, tensor in feeds]
+        results = ffi.new("TF_Tensor*[]", call.fetch_count)
+        run_options = ffi.NULL
+        if options:
+            content = ffi.from_buffer(options)
+            run_options = ffi.new("TF_Buffer*", (content, len(options), ffi.NULL))
+        try:
+            lib.TF_SessionRun(
+                self._session, run_options, call.feeds, made, call.feed_count,
+                call.fetches, results, call.fetch_count, ffi.NULL, 0, ffi.NULL, status,
+            )  # fmt: skip
+            capi.check(status)
+            return [tensors.from_c(results[i]) for i in range(call.fetch_count)]
+        finally:
+            _delete(made)
+            _delete(result for result in results if result)
+
+    def _call(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Call:
+        call = self._calls.get((feeds, fetches))
+        if call is None:
+            call = _Call(self._outputs(feeds), len(feeds), self._outputs(fetches), len(fetches))
+            if len(self._calls) < 1000:  # a client chooses the filter of its outputs: bound what it can fill
+                self._calls[feeds, fetches] = call
+        return call
+
+    def _outputs(self, names: tuple[str, ...]) -> Any:
+        array = capi.ffi.new("TF_Output[]", len(names))
+        for output, name in zip(array, names, strict=True):
+            output.oper, output.index = self._output(name)
+        return array
+
+    def _output(self, name: str) -> tuple[Any, int]:
+        operation, _, index = name.partition(":")
+        found = capi.lib.TF_GraphOperationByName(self._graph, operation.encode())
+        if not found or not (index or "0").isdigit() or int(index or 0) >= capi.lib.TF_OperationNumOutputs(found):
+            raise not_found(
+                f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
+            )
+        return found, int(index or 0)
+
+    def _enter(self) -> None:
+        with self._idle:
+            if self._closing:
+                raise SessionClosed
+            self._running += 1
+
+    def _leave(self) -> None:
+        with self._idle:
+            self._running -= 1
+            if self._closing:
+                self._idle.notify_all()
+
+
+def _signatures(meta_graph: bytes) -> dict[str, saved_model_pb2.SignatureDef]:
+    outline = saved_model_pb2.SavedModelOutline.MetaGraphOutline.FromString(meta_graph)
+    # Copied out, so that the graph, which the outline carries along unread, is not kept in memory.
+    found = {}
+    for name, definition in outline.signature_def.items():
+        found[name] = saved_model_pb2.SignatureDef()
+        found[name].CopyFrom(definition)
+    return found
+
+
+def _delete(made: Iterable[Any]) -> None:
+    for tensor in made:
+        capi.lib.TF_DeleteTensor(tensor)

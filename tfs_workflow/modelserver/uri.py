@@ -1,0 +1,42 @@
+"""Request targets, taken apart as libevent's evhttp_uri_parse does it for TensorFlow Serving."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+_CHARACTERS = r"[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2}"
+_TARGET = re.compile(
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*):)?"
+    r"(?://(?P<authority>[^/?#]*))?"
+    rf"(?P<path>(?:{_CHARACTERS})*)"
+    rf"(?:\?(?P<query>(?:{_CHARACTERS}|\?)*))?"
+    rf"(?:#(?P<fragment>(?:{_CHARACTERS}|\?)*))?"
+)
+
+
+class Target(NamedTuple):
+    """A request target: its path, and the path with query and fragment, which TensorFlow Serving routes by."""
+
+    path: str
+    routed: str
+
+
+def parse(target: bytes) -> Target | None:
+    """None for a target that is no URI."""
+    match = _TARGET.fullmatch(target.decode("latin-1"))
+    if match is None:
+        return None
+    path = match["path"] or "/"
+    routed = path
+    if match["query"] is not None:
+        routed += "?" + match["query"]
+    if match["fragment"] is not None:
+        routed += "#" + match["fragment"]
+    return Target(path, routed)
+
+
+def unquote(text: str) -> str:
+    """Percent signs decoded; bytes that are no UTF-8 become surrogate escapes."""
+    return unquote_to_bytes(text).decode("utf-8", "surrogateescape")

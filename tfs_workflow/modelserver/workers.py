@@ -1,0 +1,46 @@
+"""A bounded pool of threads for what may not run on the event loop."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+
+from tfs_workflow.modelserver.status import Code, StatusError
+
+Work = Callable[[], None]
+
+
+class Workers:
+    """Threads that take work in order; started when first needed, so that an idle server stays small."""
+
+    def __init__(self, name: str, threads: int, max_waiting: int) -> None:
+        self._name = name
+        self._threads = max(threads, 1)
+        self._max_waiting = max_waiting
+        self._queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._started = 0
+        self._idle = 0
+        self._lock = threading.Lock()
+
+    def submit(self, work: Work) -> None:
+        """Run it on a thread; raises StatusError UNAVAILABLE when too much is waiting already."""
+        if self._queue.qsize() >= self._max_waiting:
+            raise StatusError(Code.UNAVAILABLE, "Too many requests are waiting; try again later.")
+        self._queue.put(work)
+        if self._idle <= self._queue.qsize() and self._started < self._threads:
+            self._start_one()
+
+    def _start_one(self) -> None:
+        with self._lock:
+            if self._started >= self._threads:
+                return
+            self._started += 1
+        threading.Thread(target=self._run, name=self._name, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self._idle += 1
+            work = self._queue.get()
+            self._idle -= 1
+            work()
