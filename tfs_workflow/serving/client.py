@@ -12,9 +12,9 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
-from tfs_workflow.errors import NotReady, PredictionFailed
+from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
 from tfs_workflow.savedmodel import Signature
 from tfs_workflow.serving.describe import expectation, from_metadata
 
@@ -136,21 +136,8 @@ class ServingClient:
             response = self._session.post(
                 url, data=body, headers={"Content-Type": "application/json"}, timeout=self._timeout(self.timeout_s)
             )
-        except requests.ConnectTimeout as error:
-            raise self._nothing(url) from error
-        except requests.Timeout as error:
-            raise PredictionFailed(f"no answer within {self.timeout_s:g} s", where=url) from error
-        except requests.ConnectionError as error:
-            if _is_unconnected(error):
-                raise self._nothing(url) from error
-            raise PredictionFailed(
-                "the connection broke before the answer was complete",
-                where=url,
-                evidence=str(error),
-                fix="see invoke status and invoke logs: the server may have ended",
-            ) from error
         except requests.RequestException as error:
-            raise PredictionFailed(str(error), where=url) from error
+            raise self._translated(error, url) from error
         if response.status_code != 200:
             raise _refused(response, url)
         return _document(response)
@@ -187,6 +174,19 @@ class ServingClient:
             # A port that a container publishes takes connections before the server inside listens, and drops them.
             raise self._nothing(url) from error
 
+    def _translated(self, error: requests.RequestException, url: str) -> WorkflowError:
+        """What a prediction that got no answer means: no server, a slow one, or one that went away."""
+        if isinstance(error, requests.ConnectTimeout) or isinstance(_cause(error), NewConnectionError):
+            return self._nothing(url)
+        if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
+            return PredictionFailed(f"no answer within {self.timeout_s:g} s", where=url)
+        return PredictionFailed(
+            "the connection broke before the answer was complete",
+            where=url,
+            evidence=str(error),
+            fix="see invoke status and invoke logs: the server may have ended",
+        )
+
     def _timeout(self, timeout_s: float) -> tuple[float, float]:
         return min(CONNECT_TIMEOUT_S, timeout_s), timeout_s
 
@@ -210,10 +210,10 @@ def _refused(response: requests.Response, where: str) -> RequestRefused:
     return RequestRefused(server_text(response.content), response.status_code, where=where)
 
 
-def _is_unconnected(error: requests.ConnectionError) -> bool:
-    """Whether no connection came about, as opposed to one that broke."""
+def _cause(error: requests.RequestException) -> object:
+    """What urllib3 met below requests' own, coarser errors."""
     cause = error.args[0] if error.args else None
-    return isinstance(getattr(cause, "reason", cause), NewConnectionError)
+    return getattr(cause, "reason", cause)
 
 
 def _document(response: requests.Response) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ _EXAMPLE_VALUES: dict[str, Any] = {
     "string": "text",
     "bool": True,
     **dict.fromkeys(("float32", "float64"), 1.0),
-    **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"), 1),
+    **dict.fromkeys(("int8", "int16", "int32", "int64", "uint8", "uint32", "uint64"), 1),
 }
 
 
@@ -84,10 +84,7 @@ def example_request(name: str, signature: Signature) -> ExampleRequest:
     if unsupported:
         return ExampleRequest("predict", None, f"JSON cannot carry {', '.join(unsupported)}; ask over gRPC")
     rows = all(_is_batched(t) for t in (*signature.inputs.values(), *signature.outputs.values()))
-    values = {
-        key: _value(tensor, tensor.shape[1:] if rows and tensor.shape else tensor.shape)
-        for key, tensor in signature.inputs.items()
-    }
+    values = {key: _value(tensor, rows) for key, tensor in signature.inputs.items()}
     content: Any = next(iter(values.values())) if len(values) == 1 else values
     return ExampleRequest("predict", _named(name, {"instances": [content]} if rows else {"inputs": content}))
 
@@ -118,7 +115,8 @@ def _tensor(found: Mapping[str, Any]) -> TensorSpec:
 
 
 def _is_batched(tensor: TensorSpec) -> bool:
-    return bool(tensor.shape) and tensor.shape is not None and tensor.shape[0] == -1
+    """Whether the first dimension can be the batch; a model that leaves the rank open takes a vector."""
+    return tensor.shape is None or tensor.shape[:1] == (-1,)
 
 
 def _examples_request(name: str, signature: Signature) -> ExampleRequest:
@@ -133,10 +131,11 @@ def _named(name: str, body: dict[str, Any]) -> dict[str, Any]:
     return body if name == "serving_default" else {"signature_name": name} | body
 
 
-def _value(tensor: TensorSpec, shape: tuple[int, ...] | None) -> Any:
-    """One value of the shape, with 1 for every open dimension; a list of one where the rank is open."""
+def _value(tensor: TensorSpec, one_row: bool) -> Any:
+    """A value that fits the tensor, or one row of it, with 1 for every open dimension; a scalar for an open rank."""
     value = _EXAMPLE_VALUES[dtype_name(tensor)]
-    for size in reversed((1,) if shape is None else shape):
+    shape = tensor.shape or ()
+    for size in reversed(shape[1:] if one_row else shape):
         value = [value] * (1 if size < 0 else size)
     return value
 

@@ -7,7 +7,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -19,6 +19,7 @@ from tfs_workflow.serving.rows import Batch
 Predictions = Generator[tuple[Batch, list[Any]], None, None]
 
 IN_FLIGHT = 4
+INTERRUPT_NOTICED_S = 0.5
 # How the server names a row (json_tensor.cc): `Failed to process element: 3 of 'instances'`, `at item 3 of input list`.
 _POSITION = re.compile(r"element: (\d+) |at item (\d+) of")
 
@@ -141,6 +142,9 @@ class RowStream:
 
 def _finished(waiting: deque[tuple[Batch, Future[list[Any]]]]) -> tuple[Batch, list[Any]]:
     batch, future = waiting[0]
+    # A signal that arrives just before a wait without end is only noticed after it.
+    while not wait([future], INTERRUPT_NOTICED_S).done:
+        pass
     predictions = future.result()
     waiting.popleft()
     return batch, predictions
