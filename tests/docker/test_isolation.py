@@ -21,6 +21,7 @@ def inside(lab: CommandLine, engine: docker.DockerClient, monkeypatch: pytest.Mo
 def sh(container: Container, script: str) -> tuple[int, str]:
     code, output = container.exec_run(["sh", "-c", script])
     assert isinstance(output, bytes)
+    assert code is not None
     return code, output.decode()
 
 

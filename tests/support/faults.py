@@ -10,13 +10,11 @@ import subprocess
 import docker
 import pytest
 
+from tests.support.chain import NEVER_READY
 from tests.support.command import CommandLine
 from tests.support.waiting import until
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.registry import Runtimes
-
-# TensorFlow Serving's own flag for a server that never finds its models: it starts and waits for ever.
-NEVER_READY = {"file_system_poll_wait_seconds": -1}
 
 
 def servers(lab: CommandLine) -> list[ModelServer]:

@@ -1,0 +1,124 @@
+"""The engine itself: missing, forbidden, or with somebody else's container in the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.support.command import CommandLine
+from tests.support.needs import missing
+
+NOBODY = 65534
+# The modules are loaded while we may still read them; then the process becomes nobody, as a user outside the group.
+AS_NOBODY = f"""
+import os, sys
+import loguru, docker
+import tfs_workflow.sources, tfs_workflow.verbs.setup, tfs_workflow.runtimes.docker, tfs_workflow.main
+import encodings.idna, encodings.utf_8_sig
+from tfs_workflow.config import load
+load(sys.argv[-1])
+os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+sys.argv[0] = "tfs"
+tfs_workflow.main.program.run()
+"""
+
+
+@pytest.fixture
+def forbidden(engine: docker.DockerClient) -> Iterator[CommandLine]:
+    """A project of user nobody, who may not use the engine's socket."""
+    if os.getuid() != 0:
+        missing("only root can become another user")
+    with tempfile.TemporaryDirectory() as directory:
+        os.chown(directory, NOBODY, NOBODY)
+        yield CommandLine.in_directory(Path(directory), runtime="docker", image="tfs-workflow/any:1")
+
+
+def run_as_nobody(line: CommandLine, *words: str) -> subprocess.CompletedProcess[str]:
+    *_, config = line.argv()
+    argv = [sys.executable, "-c", AS_NOBODY, *words, "--config", config]
+    environment = os.environ | {"HOME": str(line.directory)}
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=False, timeout=60, cwd=line.directory, env=environment
+    )
+
+
+def test_an_engine_that_does_not_permit_us_leads_to_its_group(forbidden: CommandLine) -> None:
+    done = run_as_nobody(forbidden, "setup")
+    assert done.returncode == 3, done.stderr
+    assert "not permitted" in done.stderr
+    assert "usermod -aG docker" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_auto_goes_on_without_an_engine_that_does_not_permit_us(forbidden: CommandLine) -> None:
+    forbidden.config["runtime"] = "auto"
+    done = run_as_nobody(forbidden, "setup")
+    assert done.returncode == 0, done.stderr
+    assert "runtime  embedded" in done.stdout
+    assert "not permitted" in done.stdout
+
+
+def test_no_engine_leads_to_starting_one_or_to_the_embedded_server(tmp_path: Path) -> None:
+    line = CommandLine.in_directory(tmp_path, runtime="docker")
+    line.environment["DOCKER_HOST"] = f"unix://{tmp_path}/no.sock"
+    message = line.fails(3, "setup")
+    assert "no Docker engine answers" in message
+    assert "runtime: embedded" in message
+    assert "start Docker" in line.fails(3, "teardown")
+
+
+def test_auto_goes_on_without_an_engine_and_says_why(tmp_path: Path) -> None:
+    line = CommandLine.in_directory(tmp_path, runtime="auto")
+    line.environment["DOCKER_HOST"] = "tcp://127.0.0.1:1"
+    found = line.ok_json("setup")
+    assert found["runtime"] == "embedded"
+    assert "no Docker engine answers" in found["reason"]
+    assert line.ok_json("serve")["runtime"] == "embedded"
+    line.ok("teardown", "--purge")
+
+
+def test_the_engine_may_be_gone_when_it_is_not_needed_for_teardown(tmp_path: Path) -> None:
+    line = CommandLine.in_directory(tmp_path, runtime="embedded")
+    line.environment["DOCKER_HOST"] = f"unix://{tmp_path}/no.sock"
+    line.ok("setup", "serve")
+    line.ok("teardown", "--purge")
+
+
+def test_a_foreign_container_of_our_name_is_left_alone(lab: CommandLine, engine: docker.DockerClient) -> None:
+    lab.ok("setup")
+    foreign = engine.containers.create(lab.config["server"]["image"], name=f"tfs-{lab.project}")
+    try:
+        message = lab.fails(5, "serve")
+        assert f"a container named tfs-{lab.project} exists already" in message
+        lab.ok("teardown")
+        foreign.reload()
+    finally:
+        foreign.remove()
+
+
+def test_an_image_that_is_gone_since_setup_leads_to_setup(lab: CommandLine, engine: docker.DockerClient) -> None:
+    other = f"{lab.project}:gone"
+    engine.images.get(lab.config["server"]["image"]).tag(other)
+    lab.config["server"]["image"] = other
+    lab.ok("setup")
+    engine.images.remove(other)
+    assert "invoke setup" in lab.fails(3, "serve")
+
+
+def test_a_container_of_another_project_is_left_alone(lab: CommandLine, engine: docker.DockerClient) -> None:
+    bystander = engine.containers.create(
+        lab.config["server"]["image"], labels={"tfs-workflow.project": f"{lab.project}-2"}
+    )
+    try:
+        lab.ok("setup", "serve")
+        lab.ok("teardown", "--purge")
+        bystander.reload()
+    finally:
+        bystander.remove()
