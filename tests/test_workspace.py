@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_create_that_was_killed_before_the_marker_is_taken_up(path: Path) -> N
     path.mkdir(mode=0o700)
     (path / f".{MARKER}.999999999-1.tmp").write_text("{")
     Workspace.create(path, "p")
-    assert sorted(p.name for p in path.iterdir()) == sorted([MARKER, "models", "serving", "run", "staging"])
+    assert sorted(p.name for p in path.iterdir()) == sorted([MARKER, ".lock", "models", "serving", "run", "staging"])
 
 
 def refused(path: Path, project: str = "p") -> ConfigError:
@@ -186,7 +187,9 @@ def test_home_is_understood_and_a_relative_path_made_absolute(tmp_path: Path, mo
 def test_many_at_the_same_time_make_one(path: Path) -> None:
     def attempt(number: int) -> str:
         try:
-            return Workspace.create(path, f"p{number % 4}").project
+            workspace = Workspace.create(path, f"p{number % 4}")
+            with workspace.exclusive():
+                return workspace.project
         except ConfigError:
             return ""
 
@@ -367,8 +370,26 @@ def test_a_purge_that_was_killed_half_way_can_be_repeated(path: Path) -> None:
     (path / "staging").rmdir()
     opened = Workspace.open(path, "p")
     assert opened is not None
-    opened.purge()
+    with opened.exclusive():
+        opened.purge()
     assert not path.exists()
+
+
+def test_set_up_and_purge_at_the_same_time_never_meet_halfway(path: Path) -> None:
+    def set_up(number: int) -> None:
+        workspace = Workspace.create(path, "p")
+        with workspace.exclusive():
+            (workspace.models / "m").mkdir(exist_ok=True)
+            workspace.remember("k", number)
+            assert workspace.recall("k") == number
+
+    def purge(_: int) -> None:
+        if workspace := Workspace.open(path, "p"):
+            with suppress(ConfigError), workspace.exclusive():
+                workspace.purge()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: (purge if n % 3 == 0 else set_up)(n), range(600)))
 
 
 WRITER = """

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o644, replace: bool = True) -> None:
+def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a file so that every reader sees the old text or the new, also after a kill at any moment.
 
-    Without `replace`, a file that is there already stays as it is. OSError as the system gives it.
+    OSError as the system gives it.
     """
     _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
@@ -24,11 +24,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644, replace: bool = Tru
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        if replace:
-            temporary.replace(path)
-        else:
-            with contextlib.suppress(FileExistsError):
-                path.hardlink_to(temporary)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

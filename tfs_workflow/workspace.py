@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -43,20 +44,27 @@ class Workspace:
         """Make the directory, or take the one that is there if it is this project's; ConfigError if it is not."""
         workspace = cls(_absolute(path), project)
         workspace._made_here = True
-        workspace._make()
+        with workspace._making():
+            try:
+                lock = workspace._locked()
+            except BlockingIOError:
+                return workspace  # a verb is at it: `exclusive` sees to what is missing once that is done
+            try:
+                workspace._fill()
+            finally:
+                os.close(lock)
         return workspace
 
     @classmethod
     def open(cls, path: str | Path, project: str) -> Workspace | None:
         """The workspace that `create` made, None where there is nothing; ConfigError if it is not this project's."""
         workspace = cls(_absolute(path), project)
-        if not os.path.lexists(workspace.path):
+        try:
+            workspace._check_directory()
+            # Without a marker it is empty, or its making or its purging was cut short: nothing is set up.
+            return workspace if workspace._check_marker(may_be_missing=True) else None
+        except FileNotFoundError:
             return None
-        workspace._check_directory()
-        if workspace._marker() is None and not workspace._foreign():
-            return None  # an empty directory, or a `create` that was killed before it wrote the marker
-        workspace._check_marker()
-        return workspace
 
     @property
     def models(self) -> Path:
@@ -89,11 +97,14 @@ class Workspace:
         `on_wait` is called once, with the holder's process id where it is known. Without `wait`, a taken lock is a
         WorkflowError. What killed runs left in `staging/` is removed. Not reentrant.
         """
-        lock = self._locked(on_wait, wait)
+        lock = self._waited_for(on_wait) if wait else self._locked_at_once()
         try:
             # Whoever holds the lock is alone: everything staged belongs to a run that was killed.
-            for leftover in (self.path / "staging").iterdir():
+            for leftover in (self.path / "staging").glob("*"):
                 _remove(leftover)
+            if self._made_here:
+                with self._making():
+                    self._fill()  # again: a purge may have come between `create` and the lock
             yield
         finally:
             os.close(lock)
@@ -123,24 +134,21 @@ class Workspace:
                 evidence=", ".join(foreign[:5]),
                 fix="move them elsewhere, then purge again",
             )
-        # The marker goes last: a purge that is killed half way can be repeated.
-        for entry in sorted(self.path.iterdir(), key=lambda entry: entry.name == MARKER):
+        # The marker and the lock go last: a purge that is killed half way can be repeated, and nobody else gets in.
+        for entry in sorted(self.path.iterdir(), key=lambda entry: (entry.name == _LOCK, entry.name == MARKER)):
             _remove(entry)
         try:
             self.path.rmdir()
         except OSError as error:
-            raise self._not_ours("the workspace could not be removed", f"{error.strerror}: {error.filename}") from error
+            if not (self.path / _LOCK).exists():  # else another verb is making it again already
+                evidence = f"{error.strerror}: {error.filename}"
+                raise self._not_ours("the workspace could not be removed", evidence) from error
 
-    def _make(self) -> None:
+    @contextmanager
+    def _making(self) -> Iterator[None]:
+        """The system's errors while the workspace is made, as ours."""
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._check_directory()
-            if self._marker() is None:
-                self._adopt()
-            self._check_marker()
-            for name, mode in _DIRECTORIES.items():
-                (self.path / name).mkdir(exist_ok=True)
-                (self.path / name).chmod(mode)
+            yield
         except OSError as error:
             raise ConfigError(
                 "cannot make the workspace",
@@ -149,18 +157,15 @@ class Workspace:
                 fix="set `workspace` in the YAML to a path that you can write to, with space on it",
             ) from error
 
-    def _adopt(self) -> None:
-        """Put our marker into an empty directory; exactly one of several that try at the same time succeeds."""
-        if foreign := self._foreign():
-            raise ConfigError(
-                "the workspace is a directory that setup did not make",
-                where=str(self.path),
-                evidence=f"no {MARKER} in it, but {', '.join(foreign[:5])}",
-                fix="set `workspace` in the YAML to a path that does not exist yet",
-            )
-        self.path.chmod(0o700)
-        marker = {"project": self.project, "tool": "tfs-workflow", "version": __version__}
-        write_whole(self.path / MARKER, json.dumps(marker) + "\n", mode=0o600, replace=False)
+    def _fill(self) -> None:
+        """Put in what is missing; the caller holds the lock."""
+        if not self._check_marker(may_be_missing=True):
+            self.path.chmod(0o700)
+            marker = {"project": self.project, "tool": "tfs-workflow", "version": __version__}
+            write_whole(self.path / MARKER, json.dumps(marker) + "\n", mode=0o600)
+        for name, mode in _DIRECTORIES.items():
+            (self.path / name).mkdir(exist_ok=True)
+            (self.path / name).chmod(mode)
 
     def _check_directory(self) -> None:
         found = self.path.lstat()
@@ -178,15 +183,18 @@ class Workspace:
         if found.st_mode & 0o077 and self._marker() is not None:
             self.path.chmod(0o700)
 
-    def _check_marker(self) -> None:
+    def _check_marker(self, *, may_be_missing: bool = False) -> bool:
+        """Whether it bears our marker; ConfigError for another project's, and for none where one must be."""
         marker = self._marker()
         if marker is None:
-            raise self._not_ours("the workspace is a directory that setup did not make", f"no {MARKER} in it")
-        if marker.get("project") != self.project:
-            raise self._not_ours(
-                "the workspace belongs to another project",
-                f"{MARKER} names {marker.get('project')!r}, not {self.project!r}",
-            )
+            foreign = ", ".join(self._foreign()[:5])
+            if foreign or not may_be_missing:
+                evidence = f"no {MARKER} in it, but {foreign or 'nothing else either'}"
+                raise self._not_ours("the workspace is a directory that setup did not make", evidence)
+        elif marker.get("project") != self.project:
+            evidence = f"{MARKER} names {marker.get('project')!r}, not {self.project!r}"
+            raise self._not_ours("the workspace belongs to another project", evidence)
+        return marker is not None
 
     def _not_ours(self, what: str, evidence: str) -> ConfigError:
         fix = "set `workspace` in the YAML to another path, or remove this one by hand if nothing in it matters"
@@ -211,46 +219,57 @@ class Workspace:
             return {}
         return state if isinstance(state, dict) else {}
 
-    def _locked(self, on_wait: Callable[[int | None], None] | None, wait: bool) -> int:
+    def _waited_for(self, on_wait: Callable[[int | None], None] | None) -> int:
+        try:
+            return self._locked()
+        except BlockingIOError:
+            if on_wait is not None:
+                on_wait(self._holder())
+            return self._locked(wait=True)
+
+    def _locked_at_once(self) -> int:
+        try:
+            return self._locked()
+        except BlockingIOError as error:
+            raise WorkflowError(
+                "another tfs-workflow verb of this project is running",
+                where=str(self.path),
+                evidence=f"pid {self._holder() or 'unknown'}",
+                fix="wait until it is done",
+            ) from error
+
+    def _holder(self) -> int | None:
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.path / _LOCK).read_text())
+        return None
+
+    def _locked(self, *, wait: bool = False) -> int:
+        """The open lock file, locked; without `wait`, BlockingIOError when another has it."""
         while True:
             lock = self._open_lock()
             try:
-                self._flock(lock, on_wait, wait)
+                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
                 if _is(lock, self.path / _LOCK):
-                    os.ftruncate(lock, 0)
-                    os.pwrite(lock, str(os.getpid()).encode(), 0)
+                    with contextlib.suppress(OSError):  # on a full disk it works without
+                        os.ftruncate(lock, 0)
+                        os.pwrite(lock, str(os.getpid()).encode(), 0)
                     return lock
             except BaseException:
                 os.close(lock)
                 raise
-            os.close(lock)  # the holder purged the workspace while this process waited: begin again
+            os.close(lock)  # its holder purged the workspace while this process waited: begin again
 
     def _open_lock(self) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            return os.open(self.path / _LOCK, flags, 0o600)
-        except FileNotFoundError as error:
+        while True:
+            if self._made_here:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # purged by another verb in this very moment
+                self._check_directory()
+                self._check_marker(may_be_missing=True)
+                return os.open(self.path / _LOCK, flags, 0o600)
             if not self._made_here:
-                raise ConfigError("the workspace is gone", where=str(self.path), fix="run setup again") from error
-        self._make()
-        return self._open_lock()
-
-    def _flock(self, lock: int, on_wait: Callable[[int | None], None] | None, wait: bool) -> None:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(lock, 32, 0)
-            pid = int(holder) if holder.isdigit() else None
-            if not wait:
-                raise WorkflowError(
-                    "another tfs-workflow verb of this project is running",
-                    where=str(self.path),
-                    evidence=f"pid {pid}" if pid else "its lock is held",
-                    fix="wait until it is done",
-                ) from error
-            if on_wait is not None:
-                on_wait(pid)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+                raise ConfigError("the workspace is gone", where=str(self.path), fix="run setup again")
 
 
 def _is_ours(name: str) -> bool:

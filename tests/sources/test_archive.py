@@ -199,6 +199,22 @@ def test_a_transfer_is_called_off_between_two_pieces(workspace: Workspace, put: 
     assert list((workspace.path / "staging").iterdir()) == []
 
 
+def test_a_transfer_is_called_off_although_the_server_is_silent(
+    workspace: Workspace, put: Put, archive_server: ArchiveServer, tmp_path: Path
+) -> None:
+    archive_server.fail(silent_after_bytes=1000)
+    cancelled = threading.Event()
+
+    def call_off() -> None:
+        archive_server.reached.wait()
+        cancelled.set()
+
+    threading.Thread(target=call_off, daemon=True).start()
+    with pytest.raises(Interrupted):
+        fetch("m", [put(tarred(model_files()))], workspace, tmp_path, Transfer(cancelled=cancelled, silence_s=200))
+    assert list((workspace.path / "staging").iterdir()) == []
+
+
 def test_secrets_in_the_address_appear_nowhere(fetching: Fetching, put: Put, archive_server: ArchiveServer) -> None:
     source = put(tarred(model_files()))
     address = source.archive.replace("http://", "http://me:s3cr3t@") + "?X-Signature=s3cr3t"

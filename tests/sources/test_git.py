@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.sources.conftest import Fetching
+from tests.support.archive_server import ArchiveServer
+from tests.support.faulty import serving
 from tests.support.git_server import BRANCH, MODEL_PATH, TAG, BareRepository, GitServer, model_files
 from tfs_workflow.config import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailed, Interrupted, SourceUnreachable, ToolMissing
@@ -92,6 +94,55 @@ def test_a_repository_on_this_machine(fetching: Fetching, git_server: GitServer,
     forms = {"file": f"file://{path}", "absolute": str(path), "relative": "repositories/serving.git"}
     found = fetching(GitSource(git=forms[form], ref=TAG, path=MODEL_PATH), offline=True)
     assert content(found.base_path) == model_files()
+
+
+def test_a_web_server_that_knows_nothing_of_git(fetching: Fetching, git_server: GitServer) -> None:
+    """Git's dumb protocol: no shallow fetch, no filter, all of the history."""
+    base = repository(git_server)
+    base.git("update-server-info")
+    with serving(ArchiveServer()) as web:
+        for path in base.path.rglob("*"):
+            if path.is_file():
+                web.put(f"serving.git/{path.relative_to(base.path).as_posix()}", path.read_bytes())
+        found = fetching(GitSource(git=f"{web.url}/serving.git", ref=TAG, path=MODEL_PATH))
+    assert content(found.base_path) == model_files()
+
+
+@pytest.mark.parametrize("form", ["ssh://git@models.example/{}", "git@models.example:{}"])
+def test_ssh_runs_the_users_own_ssh(
+    fetching: Fetching, git_server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    monkeypatch.setenv("GIT_SSH_VARIANT", "ssh")
+    address = form.format(str(git_server.root / "serving.git"))
+    found = fetching(GitSource(git=address, ref=TAG, path=MODEL_PATH))
+    assert content(found.base_path) == model_files()
+    assert found.description.split()[1] == address
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("git@models.example: Permission denied (publickey).", FetchFailed),
+        ("Host key verification failed.", FetchFailed),
+        ("ssh: connect to host models.example port 22: Connection refused", SourceUnreachable),
+        ("ssh: Could not resolve hostname models.example: Name or service not known", SourceUnreachable),
+    ],
+)
+def test_what_ssh_says_is_told_apart(
+    fetching: Fetching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[FetchFailed]
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 255\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
+    with pytest.raises(FetchFailed) as failure:
+        fetching(GitSource(git="git@models.example:serving.git"))
+    assert isinstance(failure.value, SourceUnreachable) == (kind is SourceUnreachable)
+    assert said in failure.value.evidence
 
 
 def test_files_are_readable_for_a_container_whatever_the_umask(fetching: Fetching, source: Build) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import email.utils
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from tfs_workflow.sources.landing import Limits
 from tfs_workflow.sources.unpack import unpack
 
 _CONNECT_S = 15.0
+_LOOK_UP_S = 0.1
 _CHUNK_BYTES = 1 << 18
 _PASSING = {408, 425, 429}
 _FIXES = {
@@ -74,8 +76,30 @@ def _answer(address: str, transfer: Transfer) -> Iterator[requests.Response]:
     headers = {"Accept-Encoding": "identity", "User-Agent": f"tfs-workflow/{__version__}"}
     with requests.Session() as session:
         timeouts = (min(_CONNECT_S, transfer.silence_s), transfer.silence_s)
-        with session.get(address, headers=headers, stream=True, timeout=timeouts) as response:
+        with (
+            session.get(address, headers=headers, stream=True, timeout=timeouts) as response,
+            _cut_short(response, transfer),
+        ):
             yield response
+
+
+@contextmanager
+def _cut_short(response: requests.Response, transfer: Transfer) -> Iterator[None]:
+    """End a read that waits for the network as soon as the transfer is called off (urllib3 2.3 and newer can)."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK_UP_S):
+            if transfer.cancelled.is_set() and hasattr(response.raw, "shutdown"):
+                response.raw.shutdown()
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+        transfer.check()
 
 
 @contextmanager

@@ -116,7 +116,9 @@ def disk_errors(directory: Path) -> Iterator[None]:
         if error.errno == ENOSPC:
             raise no_space(directory) from error
         evidence = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-        raise FetchFailed("the model's files cannot be written", where=str(directory), evidence=evidence) from error
+        raise FetchFailed(
+            "the model's files cannot be read or written", where=str(directory), evidence=evidence
+        ) from error
 
 
 def no_space(directory: Path) -> FetchFailed:
