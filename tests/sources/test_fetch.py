@@ -25,7 +25,7 @@ from tests.support.faulty import FaultyServer
 from tests.support.git_server import BUNDLED_MODEL, MODEL_PATH, ROOT, TAG, GitServer, model_files
 from tfs_workflow.config import ArchiveSource, BundledSource, DirectorySource, GitSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.sources import describe, fetch, kept
+from tfs_workflow.sources import fetch, kept
 from tfs_workflow.sources.record import digests, stamps
 from tfs_workflow.workspace import Workspace
 
@@ -64,8 +64,8 @@ def test_with_every_source_unreachable_each_is_named_with_its_reason(fetching: F
     other = GitSource(git="http://127.0.0.1:1/x.git")
     with pytest.raises(SourceUnreachable, match="no source can be reached") as failure:
         fetching(NOBODY, other)
-    assert describe(NOBODY) in failure.value.evidence
-    assert describe(other) in failure.value.evidence
+    assert NOBODY.archive in failure.value.evidence
+    assert other.git in failure.value.evidence
 
 
 def test_the_second_fetch_asks_nobody(fetching: Fetching, source: Build, git_server: GitServer) -> None:

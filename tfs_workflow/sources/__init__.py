@@ -115,7 +115,7 @@ class _Fetch:
                 if len(self.sources) == 1:
                     raise
                 why = f"{error.what} ({error.evidence})" if error.evidence else error.what
-                unreachable.append(f"{describe(source)}: {why}")
+                unreachable.append(f"{error.where}: {why}")
                 if rest := self.sources[number + 1 :]:
                     self.transfer.announce(f"{self.name}: {unreachable[-1]}; falling back to {describe(rest[0])}")
         fix = "add a directory or `bundled` source" if self.offline else "check the network, or add another source"
