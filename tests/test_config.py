@@ -109,6 +109,7 @@ def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
             "server: {flags: {port: 1}}\n",
             "tfs.yaml:1:18: server.flags.port: set by this tool; use the key server.grpc_port",
         ),
+        ("server: {flags: {bind_address: x}}\n", "tfs.yaml:1:18: server.flags.bind_address: set by this tool; use"),
         ("server: {flags: {--x: 1}}\n", "tfs.yaml:1:18: server.flags.--x: expected a flag's name without dashes"),
         (
             "server: {batching: {allowed_batch_sizes: [8, 4]}}\n",

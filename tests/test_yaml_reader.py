@@ -86,6 +86,12 @@ def test_a_file_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
         read_file(tmp_path / "x.yaml")
 
 
+def test_a_file_that_is_not_there_suggests_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "tfs.yaml").touch()
+    with pytest.raises(ConfigError, match=r"no such file[\s\S]*did you mean .*tfs.yaml\?"):
+        read_file(tmp_path / "tsf.yaml")
+
+
 def test_a_directory_suggests_the_yaml_in_it(tmp_path: Path) -> None:
     (tmp_path / "tfs.yaml").touch()
     with pytest.raises(ConfigError, match=r"got a directory[\s\S]*did you mean .*tfs.yaml"):

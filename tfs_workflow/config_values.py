@@ -28,6 +28,7 @@ OWN_FLAGS = {
     "enable_batching": "server.batching",
     "batching_parameters_file": "server.batching",
     "monitoring_config_file": "server.metrics",
+    "bind_address": "server.expose",  # the embedded server's own
 }
 
 

@@ -87,9 +87,11 @@ def read_file(path: Path) -> Document:
             raise ConfigError(f"expected at most {MAX_SIZE_BYTES} bytes, got {size_bytes}", where=str(path))
         return read_text(path.read_bytes().decode("utf-8-sig"), str(path))
     except FileNotFoundError as error:
-        raise ConfigError("no such file", where=str(path), fix="invoke config.init makes a commented one") from error
+        fix = _a_yaml_in(path.parent) or "invoke config.init makes a commented one"
+        raise ConfigError("no such file", where=str(path), fix=fix) from error
     except IsADirectoryError as error:
-        raise ConfigError("expected a YAML file, got a directory", where=str(path), fix=_a_yaml_in(path)) from error
+        fix = _a_yaml_in(path) or "name the YAML file itself"
+        raise ConfigError("expected a YAML file, got a directory", where=str(path), fix=fix) from error
     except UnicodeDecodeError as error:
         line, column = _line_and_column(path.read_bytes()[: error.start].decode("utf-8-sig", "replace"))
         where = f"{path}:{line}:{column}"
@@ -241,5 +243,5 @@ def _line_and_column(before: str) -> tuple[int, int]:
 
 
 def _a_yaml_in(directory: Path) -> str:
-    candidates = sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")])
-    return f"did you mean {candidates[0]}?" if candidates else "name the YAML file itself"
+    found = sorted(path for path in directory.glob("*.y*ml") if path.is_file())[:5]
+    return f"did you mean {' or '.join(map(str, found))}?" if found else ""

@@ -148,12 +148,13 @@ def test_an_error_page_is_shown_as_it_is(relay: Relay) -> None:
 
 
 class Nonsense(FaultyServer):
-    """Answers with whatever `body` holds."""
+    """Answers with whatever `status` and `body` hold."""
 
+    status = 200
     body = b""
 
     def answer(self, request: Request) -> Response:
-        return Response(200, [("Content-Length", str(len(self.body)))], [self.body])
+        return Response(self.status, [("Content-Length", str(len(self.body)))], [self.body])
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'{"predictions": ["\xff"]}'])
@@ -162,6 +163,17 @@ def test_an_answer_that_is_no_json_object_is_said_so(body: bytes) -> None:
         server.body = body
         with pytest.raises(PredictionFailed, match="the answer is no JSON"):
             client.predict(MODEL, [1.0])
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 302])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[]", b'{"model_version_status": 3, "metadata": {}}'])
+def test_another_server_on_the_port_is_told_from_a_model_server(status: int, body: bytes) -> None:
+    with serving(Nonsense()) as server, ServingClient(server.url) as client:
+        server.status, server.body = status, body
+        with pytest.raises(NotReady, match="no model server"):
+            client.status(MODEL)
+        with pytest.raises((NotReady, PredictionFailed)):
+            client.metadata(MODEL)
 
 
 def test_a_proxy_is_not_asked_for_loopback(model_server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:

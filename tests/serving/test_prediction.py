@@ -80,8 +80,9 @@ def test_several_requests_are_in_flight(relay: Relay, tmp_path: Path, output: Pa
 
 
 def test_jsonl_to_stdout(client: ServingClient, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    predict_file(client, MODEL, jsonl(tmp_path / "rows.jsonl", [1.0, 2.0, 5.0]))
-    assert capfdbinary.readouterr().out == b"2.5\n3.0\n4.5\n"
+    for output in ("", "-"):
+        predict_file(client, MODEL, jsonl(tmp_path / "rows.jsonl", [1.0, 2.0, 5.0]), output)
+        assert capfdbinary.readouterr().out == b"2.5\n3.0\n4.5\n"
 
 
 @pytest.mark.parametrize(

@@ -90,21 +90,27 @@ class ServingClient:
     def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
         """The versions of a model as the server lists them, newest first; none for a model it does not know.
 
-        Raises NothingAnswers while no one listens and NotReady when the server refuses.
+        Raises NothingAnswers while no one listens, and NotReady when what answers is no model server.
         """
         response = self._get(self.model_url(model, version, label), STATUS_TIMEOUT_S)
-        if response.status_code == 404:
-            return []
-        if response.status_code != 200:
-            raise NotReady(server_text(response.content), where=response.url, evidence=f"HTTP {response.status_code}")
-        return [_version_status(entry) for entry in _document(response)["model_version_status"]]
+        try:
+            if response.status_code == 200:
+                return [_version_status(entry) for entry in _document(response)["model_version_status"]]
+            if response.status_code == 404 and "error" in _document(response):
+                return []
+        except (PredictionFailed, KeyError, TypeError, ValueError) as error:
+            raise _no_model_server(response) from error
+        raise _no_model_server(response)
 
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature of a served version; raises NothingAnswers or RequestRefused."""
         response = self._get(self.model_url(model, version, label) + "/metadata", self.timeout_s)
         if response.status_code != 200:
-            raise _refused(response, model)
-        return from_metadata(_document(response))
+            raise _refused(response, response.url)
+        try:
+            return from_metadata(_document(response))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _no_model_server(response) from error
 
     def predict(  # noqa: PLR0913  # a request's own parts, by name
         self,
@@ -134,7 +140,11 @@ class ServingClient:
         """The answer to a prediction request as it is on the wire; raises NothingAnswers or RequestRefused."""
         try:
             response = self._session.post(
-                url, data=body, headers={"Content-Type": "application/json"}, timeout=self._timeout(self.timeout_s)
+                url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=self._timeout(self.timeout_s),
+                allow_redirects=False,
             )
         except requests.RequestException as error:
             raise self._translated(error, url) from error
@@ -169,7 +179,7 @@ class ServingClient:
 
     def _get(self, url: str, timeout_s: float) -> requests.Response:
         try:
-            return self._session.get(url, timeout=self._timeout(timeout_s))
+            return self._session.get(url, timeout=self._timeout(timeout_s), allow_redirects=False)
         except requests.RequestException as error:
             # A port that a container publishes takes connections before the server inside listens, and drops them.
             raise self._nothing(url) from error
@@ -204,6 +214,15 @@ def server_text(content: bytes) -> str:
         return str(json.loads(content)["error"])
     except (ValueError, KeyError, TypeError):
         return content[:500].decode(errors="replace").strip() or "the server gave no reason"
+
+
+def _no_model_server(response: requests.Response) -> NotReady:
+    return NotReady(
+        f"what answers is no model server, or one in trouble: {server_text(response.content)}",
+        where=response.url,
+        evidence=f"HTTP {response.status_code}",
+        fix="see what listens on this port; invoke serve uses another one with server.rest_port: auto",
+    )
 
 
 def _refused(response: requests.Response, where: str) -> RequestRefused:

@@ -20,7 +20,7 @@ from tfs_workflow.serving.streaming import Predictions, RowStream, Target
 
 BATCH_ROWS = 512
 BATCH_BYTES = 4 << 20
-STDIN = "-"
+STDIN = STDOUT = "-"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def predict_file(  # noqa: PLR0913  # an input, an output and how to go between 
     if batch_rows < 1:
         raise ConfigError(f"expected at least one row a request, got {batch_rows}", where="--batch-rows")
     name = "stdin" if source == STDIN else source
+    output = "" if output == STDOUT else output
     with _opened(source) as stream, _written(output) as write:
         if not rows.is_document(stream, source):
             numbered = rows.json_lines(stream, name)
