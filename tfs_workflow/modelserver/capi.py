@@ -75,9 +75,8 @@ def load() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     directory = _library_directory()
     try:
-        # The second library names the first without a path, so it must be there already.
-        ffi.dlopen(str(directory / "libtensorflow_framework.so.2"), ffi.RTLD_GLOBAL | ffi.RTLD_LAZY)
-        lib = ffi.dlopen(str(directory / "libtensorflow_cc.so.2"), ffi.RTLD_LAZY)
+        # Local: its many symbols must not become those of other extension modules, such as gRPC's.
+        lib = ffi.dlopen(str(directory / "libtensorflow_cc.so.2"), ffi.RTLD_LOCAL | ffi.RTLD_LAZY)
     except OSError as error:
         raise LibraryMissing(str(error)) from error
 

@@ -40,13 +40,23 @@ class Dispatcher:
         self._batching = batching
         self._threaded = RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
 
-    def submit(self, servable: Servable | None, size_bytes: int, prepare: Callable[[], Plan[T]], done: Done) -> None:
-        """Prepare and run a request. `servable` is the likely one, if known, and `size_bytes` the request's size."""
+    def submit(
+        self,
+        servable: Servable | None,
+        size_bytes: int,
+        prepare: Callable[[], Plan[T]],
+        done: Done,
+        timeout_ms: int | None = None,
+    ) -> None:
+        """Prepare and run a request. `servable` is the likely one, if known, and `size_bytes` the request's size.
+
+        Without a timeout REST's applies; 0 is none.
+        """
         small = size_bytes <= IN_PLACE_BYTES
         if self._batching is None and small and (servable is None or servable.pace.is_quick):
             done(attempt(prepare, _IN_PLACE))
             return
-        answer = _Answer(asyncio.get_running_loop(), done, self._timeout_ms)
+        answer = _Answer(asyncio.get_running_loop(), done, self._timeout_ms if timeout_ms is None else timeout_ms)
         if self._batching is not None and small:
             self._enqueue(prepare, answer)
             return

@@ -105,11 +105,11 @@ class RestApi:
     def _infer(self, route: Route, request: Request, reply: Reply) -> None:
         body = request.body
         prepare = {"predict": self._predict, "classify": self._classify, "regress": self._regress}[route.action]
-        started = time.perf_counter()
+        started_s = time.perf_counter()
 
         def done(result: bytes | StatusError) -> None:
             code = result.code if isinstance(result, StatusError) else Code.OK
-            self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started)
+            self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started_s)
             reply(self._error(result) if isinstance(result, StatusError) else self._json(200, result))
 
         self._dispatcher.submit(self._likely(route), len(body), lambda: prepare(route, body), done)

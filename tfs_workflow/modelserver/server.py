@@ -10,20 +10,24 @@ import sys
 import time
 from pathlib import Path
 
+import grpc.aio
 import uvloop
 
-from tfs_workflow.modelserver import capi, log, model_config
+from tfs_workflow.modelserver import capi, grpc_services, log, model_config
+from tfs_workflow.modelserver.batching import Batcher, options_of
 from tfs_workflow.modelserver.dispatch import Dispatcher
 from tfs_workflow.modelserver.flags import Flags, usage
+from tfs_workflow.modelserver.grpc_services import GrpcApi
 from tfs_workflow.modelserver.http_protocol import Connections, Limits
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
 from tfs_workflow.modelserver.repository import Options, Repository
 from tfs_workflow.modelserver.rest import RestApi
 from tfs_workflow.modelserver.servable import Servable
 from tfs_workflow.modelserver.session import Session
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.warmup import warm_up
 from tfs_workflow.modelserver.workers import Workers
-from tfs_workflow.protos.model_server_config_pb2 import ModelServerConfig, MonitoringConfig
+from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters, ModelServerConfig, MonitoringConfig
 from tfs_workflow.protos.session_pb2 import ConfigProto
 
 _SERVER = "model_servers/server.cc"
@@ -50,13 +54,19 @@ def run(flags: Flags) -> int:
         server = Server(flags)
         server.load()
     except StatusError as error:
-        log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
-        sys.stderr.write(f"Failed to start server. Error: {error}\n")
-        return _FAILED
+        return _refuse(error)
     # A thread that computes in Python gives way to the event loop after this long, not after five milliseconds.
     sys.setswitchinterval(0.0005)
-    uvloop.run(server.serve())
+    try:
+        uvloop.run(server.serve())
+    except StatusError as error:
+        return _refuse(error)
     return 0
+
+
+def _refuse(error: StatusError) -> int:
+    log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
+    return _FAILED
 
 
 class Server:
@@ -66,7 +76,8 @@ class Server:
         self._flags = flags
         self._config = _config_proto(flags)
         self._metrics_path = _metrics_path(flags)
-        self._metrics = Metrics()
+        self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
+        self._batcher = _batcher(flags, self._metrics)
         self._repository = Repository(self._load, _lifecycle(flags))
 
     def load(self) -> None:
@@ -79,11 +90,18 @@ class Server:
         ending = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
-        connections = await self._start_rest()
-        sweeper = loop.create_task(_sweep(connections))
+        flags = self._flags
+        workers = Workers("request", flags.rest_api_num_threads, flags.max_waiting_requests)
+        dispatcher = Dispatcher(workers, flags.rest_api_timeout_in_ms, self._batcher)
+        rpcs = await self._start_grpc(dispatcher)
+        connections = await self._start_rest(dispatcher)
+        tasks = [loop.create_task(_sweep(connections))]
+        if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
+            tasks.append(loop.create_task(self._watch_config()))
         await ending.wait()
-        sweeper.cancel()
-        await self._drain(connections)
+        for task in tasks:
+            task.cancel()
+        await self._drain(connections, rpcs)
 
     def _model_config(self) -> ModelServerConfig:
         flags = self._flags
@@ -97,13 +115,46 @@ class Server:
         return model_config.single_model(flags.model_name, flags.model_base_path)
 
     def _load(self, name: str, version: int, path: Path) -> Servable:
-        tags = [tag for tag in self._flags.saved_model_tags.split(",") if tag]
-        return Servable(name, version, Session(path, tags, self._config))
-
-    async def _start_rest(self) -> Connections:
         flags = self._flags
-        workers = Workers("rest", flags.rest_api_num_threads, flags.max_waiting_requests)
-        dispatcher = Dispatcher(workers, flags.rest_api_timeout_in_ms, None)
+        tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
+        started_s = time.perf_counter()
+        try:
+            servable = Servable(name, version, Session(path, tags, self._config))
+        except StatusError:
+            self._metrics.load(str(path), succeeded=False, latency_s=time.perf_counter() - started_s)
+            raise
+        self._metrics.load(str(path), succeeded=True, latency_s=time.perf_counter() - started_s)
+        if flags.enable_model_warmup:
+            try:
+                warm_up(servable, path, flags.num_request_iterations_for_warmup)
+            except StatusError:
+                servable.session.close()
+                raise
+        return servable
+
+    async def _start_grpc(self, dispatcher: Dispatcher) -> grpc.aio.Server | None:
+        flags = self._flags
+        if not flags.port and not flags.grpc_socket_path:
+            return None
+        api = GrpcApi(self._repository, dispatcher, self._metrics, flags.enable_serialization_as_tensor_content)
+        return await grpc_services.start(api, flags)
+
+    async def _watch_config(self) -> None:
+        """Read the configuration file again and again; one that is wrong leaves what is there."""
+        loop = asyncio.get_running_loop()
+        last = self._model_config()
+        while True:
+            await asyncio.sleep(self._flags.model_config_file_poll_wait_seconds)
+            try:
+                read = await loop.run_in_executor(None, self._model_config)
+                if read != last:
+                    last = read
+                    await loop.run_in_executor(None, self._repository.reload, model_config.models_of(read))
+            except StatusError as error:
+                log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
+
+    async def _start_rest(self, dispatcher: Dispatcher) -> Connections:
+        flags = self._flags
         api = RestApi(
             self._repository, dispatcher, self._metrics, flags.rest_api_enable_cors_support, self._metrics_path
         )
@@ -131,13 +182,28 @@ class Server:
             return
         log.info(_SERVER, f"Exporting HTTP/REST API at:{address} ...")
 
-    async def _drain(self, connections: Connections) -> None:
-        log.info(_SERVER, "Ending: no new connections; requests in work are finished.")
+    async def _drain(self, connections: Connections, rpcs: grpc.aio.Server | None) -> None:
+        log.info(_SERVER, "Ending: no new requests; those in work are finished.")
         connections.end()
+        if rpcs is not None:
+            await rpcs.stop(self._flags.drain_seconds)
         deadline_s = time.monotonic() + self._flags.drain_seconds
         while connections.is_busy and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
         self._repository.stop()
+
+
+def _batcher(flags: Flags, metrics: Metrics) -> Batcher | None:
+    if not flags.enable_batching:
+        if flags.batching_parameters_file:
+            raise invalid_argument(
+                "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+            )
+        return None
+    parameters = BatchingParameters()
+    if flags.batching_parameters_file:
+        model_config.read_text_proto(flags.batching_parameters_file, parameters)
+    return Batcher(options_of(parameters), metrics)
 
 
 async def _sweep(connections: Connections) -> None:

@@ -1,0 +1,78 @@
+"""Warm-up: a version's recorded requests, run before it serves (saved_model_warmup.cc)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from tfs_workflow.modelserver import inference, log, rpc
+from tfs_workflow.modelserver.servable import Plan, Servable
+from tfs_workflow.modelserver.session import CALLERS_THREAD
+from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
+from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
+
+FILE = Path("assets.extra", "tf_serving_warmup_requests")
+MAX_RECORDS = 1000
+_SOURCE = "servables/tensorflow/saved_model_warmup_util.cc"
+_HEADER = struct.Struct("<QI")
+
+
+def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
+    """Run the version's warm-up requests, if it has any; returns how many. Raises StatusError when one fails."""
+    path = version_dir / FILE
+    if not path.exists():
+        log.info(_SOURCE, f"No warmup data file found at {path}")
+        return 0
+    log.info(_SOURCE, f"Starting to read warmup data for model at {path}")
+    count = 0
+    for record in records(path):
+        count += 1
+        if count > MAX_RECORDS:
+            raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
+        for _ in range(max(iterations, 1)):
+            _plan(servable, record).run(CALLERS_THREAD.SerializeToString())
+    log.info(_SOURCE, f"Finished reading warmup data for model at {path}. Number of warmup records read: {count}.")
+    return count
+
+
+def records(path: Path) -> Iterator[PredictionLog]:
+    """The messages of a TFRecord file; raises StatusError when it is none."""
+    content = path.read_bytes()
+    at = 0
+    while at < len(content):
+        try:
+            length, _ = _HEADER.unpack_from(content, at)
+            start = at + _HEADER.size
+            if start + length + 4 > len(content):
+                raise _damaged(path, at)
+            yield PredictionLog.FromString(content[start : start + length])
+        except (struct.error, DecodeError) as error:
+            raise _damaged(path, at) from error
+        at = start + length + 4
+
+
+def _damaged(path: Path, at: int) -> StatusError:
+    return StatusError(
+        Code.DATA_LOSS, f"Damaged record at byte {at} of {path}. Please verify your warmup data is in TFRecord format"
+    )
+
+
+def _plan(servable: Servable, record: PredictionLog) -> Plan[Any]:
+    kind = record.WhichOneof("log_type")
+    if kind == "predict_log":
+        return rpc.predict_plan(servable, record.predict_log.request)
+    if kind == "classify_log":
+        request = record.classify_log.request
+        return inference.classify(servable, request.model_spec.signature_name, rpc.serialized_examples(request.input))
+    if kind == "regress_log":
+        regression = record.regress_log.request
+        return inference.regress(
+            servable, regression.model_spec.signature_name, rpc.serialized_examples(regression.input)
+        )
+    if kind == "multi_inference_log":
+        return rpc.multi_inference_plan(servable, record.multi_inference_log.request)
+    raise StatusError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}")
