@@ -161,7 +161,10 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     directory = tmp_path / "read-only"
     directory.mkdir()
     if os.geteuid() == 0:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(directory)], check=True)
+        mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(directory)]
+        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+        if mounted.returncode:
+            pytest.skip(f"no read-only file system can be mounted here: {mounted.stderr.strip()}")
         yield directory
         subprocess.run(["umount", str(directory)], check=True)
     else:

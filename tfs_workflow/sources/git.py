@@ -131,7 +131,6 @@ def _write(repository: Repository, entries: list[_Entry], target: Path) -> None:
             _land(landing, entry, blobs, size_bytes, repository.where)
             blobs.read(1)  # the line end after each object
             done_bytes += size_bytes
-            repository.transfer.progress(repository.label, done_bytes, None)
     landing.finish()
     repository.transfer.progress(repository.label, done_bytes, done_bytes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -125,17 +126,16 @@ class Repository:
     def _started(
         self, arguments: tuple[str, ...], stdin: int | BinaryIO, stdout: int | BinaryIO
     ) -> Iterator[subprocess.Popen[bytes]]:
+        if shutil.which("git") is None:
+            fix = "install git (Debian, Ubuntu: apt-get install git), or take an archive or directory source"
+            raise ToolMissing("git is not installed", where=self.where, fix=fix)
         options = (part for option in _OPTIONS for part in ("-c", option))
         argv = [*_dies_with_us(), "git", f"--git-dir={self.directory}", *options, *arguments]
         stderr = subprocess.DEVNULL if stdout == subprocess.PIPE else subprocess.PIPE
-        try:
-            # In a session of its own, so that it and all that it starts can be ended together, and nothing prompts.
-            process = subprocess.Popen(
-                argv, stdin=stdin, stdout=stdout, stderr=stderr, env=_environment(), start_new_session=True
-            )
-        except FileNotFoundError as error:
-            fix = "install git (Debian, Ubuntu: apt-get install git), or take an archive or directory source"
-            raise ToolMissing("git is not installed", where=self.where, evidence=str(error), fix=fix) from error
+        # In a session of its own, so that it and all that it starts can be ended together, and nothing prompts.
+        process = subprocess.Popen(
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, env=_environment(), start_new_session=True
+        )
         with process:
             try:
                 yield process
