@@ -10,8 +10,10 @@ import lzma
 import os
 import stat
 import tarfile
+import tempfile
 import threading
 import time
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +32,8 @@ from tfs_workflow.sources.landing import Limits
 from tfs_workflow.sources.unpack import unpack
 from tfs_workflow.workspace import Workspace
 
+# Not in the test's own directory, as the archives are made before there is one.
+OUTSIDE = Path(tempfile.gettempdir(), f"tfs-workflow-test-{uuid.uuid4().hex}")
 Put = Callable[..., ArchiveSource]
 
 
@@ -248,7 +252,7 @@ def test_a_proxy_from_the_environment_is_used(
 
 
 EVIL_TARS = {
-    "absolute name": tarred({"/tmp/evil": b"x"}),
+    "absolute name": tarred({str(OUTSIDE): b"x"}),
     "climbing name": tarred({"1/../../evil": b"x"}),
     "symlink out": tarred({}, member("1/link", tarfile.SYMTYPE, "../../../evil")),
     "absolute symlink": tarred({}, member("1/link", tarfile.SYMTYPE, "/etc/passwd")),
@@ -265,7 +269,7 @@ EVIL_TARS = {
         {}, member("1/dir", tarfile.SYMTYPE, ".."), member("1/dir/x", tarfile.REGTYPE)
     ),
     "zip: climbing": zipped({"1/../../evil": b"x"}),
-    "zip: absolute": zipped({"/tmp/evil": b"x"}),
+    "zip: absolute": zipped({str(OUTSIDE): b"x"}),
     "zip: symlink out": zipped({"1/link": b"../../../evil"}, {"1/link": stat.S_IFLNK | 0o777}),
     "zip: device": zipped({"1/null": b""}, {"1/null": stat.S_IFCHR | 0o666}),
 }
@@ -279,7 +283,7 @@ def test_an_archive_that_reaches_out_is_refused_whole(
     with pytest.raises(FetchFailed):
         fetching(put(archive))
     assert {p for p in tmp_path.rglob("*") if p.name != "state.json"} == before
-    assert not Path("/tmp/evil").exists()
+    assert not OUTSIDE.exists()
 
 
 def test_links_inside_the_model_are_kept(fetching: Fetching, put: Put) -> None:
