@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tfs_workflow.config import BundledSource, DirectorySource, GitSource, Latest, LoadedConfig, load
 from tfs_workflow.errors import ConfigError
@@ -252,3 +254,47 @@ def test_the_file_is_found_by_variable_then_by_place(tmp_path: Path, monkeypatch
     Path("other.yaml").write_text(MINIMAL)
     assert load(environ={"TFS_CONFIG": "other.yaml"}).path == Path("other.yaml")
     assert load("tfs.yaml", environ={"TFS_CONFIG": "other.yaml"}).path == Path("tfs.yaml")
+
+
+PIECES = [
+    *(
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        "- ",
+        "\n",
+        "\t",
+        "&a ",
+        "*a",
+        "<<: ",
+        "'",
+        '"',
+        "# ",
+        "---\n",
+        "? ",
+        "| ",
+        "> ",
+        "\x00",
+        "é",
+    ),
+    *("null", "true", "1e3", "0x10", "010", "1:30", ".nan", "~", "!!int ", "source", "git", "versions"),
+]
+DEFAULT = (ROOT / "config/tfs.yaml").read_text()
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.integers(0, len(DEFAULT)), st.integers(0, 20), st.sampled_from(PIECES)), max_size=4))
+def test_whatever_the_text_the_answer_is_a_configuration_or_plain_words(
+    tmp_path: Path, edits: list[tuple[int, int, str]]
+) -> None:
+    text = DEFAULT
+    for start, cut, piece in edits:
+        text = text[:start] + piece + text[start + cut :]
+    try:
+        said = str(loaded(tmp_path, text).path)
+    except ConfigError as error:
+        said = str(error)
+    assert said.startswith(f"{tmp_path}/tfs.yaml")
+    assert not [word for word in ("pydantic", "Input should", "Value error", "validation") if word in said]
