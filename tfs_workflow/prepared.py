@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tfs_workflow.address import without_secrets
 from tfs_workflow.config import Config, Model
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.workspace import Workspace
@@ -64,8 +65,8 @@ def prepared(workspace: Workspace | None, config: Config) -> tuple[Workspace, Pr
 
 
 def source_list(model: Model) -> list[Any]:
-    """A model's sources as plain values that compare equal after a round trip through JSON."""
-    return [source.model_dump(mode="json") for source in model.source]
+    """A model's sources as plain values that compare equal after a round trip through JSON, without their secrets."""
+    return [without_secrets(source.model_dump_json()) for source in model.source]
 
 
 def content_digest(files: Mapping[str, str]) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from tfs_workflow import __version__
+from tfs_workflow.address import without_secrets
 from tfs_workflow.config import ArchiveSource, BundledSource, DirectorySource, GitSource, Source
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
 from tfs_workflow.lock import LockedModel, model_differences
 from tfs_workflow.retries import Transfer
 from tfs_workflow.sources import bundled, directory, git
-from tfs_workflow.sources.address import without_secrets
 from tfs_workflow.sources.landing import disk_errors
 from tfs_workflow.sources.record import digests, is_intact, stamps
 from tfs_workflow.workspace import Workspace

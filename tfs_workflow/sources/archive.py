@@ -14,10 +14,10 @@ import requests
 import urllib3
 
 from tfs_workflow import __version__
+from tfs_workflow.address import without_secrets
 from tfs_workflow.config import ArchiveSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
 from tfs_workflow.retries import Transfer, TransientFault, with_retries
-from tfs_workflow.sources.address import without_secrets
 from tfs_workflow.sources.landing import Limits
 from tfs_workflow.sources.unpack import unpack
 

@@ -9,10 +9,10 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from tfs_workflow.address import without_secrets
 from tfs_workflow.config import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailed
 from tfs_workflow.retries import Transfer, with_retries
-from tfs_workflow.sources.address import without_secrets
 from tfs_workflow.sources.git_command import Refused, Repository
 from tfs_workflow.sources.landing import Landing, Limits
 

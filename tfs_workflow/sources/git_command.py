@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from tfs_workflow.address import without_secrets
 from tfs_workflow.errors import ConfigError, FetchFailed, SourceUnreachable, ToolMissing, WorkflowError
 from tfs_workflow.retries import Transfer, TransientFault
-from tfs_workflow.sources.address import without_secrets
 from tfs_workflow.sources.landing import no_space
 
 # A server that says nothing at all for this long is not there; later silences may last `Transfer.silence_s`.
