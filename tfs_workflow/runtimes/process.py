@@ -26,6 +26,7 @@ DIGEST_VARIABLE = "TFS_WORKFLOW_SPEC"
 RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
 FOLLOW_INTERVAL_S = 0.1
+EMBEDDED_MODULES = ("tensorflow", "cffi", "numpy", "orjson", "httptools", "simdjson", "uvloop")
 
 
 class ProcessRuntime:
@@ -136,7 +137,7 @@ class ProcessRuntime:
 
 def require_embedded() -> None:
     """Raise ToolMissing unless the embedded server's packages are installed; nothing is imported."""
-    missing = [n for n in ("tensorflow", "cffi", "numpy", "orjson", "granian") if importlib.util.find_spec(n) is None]
+    missing = [n for n in EMBEDDED_MODULES if importlib.util.find_spec(n) is None]
     if missing:
         raise ToolMissing(
             f"the embedded server needs packages that are not installed: {', '.join(missing)}",

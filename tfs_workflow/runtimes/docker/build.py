@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -60,15 +61,15 @@ def _reproducible(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _build_lines(events: Iterator[dict[str, Any]], tag: str) -> Iterator[str]:
-    last = ""
+    last: deque[str] = deque(maxlen=4)
     for event in events:
         if "error" in event:
             raise ToolMissing(
                 "the image could not be built",
                 where=tag,
-                evidence=f"{event['error'].strip()} after: {last}",
+                evidence="\n    ".join([*last, event["error"].strip()]),
                 fix="without a network, give --wheels a directory that pip download filled",
             )
         if line := event.get("stream", "").strip():
-            last = line
+            last.append(line)
             yield line
