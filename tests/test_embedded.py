@@ -10,8 +10,8 @@ import pytest
 
 from tests.support.chain import Chain
 from tests.support.command import CommandLine
-from tests.support.examples import Examples
 from tests.support.faults import Faults
+from tests.support.mistakes import Mistakes
 from tfs_workflow.runtimes.process import PROJECT_VARIABLE
 
 
@@ -39,5 +39,5 @@ class TestEmbeddedFaults(Faults):
     """Interrupted, killed and broken as a local process."""
 
 
-class TestEmbeddedExamples(Examples):
-    """Every example of config/examples as a local process."""
+class TestEmbeddedMistakes(Mistakes):
+    """Found before a process is started."""

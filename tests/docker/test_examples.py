@@ -1,7 +1,19 @@
-"""Every example of config/examples on a real Docker engine."""
+"""Every example of config/examples and the default YAML on a real Docker engine."""
 
-from tests.support.examples import Examples
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.archive_server import ArchiveServer
+from tests.support.examples import EXAMPLES, check_answers, served
 
 
-class TestDocker(Examples):
-    """Served in a container."""
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_example_is_served_and_answers(
+    path: Path, tmp_path: Path, archive_server: ArchiveServer, image: str
+) -> None:
+    overrides = {"TFS_RUNTIME": "docker", "TFS_SERVER__IMAGE": image}
+    with served(path, tmp_path, archive_server, overrides) as example:
+        check_answers(example)
