@@ -19,7 +19,8 @@ from tests.support.faulty import FaultyServer, Request, Response, serving
 from tests.support.needs import missing
 from tests.support.waiting import until
 from tfs_workflow.runtimes.ports import free_port
-from tfs_workflow.serving.client import NothingAnswers, ServingClient, State
+from tfs_workflow.serving.client import ServingClient
+from tfs_workflow.serving.interface import NothingAnswers, State
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "tfs_workflow/bundled/half_plus_two"

@@ -15,7 +15,8 @@ from tests.serving.conftest import Relay, RunningServer
 from tests.support.faulty import FaultyServer, Request, Response, serving
 from tfs_workflow.errors import NotReady, PredictionFailed
 from tfs_workflow.runtimes.ports import free_port
-from tfs_workflow.serving.client import NothingAnswers, RequestRefused, ServingClient, State, VersionStatus
+from tfs_workflow.serving.client import ServingClient
+from tfs_workflow.serving.interface import NothingAnswers, RequestRefused, State, VersionStatus
 
 MODEL = "half_plus_two"
 

@@ -18,10 +18,11 @@ from tests.serving.conftest import Relay, RunningServer
 from tests.support.waiting import until
 from tfs_workflow.errors import ConfigError, PredictionFailed
 from tfs_workflow.runtimes.ports import free_port
-from tfs_workflow.serving.client import NothingAnswers, RequestRefused, ServingClient
+from tfs_workflow.serving.client import ServingClient
+from tfs_workflow.serving.interface import NothingAnswers, RequestRefused, Target
 from tfs_workflow.serving.prediction import predict_file, predict_text
 from tfs_workflow.serving.rows import InputMalformed
-from tfs_workflow.serving.streaming import RowsRefused, Target
+from tfs_workflow.serving.streaming import RowsRefused
 
 MODEL = Target("half_plus_two")
 
@@ -134,7 +135,7 @@ def command(url: str, source: str, output: str = "", batch_rows: int = 512) -> l
     program = (
         "import sys; from tfs_workflow.serving.client import ServingClient; "
         "from tfs_workflow.serving.prediction import predict_file; "
-        "from tfs_workflow.serving.streaming import Target; "
+        "from tfs_workflow.serving.interface import Target; "
         "predict_file(ServingClient(sys.argv[1]), Target('half_plus_two'), sys.argv[2], sys.argv[3], "
         "batch_rows=int(sys.argv[4]))"
     )

@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.faulty import FaultyServer, Request, Response, serving
 from tfs_workflow.errors import NotReady
-from tfs_workflow.serving.client import ServingClient, State
+from tfs_workflow.serving.client import ServingClient
+from tfs_workflow.serving.interface import State
 from tfs_workflow.serving.readiness import wait_until_available
 
 LONG_S = 60

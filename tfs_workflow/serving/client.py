@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -16,48 +14,22 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
 from tfs_workflow.savedmodel import Signature
-from tfs_workflow.serving.describe import expectation, from_metadata
+from tfs_workflow.serving.describe import from_metadata
+from tfs_workflow.serving.interface import (
+    LOOPBACK,
+    PREDICT_TIMEOUT_S,
+    STATUS_TIMEOUT_S,
+    NothingAnswers,
+    RequestRefused,
+    State,
+    Target,
+    VersionStatus,
+    explain,
+)
+from tfs_workflow.serving.rows import Document
 
 CONNECT_TIMEOUT_S = 5.0
-STATUS_TIMEOUT_S = 5.0
-PREDICT_TIMEOUT_S = 60.0
 MAX_CONNECTIONS = 16
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-DEFAULT_SIGNATURE = "serving_default"
-
-
-class State(Enum):
-    """The states of a servable version (get_model_status.proto)."""
-
-    UNKNOWN = "UNKNOWN"
-    START = "START"
-    LOADING = "LOADING"
-    AVAILABLE = "AVAILABLE"
-    UNLOADING = "UNLOADING"
-    END = "END"
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """One version as the server sees it; the error is that of its last load, OK and empty when there was none."""
-
-    version: int
-    state: State
-    error_code: str = "OK"
-    error_message: str = ""
-
-
-class NothingAnswers(NotReady):
-    """No server listens at the address, or what listens hangs up: not yet, or not any more."""
-
-
-class RequestRefused(PredictionFailed):
-    """The server's own refusal: `status` is the HTTP status, `server_text` the error as the server worded it."""
-
-    def __init__(self, server_text: str, status: int, *, where: str = "", fix: str = "") -> None:
-        super().__init__(server_text, where=where, evidence=f"HTTP {status}", fix=fix)
-        self.server_text = server_text
-        self.status = status
 
 
 class ServingClient:
@@ -121,6 +93,7 @@ class ServingClient:
         version: int | None = None,
         label: str | None = None,
         signature: str | None = None,
+        timeout_s: float | None = None,
     ) -> Any:
         """The predictions for rows (`instances`: one a row, in order) or the outputs for columns (`inputs`).
 
@@ -131,40 +104,45 @@ class ServingClient:
             body["signature_name"] = signature
         url = self.predict_url(model, version, label)
         try:
-            answer = self.post(url, json.dumps(body).encode())
+            answer = self._post(url, json.dumps(body).encode(), timeout_s or self.timeout_s)
         except RequestRefused as error:
-            raise self.explained(error, model, version, label, signature) from error
+            explain(error, Target(model, version, label, signature), self.metadata)
+            raise
         return answer["predictions"] if "predictions" in answer else answer["outputs"]
 
-    def post(self, url: str, body: bytes) -> Mapping[str, Any]:
-        """The answer to a prediction request as it is on the wire; raises NothingAnswers or RequestRefused."""
+    def predict_document(self, target: Target, document: Document) -> Any:
+        """The predictions or outputs for one request, in one call."""
+        return self.predict(
+            target.model,
+            document.instances,
+            inputs=document.inputs,
+            version=target.version,
+            label=target.label,
+            signature=target.signature or document.signature,
+        )
+
+    def predict_rows(self, target: Target, rows: Sequence[bytes]) -> list[Any]:
+        """The predictions for rows that are JSON already; the server's refusal is not yet explained."""
+        signature = f'"signature_name": {json.dumps(target.signature)}, ' if target.signature else ""
+        url = self.predict_url(target.model, target.version, target.label)
+        body = f'{{{signature}"instances": ['.encode() + b",".join(rows) + b"]}"
+        predictions = self._post(url, body, self.timeout_s).get("predictions")
+        return predictions if isinstance(predictions, list) else []
+
+    def _post(self, url: str, body: bytes, timeout_s: float) -> Mapping[str, Any]:
         try:
             response = self._session.post(
                 url,
                 data=body,
                 headers={"Content-Type": "application/json"},
-                timeout=self._timeout(self.timeout_s),
+                timeout=self._timeout(timeout_s),
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            raise self._translated(error, url) from error
+            raise self._translated(error, url, timeout_s) from error
         if response.status_code != 200:
             raise _refused(response, url)
         return _document(response)
-
-    def explained(
-        self, error: RequestRefused, model: str, version: int | None, label: str | None, signature: str | None
-    ) -> RequestRefused:
-        """The same refusal with what the signature expects, where the server tells."""
-        try:
-            signatures = self.metadata(model, version, label)
-        except (NotReady, PredictionFailed):
-            fix = "invoke status shows the models and versions that are served"
-        else:
-            fix = expectation(model, signature or DEFAULT_SIGNATURE, signatures)
-        if "no shape information" in error.server_text:
-            fix = f"this signature's output has no row for each instance: ask in column format, with --inputs; {fix}"
-        return RequestRefused(error.server_text, error.status, where=error.where, fix=fix)
 
     def model_url(self, model: str, version: int | None = None, label: str | None = None) -> str:
         """The address of a model, of one of its versions, or of what a label points to (api_rest.md)."""
@@ -184,12 +162,12 @@ class ServingClient:
             # A port that a container publishes takes connections before the server inside listens, and drops them.
             raise self._nothing(url) from error
 
-    def _translated(self, error: requests.RequestException, url: str) -> WorkflowError:
+    def _translated(self, error: requests.RequestException, url: str, timeout_s: float) -> WorkflowError:
         """What a prediction that got no answer means: no server, a slow one, or one that went away."""
         if isinstance(error, requests.ConnectTimeout) or isinstance(_cause(error), NewConnectionError):
             return self._nothing(url)
         if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
-            return PredictionFailed(f"no answer within {self.timeout_s:g} s", where=url)
+            return PredictionFailed(f"no answer within {timeout_s:g} s", where=url)
         return PredictionFailed(
             "the connection broke before the answer was complete",
             where=url,

@@ -14,9 +14,9 @@ from typing import Any
 from tfs_workflow.atomic import writing_whole
 from tfs_workflow.errors import ConfigError, WorkflowError
 from tfs_workflow.serving import rows
-from tfs_workflow.serving.client import ServingClient
+from tfs_workflow.serving.interface import JsonClient, Target
 from tfs_workflow.serving.rows import Document
-from tfs_workflow.serving.streaming import Predictions, RowStream, Target
+from tfs_workflow.serving.streaming import Predictions, RowStream
 
 BATCH_ROWS = 512
 BATCH_BYTES = 4 << 20
@@ -37,29 +37,17 @@ _LIST = _Format(b"[", b", ", b"]\n")
 _DOCUMENT = _Format(b'{"predictions": [', b",\n", b"]}\n")
 
 
-def predict_text(client: ServingClient, target: Target, *, instances: str = "", inputs: str = "") -> Any:
+def predict_text(client: JsonClient, target: Target, *, instances: str = "", inputs: str = "") -> Any:
     """The predictions for --instances (a JSON list of rows) or the outputs for --inputs (a JSON value of columns)."""
     if instances:
         document = rows.as_document({"instances": rows.parse(instances, "--instances")}, "--instances")
     else:
         document = Document(None, rows.parse(inputs, "--inputs"))
-    return predict_document(client, target, document)
-
-
-def predict_document(client: ServingClient, target: Target, document: Document) -> Any:
-    """The predictions or outputs for one request, in one call."""
-    return client.predict(
-        target.model,
-        document.instances,
-        inputs=document.inputs,
-        version=target.version,
-        label=target.label,
-        signature=target.signature or document.signature,
-    )
+    return client.predict_document(target, document)
 
 
 def predict_file(  # noqa: PLR0913  # an input, an output and how to go between them
-    client: ServingClient,
+    client: JsonClient,
     target: Target,
     source: str,
     output: str = "",
@@ -85,7 +73,7 @@ def predict_file(  # noqa: PLR0913  # an input, an output and how to go between 
         else:
             document = rows.read_document(stream, name)
             if document.instances is None:
-                answer = predict_document(client, target, document)
+                answer = client.predict_document(target, document)
                 write(_encoded({"outputs": answer} if output.endswith(rows.DOCUMENT_SUFFIXES) else answer) + b"\n")
                 return 1
             target = replace(target, signature=target.signature or document.signature)

@@ -9,8 +9,8 @@ from typing import Protocol
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
 
 from tfs_workflow.errors import NotReady
-from tfs_workflow.serving.client import NothingAnswers, State, VersionStatus
 from tfs_workflow.serving.diagnosis import diagnose, hopeless
+from tfs_workflow.serving.interface import NothingAnswers, State, VersionStatus
 
 LOG_LINES = 200
 LOG_INTERVAL_S = 1.0
@@ -36,7 +36,7 @@ class Observed(Protocol):
         """Its last log lines."""
 
 
-class NotYet(Exception):  # noqa: N818  # an answer, not an error
+class NotYet(Exception):  # an answer, not an error
     """Ask again; carries what was seen last."""
 
 

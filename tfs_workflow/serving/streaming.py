@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
 from tfs_workflow.errors import PredictionFailed, WorkflowError
-from tfs_workflow.serving.client import RequestRefused, ServingClient
+from tfs_workflow.serving.interface import JsonClient, RequestRefused, Target, explain
 from tfs_workflow.serving.rows import Batch
 
 Predictions = Generator[tuple[Batch, list[Any]], None, None]
@@ -24,21 +22,11 @@ INTERRUPT_NOTICED_S = 0.5
 _POSITION = re.compile(r"element: (\d+) |at item (\d+) of")
 
 
-@dataclass(frozen=True)
-class Target:
-    """Whom to ask: a model, one of its versions by number or label, and one of its signatures."""
-
-    model: str
-    version: int | None = None
-    label: str | None = None
-    signature: str | None = None
-
-
 class RowsRefused(RequestRefused):
     """The server refused rows of an input: those from number `first` to `last`."""
 
     def __init__(self, error: RequestRefused, rows: Batch, where: str) -> None:
-        super().__init__(error.server_text, error.status, where=where, fix=error.fix)
+        super().__init__(error.server_text, error.status, where=where, evidence=error.evidence, fix=error.fix)
         self.first = rows.first
         self.last = rows.last
         if len(rows.rows) == 1:
@@ -49,13 +37,10 @@ class RowsRefused(RequestRefused):
 class RowStream:
     """Predicts the rows of one input; `name` is what the rows' numbers are shown with, such as rows.jsonl."""
 
-    def __init__(self, client: ServingClient, target: Target, name: str) -> None:
+    def __init__(self, client: JsonClient, target: Target, name: str) -> None:
         self.client = client
         self.target = target
         self.name = name
-        self._url = client.predict_url(target.model, target.version, target.label)
-        signature = f'"signature_name": {json.dumps(target.signature)}, ' if target.signature else ""
-        self._opening = f'{{{signature}"instances": ['.encode()
 
     def predictions(self, batches: Iterable[Batch], in_flight: int = IN_FLIGHT) -> Predictions:
         """Each batch with its predictions, in order; raises RowsRefused, NothingAnswers or PredictionFailed.
@@ -95,19 +80,17 @@ class RowStream:
             return self._ask(batch)
         except RequestRefused as error:
             culprit = self._culprit(batch, error) if error.status == 400 else batch
-            target = self.target
-            told = self.client.explained(error, target.model, target.version, target.label, target.signature)
-            raise RowsRefused(told, culprit, self._place(culprit)) from error
+            explain(error, self.target, self.client.metadata)
+            raise RowsRefused(error, culprit, self._place(culprit)) from error
         except WorkflowError as error:
             error.where = f"{self._place(batch)}: {error.where}"
             raise
 
     def _ask(self, batch: Batch) -> list[Any]:
-        answer = self.client.post(self._url, self._opening + b",".join(batch.rows) + b"]}")
-        predictions = answer.get("predictions")
-        if not isinstance(predictions, list) or len(predictions) != len(batch.rows):
-            count = len(predictions) if isinstance(predictions, list) else "no"
-            raise PredictionFailed(f"{len(batch.rows)} rows were asked, {count} predictions came", where=self._url)
+        predictions = self.client.predict_rows(self.target, batch.rows)
+        if len(predictions) != len(batch.rows):
+            came = f"{len(batch.rows)} rows were asked, {len(predictions) or 'no'} predictions came"
+            raise PredictionFailed(came, where=self.target.model)
         return predictions
 
     def _culprit(self, batch: Batch, error: RequestRefused) -> Batch:

@@ -9,9 +9,9 @@ from tfs_workflow import console
 from tfs_workflow.config import Config, LoadedConfig
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.serving.client import ServingClient
-from tfs_workflow.serving.prediction import BATCH_ROWS, predict_document, predict_file, predict_text
+from tfs_workflow.serving.interface import JsonClient, Target
+from tfs_workflow.serving.prediction import BATCH_ROWS, predict_file, predict_text
 from tfs_workflow.serving.rows import Document
-from tfs_workflow.serving.streaming import Target
 from tfs_workflow.verbs.edge import Options, show, verb
 from tfs_workflow.workflow.project import running
 
@@ -74,7 +74,7 @@ def _only_model(config: Config) -> str:
     return next(iter(config.models))
 
 
-def _answer(client: ServingClient, target: Target, loaded: LoadedConfig, question: Question) -> object:
+def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, question: Question) -> object:
     if question.instances or question.inputs:
         return predict_text(client, target, instances=question.instances, inputs=question.inputs)
     example = loaded.config.models[target.model].example
@@ -84,10 +84,10 @@ def _answer(client: ServingClient, target: Target, loaded: LoadedConfig, questio
             where=f"models.{target.model}.example",
             fix="give --instances, --inputs or --input; invoke describe shows a request that fits",
         )
-    return predict_document(client, target, Document(example.instances, example.inputs, example.signature))
+    return client.predict_document(target, Document(example.instances, example.inputs, example.signature))
 
 
-def _predict_file(client: ServingClient, target: Target, question: Question) -> None:
+def _predict_file(client: JsonClient, target: Target, question: Question) -> None:
     with console.progress_bars("rows") as bars:
         rows = predict_file(
             client,

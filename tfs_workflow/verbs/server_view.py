@@ -10,7 +10,7 @@ from typing import Any
 
 from tfs_workflow.config import Config
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.serving.client import VersionStatus
+from tfs_workflow.serving.interface import VersionStatus
 
 Statuses = Mapping[str, Sequence[VersionStatus]]
 

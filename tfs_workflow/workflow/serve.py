@@ -14,8 +14,9 @@ from tfs_workflow.prepared import prepared
 from tfs_workflow.retries import Transfer
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.observer import Observer
-from tfs_workflow.serving.client import ServingClient, VersionStatus
+from tfs_workflow.serving.client import ServingClient
 from tfs_workflow.serving.diagnosis import diagnose
+from tfs_workflow.serving.interface import VersionStatus
 from tfs_workflow.serving.readiness import wait_until_available
 from tfs_workflow.serving.spec import ServerSpec
 from tfs_workflow.workflow.project import (
