@@ -187,7 +187,7 @@ def build(
     wheels: str = "",
     verbose: bool = False,
 ) -> None:
-    """Build the embedded server's image; server.image can name it."""
+    """Build the embedded server's own image, for server.image."""
     from tfs_workflow.verbs import image as verb
 
     verb.build(tag, base, wheels, verbose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,7 @@ class ProcessRuntime:
                 cwd=self.log_path.parent,
             )
         self._children[child.pid] = child
+        _wait_for_environment(child)
         observed = _server(child.pid, environment, argv, datetime.now(timezone.utc))
         return self.refresh(observed)
 
@@ -125,11 +127,11 @@ class ProcessRuntime:
             process = psutil.Process(int(server.id))
             if _observed(process) is None:
                 return
-            process.terminate()
+            _signal(process, signal.SIGTERM)
             try:
                 process.wait(timeout_s)
             except psutil.TimeoutExpired:
-                process.kill()
+                _signal(process, signal.SIGKILL)
                 process.wait()
         if child := self._children.pop(int(server.id), None):
             child.wait()
@@ -153,6 +155,22 @@ def native_binary(command: str) -> str:
             f"no {command} on this machine", where="server.native_binary", fix="install it, or take another runtime"
         )
     return found
+
+
+def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
+    """Return once the mark can be read: vfork lets us go on a moment before the kernel has the new image in place."""
+    with suppress(psutil.Error):
+        while child.poll() is None and not psutil.Process(child.pid).environ():
+            os.sched_yield()
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    """Signal the server with its children, such as those of a wrapper script; it leads a group of its own."""
+    with suppress(ProcessLookupError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
 
 
 def _base_path(model: ModelSpec) -> str:

@@ -1,0 +1,52 @@
+"""auto takes docker where it can be had, else embedded, and says why; a named runtime is never exchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tfs_workflow.config import Config
+from tfs_workflow.errors import FetchFailed, ToolMissing
+from tfs_workflow.runtimes.choice import choose
+
+MODELS = {"m": {"source": [{"bundled": "half_plus_two"}]}}
+
+
+def config(**values: Any) -> Config:
+    return Config.model_validate({"project": "lab", "models": MODELS, **values})
+
+
+def no_engine() -> str:
+    raise ToolMissing("no Docker engine answers", fix="start Docker")
+
+
+def no_image() -> str:
+    raise FetchFailed("no such image", where="tensorflow/serving:nope")
+
+
+def test_auto_takes_docker_where_it_has_the_image() -> None:
+    choice = choose(config(), lambda: "sha256:abc")
+    assert (choice.runtime, choice.image_digest) == ("docker", "sha256:abc")
+
+
+@pytest.mark.parametrize(("obstacle", "words"), [(no_engine, "no Docker engine"), (no_image, "no such image")])
+def test_auto_falls_back_to_embedded_and_says_what_was_in_the_way(obstacle: Any, words: str) -> None:
+    choice = choose(config(), obstacle)
+    assert choice.runtime == "embedded"
+    assert words in choice.reason
+
+
+@pytest.mark.parametrize("obstacle", [no_engine, no_image])
+def test_docker_by_name_is_not_exchanged_for_another(obstacle: Any) -> None:
+    with pytest.raises((ToolMissing, FetchFailed)):
+        choose(config(runtime="docker"), obstacle)
+
+
+def test_embedded_by_name_asks_no_engine() -> None:
+    assert choose(config(runtime="embedded"), no_engine).runtime == "embedded"
+
+
+def test_native_by_name_needs_its_binary() -> None:
+    with pytest.raises(ToolMissing, match="no_such_server"):
+        choose(config(runtime="native", server={"native_binary": "no_such_server"}), no_engine)
