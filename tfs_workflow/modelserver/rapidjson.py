@@ -56,10 +56,10 @@ def _key_count(value: Json) -> int:
         if type(value) is dict:
             count += len(value)
             pending.extend(v for v in value.values() if type(v) in (dict, list))
-        elif value and type(value[0]) in (dict, list):
-            pending.extend(v for v in value if type(v) in (dict, list))
         elif value and type(value) is list:
-            pending.extend(v for v in value if type(v) is dict)
+            # A list of scalars, which may be long, is told by its first element; objects are looked for in any case.
+            nested = (dict, list) if type(value[0]) in (dict, list) else (dict,)
+            pending.extend(v for v in value if type(v) in nested)
     return count
 
 

@@ -79,10 +79,12 @@ class Server:
         self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
         self._batcher = _batcher(flags, self._metrics)
         self._repository = Repository(self._load, _lifecycle(flags))
+        self._first_config = ModelServerConfig()
 
     def load(self) -> None:
         """Load the first models and return once each serves; raises StatusError."""
-        self._repository.start(model_config.models_of(self._model_config()))
+        self._first_config = self._model_config()
+        self._repository.start(model_config.models_of(self._first_config))
 
     async def serve(self) -> None:
         """Answer requests until asked to end, then finish what is in work."""
@@ -142,7 +144,7 @@ class Server:
     async def _watch_config(self) -> None:
         """Read the configuration file again and again; one that is wrong leaves what is there."""
         loop = asyncio.get_running_loop()
-        last = self._model_config()
+        last = self._first_config
         while True:
             await asyncio.sleep(self._flags.model_config_file_poll_wait_seconds)
             try:

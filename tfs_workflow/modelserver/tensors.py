@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,13 +68,11 @@ _SMALLEST_NORMAL = {4: 1.1754943508222875e-38, 8: 2.2250738585072014e-308}
 
 def is_ordinary(values: Array) -> bool:
     """Whether every float is zero or normal: not denormal, infinite or NaN."""
-    smallest, largest = _SMALLEST_NORMAL[values.dtype.itemsize], sys.float_info.max
+    smallest = _SMALLEST_NORMAL[values.dtype.itemsize]
     if values.size <= 64:  # numpy takes longer than this to begin
-        return all(
-            smallest <= value <= largest or -smallest >= value >= -largest or value == 0 for value in values.tolist()
-        )
+        return all(value == 0 or smallest <= abs(value) < math.inf for value in values.tolist())
     magnitudes = np.abs(values)
-    return bool(((magnitudes >= smallest) & (magnitudes <= largest) | (magnitudes == 0)).all())
+    return bool((((magnitudes >= smallest) & np.isfinite(magnitudes)) | (magnitudes == 0)).all())
 
 
 def flushed(values: Array) -> Array:

@@ -1,0 +1,116 @@
+"""Small SavedModels for tests, written node by node."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfs_workflow.protos import saved_model_pb2 as pb
+from tfs_workflow.protos import tensor_pb2
+
+FLOAT, INT32 = tensor_pb2.DT_FLOAT, tensor_pb2.DT_INT32
+ANY = tensor_pb2.TensorShapeProto(unknown_rank=True)
+
+
+def _node(name: str, op: str, *inputs: str, **attributes: pb.AttrValue) -> pb.NodeDef:
+    return pb.NodeDef(name=name, op=op, input=inputs, attr=attributes)
+
+
+def _type(dtype: tensor_pb2.DataType) -> pb.AttrValue:
+    return pb.AttrValue(type=dtype)
+
+
+def _constant(name: str, tensor: tensor_pb2.TensorProto) -> pb.NodeDef:
+    return _node(name, "Const", value=pb.AttrValue(tensor=tensor), dtype=_type(tensor.dtype))
+
+
+def _float(value: float) -> tensor_pb2.TensorProto:
+    return tensor_pb2.TensorProto(dtype=FLOAT, tensor_shape={}, float_val=[value])
+
+
+def _ints(*values: int) -> tensor_pb2.TensorProto:
+    return tensor_pb2.TensorProto(dtype=INT32, tensor_shape={"dim": [{"size": len(values)}]}, int_val=values)
+
+
+def _write(version_dir: Path, nodes: Sequence[pb.NodeDef]) -> Path:
+    tensor = {name: pb.TensorInfo(name=f"{name}:0", dtype=FLOAT, tensor_shape=ANY) for name in ("x", "y")}
+    signature = pb.SignatureDef(
+        inputs={"x": tensor["x"]}, outputs={"y": tensor["y"]}, method_name="tensorflow/serving/predict"
+    )
+    graph = pb.GraphDef(node=nodes, versions=pb.VersionDef(producer=1882, min_consumer=12))
+    meta = pb.MetaGraphDef(
+        meta_info_def={"tags": ["serve"]}, graph_def=graph, signature_def={"serving_default": signature}
+    )
+    # Published by rename, as a watched base path wants it.
+    hidden = version_dir.parent / f".{version_dir.name}"
+    hidden.mkdir(parents=True)
+    (hidden / "saved_model.pb").write_bytes(pb.SavedModel(meta_graphs=[meta]).SerializeToString())
+    hidden.rename(version_dir)
+    return version_dir
+
+
+def _input() -> pb.NodeDef:
+    return _node("x", "Placeholder", dtype=_type(FLOAT), shape=pb.AttrValue(shape=ANY))
+
+
+def plus(version_dir: Path, addend: float) -> Path:
+    """A model that adds a number, by which its version can be told."""
+    return _write(
+        version_dir,
+        [_input(), _constant("addend", _float(addend)), _node("y", "AddV2", "x", "addend", T=_type(FLOAT))],
+    )
+
+
+def slow(version_dir: Path, products: int = 12, size: int = 1500) -> Path:
+    """A model that multiplies large matrices for about as many tenths of a second as products are asked for."""
+    nodes = [_input(), _constant("dims", _ints(size, size)), _constant("axes", _ints(0, 1))]
+    nodes += [_constant("zero", _float(0.0)), _constant("first", _ints(0))]
+    # Fed from the input, so that nothing can be computed before the request comes.
+    nodes += [_node("seed", "Max", "x", "first", T=_type(FLOAT), Tidx=_type(INT32))]
+    nodes += [_node("scaled", "Mul", "seed", "zero", T=_type(FLOAT))]
+    nodes += [_node("m0", "Fill", "dims", "scaled", T=_type(FLOAT), index_type=_type(INT32))]
+    for i in range(products):
+        nodes.append(_node(f"m{i + 1}", "MatMul", f"m{i}", f"m{i}", T=_type(FLOAT)))
+    nodes += [_node("sum", "Sum", f"m{products}", "axes", T=_type(FLOAT), Tidx=_type(INT32))]
+    nodes += [_node("y", "AddV2", "x", "sum", T=_type(FLOAT))]
+    return _write(version_dir, nodes)
+
+
+def failing(version_dir: Path) -> Path:
+    """A model that loads and fails on every request: it reshapes its input to seven values."""
+    nodes = [
+        _input(),
+        _constant("dims", _ints(7)),
+        _node("y", "Reshape", "x", "dims", T=_type(FLOAT), Tshape=_type(INT32)),
+    ]
+    return _write(version_dir, nodes)
+
+
+def summing(version_dir: Path) -> Path:
+    """A model that mixes its rows: every output row is the sum of the column over all rows of the run."""
+    nodes = [
+        _input(),
+        _constant("axes", _ints(0)),
+        _node("sum", "Sum", "x", "axes", T=_type(FLOAT), Tidx=_type(INT32), keep_dims=pb.AttrValue(b=True)),
+        _constant("zero", _float(0.0)),
+        _node("blank", "Mul", "x", "zero", T=_type(FLOAT)),
+        _node("y", "AddV2", "blank", "sum", T=_type(FLOAT)),
+    ]
+    return _write(version_dir, nodes)
+
+
+def corrupt(version_dir: Path) -> Path:
+    """A version directory whose saved_model.pb is none."""
+    hidden = version_dir.parent / f".{version_dir.name}"
+    hidden.mkdir(parents=True)
+    (hidden / "saved_model.pb").write_bytes(b"this is no protobuf")
+    hidden.rename(version_dir)
+    return version_dir
+
+
+def withdraw(version_dir: Path) -> None:
+    """Take a version away at once: renamed, then removed."""
+    hidden = version_dir.parent / f".gone-{version_dir.name}"
+    version_dir.rename(hidden)
+    shutil.rmtree(hidden)

@@ -1,0 +1,315 @@
+"""The gRPC services, spoken to with our own messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from tests.modelserver import graphs
+from tests.modelserver.running import Running, launched, serving
+from tfs_workflow.protos import services
+from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.services import Method
+from tfs_workflow.protos.tensor_pb2 import DT_FLOAT, TensorProto
+
+
+def call(target: str, method: Method, request: Any, **options: Any) -> Any:
+    limits = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(target, options=limits) as channel:
+        stub = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        return stub(request, timeout=60, **options)
+
+
+@pytest.fixture(scope="module")
+def target(server: Running) -> str:
+    return f"127.0.0.1:{server.grpc_port}"
+
+
+@pytest.fixture(scope="module")
+def recorded(recorded_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of the models types, cls and tf2."""
+    config = tmp_path_factory.mktemp("config") / "models.config"
+    names = {"types": "types", "cls": "cls", "half": "saved_model_half_plus_two_cpu"}
+    models = "".join(
+        f'config {{ name: "{name}" base_path: "{recorded_models}/{path}" model_platform: "tensorflow" }}'
+        for name, path in names.items()
+    )
+    config.write_text(f"model_config_list {{ {models} }}")
+    with serving(f"--model_config_file={config}") as running:
+        yield f"127.0.0.1:{running.grpc_port}"
+
+
+def spec(
+    name: str = "half_plus_two", signature: str = "", version: int | None = None, label: str = ""
+) -> apis.ModelSpec:
+    made = apis.ModelSpec(name=name, signature_name=signature)
+    if version is not None:
+        made.version.value = version
+    if label:
+        made.version_label = label
+    return made
+
+
+def floats(*values: float, shape: tuple[int, ...] | None = None, content: bool = False) -> TensorProto:
+    tensor = TensorProto(dtype=DT_FLOAT, tensor_shape={})
+    for size in shape if shape is not None else (len(values),):
+        tensor.tensor_shape.dim.add(size=size)
+    if content:
+        tensor.tensor_content = np.array(values, np.float32).tobytes()
+    else:
+        tensor.float_val.extend(values)
+    return tensor
+
+
+def error(target: str, method: Method, request: Any) -> tuple[str, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call(target, method, request)
+    return caught.value.code().name, caught.value.details()
+
+
+@pytest.mark.parametrize("content", [True, False], ids=["tensor_content", "float_val"])
+def test_predict_takes_both_encodings_and_answers_in_fields(target: str, content: bool) -> None:
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1, 2, 5, content=content)})
+    answer = call(target, services.PREDICT, request)
+    assert list(answer.outputs["y"].float_val) == [2.5, 3.0, 4.5]
+    assert answer.outputs["y"].tensor_content == b""
+    assert [dim.size for dim in answer.outputs["y"].tensor_shape.dim] == [3]
+    assert answer.model_spec == spec(signature="serving_default", version=123)
+
+
+def test_missing_values_repeat_the_last_one(target: str) -> None:
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1, 2, shape=(2, 2))})
+    assert list(call(target, services.PREDICT, request).outputs["y"].float_val) == [2.5, 3.0, 3.0, 3.0]
+
+
+def test_the_output_filter_chooses(target: str) -> None:
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1)}, output_filter=["y"])
+    assert list(call(target, services.PREDICT, request).outputs) == ["y"]
+    request.output_filter[:] = ["nope"]
+    assert error(target, services.PREDICT, request) == (
+        "INVALID_ARGUMENT",
+        "output tensor alias not found in signature: nope Outputs expected to be in the set {y}.",
+    )
+    request.output_filter[:] = ["y", "y"]
+    assert error(target, services.PREDICT, request)[1] == "duplicate output tensor alias: y"
+
+
+def test_wrong_inputs_are_refused_as_tensorflow_serving_does(target: str) -> None:
+    request = apis.PredictRequest(model_spec=spec(), inputs={"z": floats(1), "x": floats(1)})
+    assert error(target, services.PREDICT, request) == (
+        "INVALID_ARGUMENT",
+        "input size does not match signature: 2!=1 len({x,z}) != len({x}). Sent extra: {z}. Missing but required: {}.",
+    )
+    request = apis.PredictRequest(model_spec=spec(), inputs={"z": floats(1)})
+    assert error(target, services.PREDICT, request) == (
+        "INVALID_ARGUMENT",
+        "input tensor alias not found in signature: z. Inputs expected to be in the set {x}.",
+    )
+    broken = TensorProto(dtype=DT_FLOAT, tensor_shape={"dim": [{"size": 3}]}, tensor_content=b"12345")
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": broken})
+    assert error(target, services.PREDICT, request) == ("INVALID_ARGUMENT", "tensor parsing error: x")
+    huge = TensorProto(dtype=DT_FLOAT, tensor_shape={"dim": [{"size": 2**40}]}, float_val=[1])
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": huge})
+    assert error(target, services.PREDICT, request) == ("INVALID_ARGUMENT", "tensor parsing error: x")
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "message"),
+    [
+        (spec(""), "INVALID_ARGUMENT", "ModelSpec has no name specified."),
+        (spec("nope"), "NOT_FOUND", "Servable not found for request: Latest(nope)"),
+        (spec(version=7), "NOT_FOUND", "Servable not found for request: Specific(half_plus_two, 7)"),
+        (spec(label="nope"), "INVALID_ARGUMENT", "Unrecognized servable version label: nope"),
+        (spec(signature="nope"), "FAILED_PRECONDITION", 'Serving signature key "nope" not found.'),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(target: str, asked: apis.ModelSpec, code: str, message: str) -> None:
+    request = apis.PredictRequest(model_spec=asked, inputs={"x": floats(1)})
+    assert error(target, services.PREDICT, request) == (code, message)
+
+
+def example(x: float) -> dict[str, Any]:
+    return {"features": {"feature": {"x": {"float_list": {"value": [x]}}}}}
+
+
+def test_classify_and_regress(target: str) -> None:
+    examples = apis.Input(example_list={"examples": [example(1), example(2)]})
+    request = apis.RegressionRequest(model_spec=spec(signature="regress_x_to_y"), input=examples)
+    answer = call(target, services.REGRESS, request)
+    assert [regression.value for regression in answer.result.regressions] == [2.5, 3.0]
+    assert answer.model_spec.version.value == 123
+    classify = apis.ClassificationRequest(model_spec=spec(signature="classify_x_to_y"), input=examples)
+    result = call(target, services.CLASSIFY, classify).result
+    assert [[c.score for c in row.classes] for row in result.classifications] == [[2.5], [3.0]]
+
+
+def test_the_context_is_merged_into_every_example(target: str) -> None:
+    with_context = apis.Input(example_list_with_context={"context": example(3), "examples": [{}, example(1)]})
+    request = apis.RegressionRequest(model_spec=spec(signature="regress_x_to_y"), input=with_context)
+    answer = call(target, services.REGRESS, request)
+    assert [regression.value for regression in answer.result.regressions] == [3.5, 2.5]
+
+
+def test_regress_without_examples_is_refused(target: str) -> None:
+    request = apis.RegressionRequest(model_spec=spec(signature="regress_x_to_y"))
+    assert error(target, services.REGRESS, request) == ("INVALID_ARGUMENT", "Input is empty.")
+
+
+def test_multi_inference_runs_several_signatures_at_once(target: str) -> None:
+    tasks = [
+        apis.InferenceTask(model_spec=spec(signature=f"{kind}_x_to_y"), method_name=f"tensorflow/serving/{kind}")
+        for kind in ("classify", "regress")
+    ]
+    request = apis.MultiInferenceRequest(tasks=tasks, input={"example_list": {"examples": [example(1)]}})
+    classified, regressed = call(target, services.MULTI_INFERENCE, request).results
+    assert classified.classification_result.classifications[0].classes[0].score == 2.5
+    assert regressed.regression_result.regressions[0].value == 2.5
+    request.tasks.append(tasks[0])
+    assert error(target, services.MULTI_INFERENCE, request)[1] == "Duplicate evaluation of signature: classify_x_to_y"
+
+
+def test_status_and_metadata(target: str) -> None:
+    answer = call(target, services.GET_MODEL_STATUS, apis.GetModelStatusRequest(model_spec=spec()))
+    (version,) = answer.model_version_status
+    assert (version.version, version.state) == (123, apis.ModelVersionStatus.AVAILABLE)
+    request = apis.GetModelMetadataRequest(model_spec=spec(), metadata_field=["signature_def"])
+    packed = call(target, services.GET_MODEL_METADATA, request).metadata["signature_def"]
+    assert packed.type_url == "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+    signatures = apis.SignatureDefMap.FromString(packed.value).signature_def
+    assert signatures["serving_default"].inputs["x"].dtype == DT_FLOAT
+    missing = apis.GetModelStatusRequest(model_spec=spec("nope"))
+    assert error(target, services.GET_MODEL_STATUS, missing) == (
+        "NOT_FOUND",
+        "Could not find any versions of model nope",
+    )
+    request.metadata_field[:] = ["other"]
+    assert error(target, services.GET_MODEL_METADATA, request)[0] == "INVALID_ARGUMENT"
+
+
+def test_every_type_comes_back_in_its_field(recorded: str) -> None:
+    fields = {
+        "float32": ("float_val", [1.5, -2.0]), "float64": ("double_val", [0.1, 2.0]), "int32": ("int_val", [1, -2]),
+        "uint8": ("int_val", [0, 255]), "int8": ("int_val", [-128, 127]), "uint16": ("int_val", [65535, 1]),
+        "int64": ("int64_val", [2**62, -1]), "uint32": ("uint32_val", [2**32 - 1, 0]),
+        "uint64": ("uint64_val", [2**64 - 1, 0]), "bool": ("bool_val", [True, False]),
+        "half": ("half_val", [0x3C00, 0xC000]), "bfloat16": ("half_val", [0x3F80, 0xC000]),
+        "string": ("string_val", [b"a\0b", b"\xff"]),
+    }  # fmt: skip
+    request = apis.GetModelMetadataRequest(model_spec=spec("types"), metadata_field=["signature_def"])
+    packed = call(recorded, services.GET_MODEL_METADATA, request).metadata["signature_def"]
+    signatures = apis.SignatureDefMap.FromString(packed.value).signature_def
+    for signature, (field, values) in fields.items():
+        tensor = TensorProto(dtype=signatures[signature].inputs["x"].dtype, tensor_shape={"dim": [{"size": 2}]})
+        getattr(tensor, field).extend(values)
+        predict = apis.PredictRequest(model_spec=spec("types", signature), inputs={"x": tensor})
+        (output,) = call(recorded, services.PREDICT, predict).outputs.values()
+        assert list(getattr(output, field)) == values, signature
+
+
+def test_answers_as_tensor_content_behind_the_flag() -> None:
+    with serving("--enable_serialization_as_tensor_content=true") as server:
+        request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1)})
+        answer = call(f"127.0.0.1:{server.grpc_port}", services.PREDICT, request)
+        assert answer.outputs["y"].tensor_content == np.array([2.5], np.float32).tobytes()
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    with serving(f"--grpc_socket_path={tmp_path}/s") as server:
+        server.wait_for(f"Running gRPC ModelServer at unix:{tmp_path}/s")
+        request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1)})
+        assert list(call(f"unix:{tmp_path}/s", services.PREDICT, request).outputs["y"].float_val) == [2.5]
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_health_service_is_behind_its_flag(wanted: bool) -> None:
+    with (
+        serving(f"--enable_grpc_healthcheck_service={str(wanted).lower()}") as server,
+        grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
+    ):
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        if wanted:
+            assert check(b"", timeout=60) == b"\x08\x01"
+        else:
+            with pytest.raises(grpc.RpcError) as caught:
+                check(b"", timeout=60)
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_messages_far_over_grpcs_own_limit(target: str) -> None:
+    count = 5_000_000
+    values = np.zeros(count, np.float32)
+    tensor = TensorProto(dtype=DT_FLOAT, tensor_shape={"dim": [{"size": count}]}, tensor_content=values.tobytes())
+    answer = call(target, services.PREDICT, apis.PredictRequest(model_spec=spec(), inputs={"x": tensor}))
+    assert len(answer.outputs["y"].float_val) == count
+    assert answer.outputs["y"].float_val[-1] == 2.0
+
+
+def test_a_deadline_ends_a_slow_request_and_the_next_is_answered(tmp_path: Path) -> None:
+    graphs.slow(tmp_path / "slow" / "1", products=40)
+    with serving(f"--model_base_path={tmp_path}/slow", "--model_name=slow") as server:
+        request = apis.PredictRequest(model_spec=spec("slow"), inputs={"x": floats(1)})
+        method = services.PREDICT
+        with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+            stub = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+            with pytest.raises(grpc.RpcError) as caught:
+                stub(request, timeout=0.2)
+            assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert list(stub(request, timeout=60).outputs["y"].float_val) == [1.0]
+
+
+def test_bytes_that_are_no_message_end_their_request_alone(target: str) -> None:
+    with grpc.insecure_channel(target) as channel:
+        raw = channel.unary_unary(services.PREDICT.path)
+        with pytest.raises(grpc.RpcError) as caught:
+            raw(b"\xff\xff\xff\xff", timeout=60)
+        assert caught.value.code() is grpc.StatusCode.INTERNAL
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1)})
+    assert list(call(target, services.PREDICT, request).outputs["y"].float_val) == [2.5]
+
+
+def test_warmup_requests_run_before_a_version_serves(tmp_path: Path) -> None:
+    version = tmp_path / "m" / "1"
+    graphs.plus(version, 1)
+    write_warmup(version, apis.PredictRequest(model_spec=spec("m"), inputs={"x": floats(1)}))
+    with serving(f"--model_base_path={tmp_path}/m", "--model_name=m") as server:
+        server.wait_for("Finished reading warmup data for model at .* Number of warmup records read: 2")
+
+
+def test_a_warmup_request_that_fails_keeps_the_version_from_serving(tmp_path: Path) -> None:
+    version = tmp_path / "m" / "1"
+    graphs.plus(version, 1)
+    write_warmup(version, apis.PredictRequest(model_spec=spec("m"), inputs={"wrong": floats(1)}))
+    with launched(f"--model_base_path={tmp_path}/m", "--max_num_load_retries=0") as server:
+        assert server.process.wait(timeout=60) == 255
+        server.wait_for("input tensor alias not found in signature: wrong")
+
+
+def test_warmup_can_be_turned_off(tmp_path: Path) -> None:
+    version = tmp_path / "m" / "1"
+    graphs.plus(version, 1)
+    (version / "assets.extra").mkdir()
+    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"no TFRecord")
+    with serving(f"--model_base_path={tmp_path}/m", "--enable_model_warmup=false", "--model_name=m") as server:
+        assert server.predict([1.0], "m") == [2.0]
+
+
+def write_warmup(version: Path, request: apis.PredictRequest) -> None:
+    record = apis.PredictionLog(predict_log={"request": request}).SerializeToString()
+    framed = len(record).to_bytes(8, "little") + b"\0\0\0\0" + record + b"\0\0\0\0"
+    (version / "assets.extra").mkdir()
+    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(framed * 2)
+
+
+def test_a_damaged_warmup_file_is_named(tmp_path: Path) -> None:
+    version = tmp_path / "m" / "1"
+    graphs.plus(version, 1)
+    (version / "assets.extra").mkdir()
+    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"no TFRecord at all")
+    with launched(f"--model_base_path={tmp_path}/m", "--max_num_load_retries=0") as server:
+        assert server.process.wait(timeout=60) == 255
+        server.wait_for("DATA_LOSS: Damaged record at byte 0 of .*Please verify your warmup data is in TFRecord format")

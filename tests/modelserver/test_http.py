@@ -1,0 +1,195 @@
+"""The HTTP connection: what a client may send, and how the server keeps out of harm."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.modelserver.running import Running, read_response, serving
+
+PREDICT = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nHost: x\r\n"
+BODY = b'{"instances":[1.0,2.0,5.0]}'
+ANSWER = {"predictions": [2.5, 3.0, 4.5]}
+
+
+def predict_request(body: bytes = BODY, headers: bytes = b"") -> bytes:
+    return PREDICT + headers + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def exchange(server: Running, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    with server.connect() as connection:
+        connection.sendall(request)
+        return read_response(connection)
+
+
+@pytest.fixture(scope="module")
+def bounded() -> Iterator[Running]:
+    with serving("--rest_api_max_body_bytes=100000", "--rest_api_max_connections=8") as running:
+        yield running
+
+
+def test_a_connection_is_kept_alive(server: Running) -> None:
+    with server.connect() as connection:
+        for _ in range(5):
+            connection.sendall(predict_request())
+            status, headers, body = read_response(connection)
+            assert (status, json.loads(body)) == (200, ANSWER)
+            assert headers["content-type"] == "application/json"
+            assert "server" not in headers
+            assert "connection" not in headers
+
+
+def test_pipelined_requests_are_answered_in_order(server: Running) -> None:
+    bodies = [json.dumps({"instances": [float(i)]}).encode() for i in range(100)]
+    with server.connect() as connection:
+        sender = threading.Thread(target=connection.sendall, args=(b"".join(map(predict_request, bodies)),))
+        sender.start()
+        stream = connection.makefile("rb")
+        answers = []
+        for _ in bodies:
+            head = list(iter(stream.readline, b"\r\n"))
+            length = next(int(line.split(b":")[1]) for line in head if line.startswith(b"Content-Length"))
+            answers.append(json.loads(stream.read(length))["predictions"])
+        sender.join()
+    assert answers == [[0.5 * i + 2] for i in range(100)]
+
+
+def test_chunked_bodies(server: Running) -> None:
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (BODY[:5], BODY[5:6], BODY[6:])) + b"0\r\n\r\n"
+    status, _, body = exchange(server, PREDICT + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
+    assert (status, json.loads(body)) == (200, ANSWER)
+
+
+def test_a_request_may_come_byte_by_byte(server: Running) -> None:
+    with server.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for i in range(len(predict_request())):
+            connection.sendall(predict_request()[i : i + 1])
+        assert read_response(connection)[0] == 200
+
+
+@pytest.mark.parametrize("headers", [b"Connection: close\r\n", b"Connection: Close\r\n"])
+def test_the_connection_is_closed_when_asked(server: Running, headers: bytes) -> None:
+    with server.connect() as connection:
+        connection.sendall(predict_request(headers=headers))
+        status, answered, _ = read_response(connection)
+        assert (status, answered["connection"]) == (200, "close")
+        assert connection.recv(1) == b""
+
+
+def test_http_1_0_closes(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(predict_request().replace(b"HTTP/1.1", b"HTTP/1.0"))
+        assert read_response(connection)[0] == 200
+        assert connection.recv(1) == b""
+
+
+def test_gzip_is_unpacked(server: Running) -> None:
+    packed = gzip.compress(BODY)
+    status, _, body = exchange(server, predict_request(packed, b"Content-Encoding: gzip\r\n"))
+    assert (status, json.loads(body)) == (200, ANSWER)
+
+
+def test_expect_continue_is_answered_before_the_body_is_sent(server: Running) -> None:
+    with server.connect() as connection:
+        head, body = predict_request(headers=b"Expect: 100-continue\r\n").split(b"\r\n\r\n")
+        connection.sendall(head + b"\r\n\r\n")
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(body)
+        assert read_response(connection)[0] == 200
+
+
+def test_head_is_answered_without_a_body(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"HEAD /v1/models/half_plus_two HTTP/1.1\r\n\r\n" + predict_request())
+        received = b""
+        while b"predictions" not in received:
+            received += connection.recv(65536)
+    assert received.startswith(b"HTTP/1.1 400")
+    assert b'"error"' not in received
+
+
+def test_a_body_over_the_bound_is_refused_before_it_is_sent(bounded: Running) -> None:
+    with bounded.connect() as connection:
+        connection.sendall(PREDICT + b"Content-Length: 100001\r\n\r\n")
+        status, headers, _ = read_response(connection)
+        assert (status, headers["connection"]) == (413, "close")
+
+
+def test_a_chunked_body_over_the_bound_is_cut_off(bounded: Running) -> None:
+    with bounded.connect() as connection:
+        connection.sendall(PREDICT + b"Transfer-Encoding: chunked\r\n\r\n" + b"186A1\r\n" + b" " * 100001)
+        assert read_response(connection)[0] == 413
+
+
+def test_a_gzip_bomb_is_refused(bounded: Running) -> None:
+    bomb = zlib.compressobj(9, wbits=31)
+    packed = bomb.compress(b" " * 50_000_000) + bomb.flush()
+    assert len(packed) < 100_000
+    assert exchange(bounded, predict_request(packed, b"Content-Encoding: gzip\r\n"))[0] == 413
+
+
+def test_headers_without_end_are_refused(server: Running) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET /v1/models/half_plus_two HTTP/1.1\r\n" + b"X: " + b"a" * 300_000)
+        assert read_response(connection)[0] == 431
+
+
+def test_connections_over_the_bound_get_503_and_the_others_go_on(bounded: Running) -> None:
+    held = [bounded.connect() for _ in range(8)]
+    try:
+        for connection in held:  # each is known to the server once it has answered
+            connection.sendall(predict_request())
+            assert read_response(connection)[0] == 200
+        with bounded.connect() as refused:
+            status, headers, _ = read_response(refused)
+            assert (status, headers["retry-after"]) == (503, "1")
+        held[0].sendall(predict_request())
+        assert read_response(held[0])[0] == 200
+    finally:
+        for connection in held:
+            connection.close()
+
+
+def test_json_of_any_depth_is_survived(server: Running) -> None:
+    for text in (b"[" * 500_000, b'{"a":' * 300_000, b'{"instances":' + b"[" * 200_000 + b"]" * 200_000 + b"}"):
+        status, answer = server.request("POST", "/v1/models/half_plus_two:predict", text)
+        assert status == 400
+        assert "error" in answer
+    assert server.predict([1.0]) == [2.5]
+
+
+def test_names_never_reach_the_file_system(server: Running) -> None:
+    for name in ("..%2F..%2Fetc", "%00", "half_plus_two%00", "..", "%2e%2e"):
+        status, answer = server.get(f"/v1/models/{name}")
+        assert (status, list(answer)) == (404, ["error"]), name
+
+
+def test_a_client_that_goes_away_leaves_nothing_open(server: Running) -> None:
+    process = psutil.Process(server.process.pid)
+    for _ in range(50):
+        with server.connect() as connection:
+            connection.sendall(predict_request()[: random.Random(1).randrange(1, 100)])
+    deadline_s = time.monotonic() + 60
+    while any(c.status == "CLOSE_WAIT" for c in process.net_connections()):
+        assert time.monotonic() < deadline_s
+        assert server.predict([1.0]) == [2.5]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_cors_headers_are_behind_their_flag(allowed: bool) -> None:
+    with serving(f"--rest_api_enable_cors_support={str(allowed).lower()}") as server:
+        request = b"OPTIONS /v1/models/half_plus_two:predict HTTP/1.1\r\nOrigin: https://example.org\r\n\r\n"
+        status, headers, body = exchange(server, request)
+        assert (status, body) == (200, b"")
+        assert (headers.get("access-control-allow-origin") == "*") is allowed
+        assert ("access-control-allow-methods" in exchange(server, predict_request())[1]) is allowed

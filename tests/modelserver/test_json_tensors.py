@@ -1,0 +1,124 @@
+"""Requests into tensors and tensors into answers: the quick ways give what the exact one gives."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from tfs_workflow.modelserver import json_request, json_response, simd
+from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.tensors import Tensor
+from tfs_workflow.protos.tensor_pb2 import DataType
+
+FLOAT, DOUBLE, STRING = (DataType.Value(f"DT_{name}") for name in ("FLOAT", "DOUBLE", "STRING"))
+
+numbers = st.integers(-(2**63), 2**64 - 1) | st.floats(-1e30, 1e30)
+elements = numbers | st.booleans() | st.none() | st.text(max_size=3) | st.just({"b64": "YQ=="})
+nested = st.recursive(elements, lambda inner: st.lists(inner, max_size=4), max_leaves=12)
+
+
+def outcome(body: bytes, dtype: int, quick: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(simd, "WORTH_IT_BYTES", 0 if quick else 10**9)
+    try:
+        request = json_request.predict_inputs(body, lambda _: {"x": dtype})
+    except StatusError as error:
+        return str(error)
+    ((name, tensor),) = request.tensors.items()
+    return request.row_format, request.signature_name, name, tensor.dtype, tensor.shape, str(tensor.values.tolist())
+
+
+@settings(max_examples=400)
+@given(nested, st.sampled_from(["instances", "inputs"]), st.sampled_from([FLOAT, DOUBLE, STRING]))
+def test_simdjson_and_the_exact_way_agree(value: Any, key: str, dtype: int) -> None:
+    body = json.dumps({"signature_name": "a[b", key: value}).encode()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert outcome(body, dtype, True, monkeypatch) == outcome(body, dtype, False, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"instances":[[[1,2],[]],[3,4]]}',
+        b'{"instances":[[1,2],[3,[4]]]}',
+        b'{"instances":[[1],[2,3]]}',
+        b'{"instances":[1],"instances":[2]}',
+        b'{"inputs":[1],"instances":[2]}',
+        b'{"instances":[true,false]}',
+        b'{"instances":[1e39]}',
+        b'{"instances":[1e-40,-1e-40]}',
+        b'{"instances":[]}',
+        b'{"instances":[[],[]]}',
+        b'{"instances":[1,NaN]}',
+        b'{"instances":[1]}x',
+        b"[1,2,3]",
+        b"\xff",
+    ],
+)
+def test_the_quick_way_leaves_the_unusual_to_the_exact_one(body: bytes) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        assert outcome(body, FLOAT, True, monkeypatch) == outcome(body, FLOAT, False, monkeypatch)
+
+
+@settings(max_examples=200)
+@given(
+    arrays.arrays(
+        st.sampled_from([np.float32, np.float64, np.int64, np.uint8, np.bool_]),
+        arrays.array_shapes(min_dims=1, max_dims=4, max_side=4),
+    )
+)
+def test_answers_read_back_to_the_same_values(array: Any) -> None:
+    names = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL"}
+    tensor = Tensor(DataType.Value(f"DT_{names[array.dtype.name]}"), array.shape, array.ravel())
+    for row_format, key in ((True, "predictions"), (False, "outputs")):
+        read = json.loads(json_response.predictions({"y": tensor}, row_format))[key]
+        flushed = array.copy()
+        if array.dtype.kind == "f":
+            flushed[np.abs(array) < np.finfo(array.dtype).tiny] = 0
+        with np.errstate(over="ignore"):  # the largest float32, printed short, is a larger double
+            np.testing.assert_array_equal(np.array(read, array.dtype), flushed)
+
+
+@given(st.lists(st.binary(max_size=6), min_size=1, max_size=5))
+def test_strings_come_out_as_they_are_or_in_base64(values: list[bytes]) -> None:
+    array = np.empty(len(values), np.object_)
+    array[:] = values
+    tensor = Tensor(STRING, (len(values),), array)
+    text = json_response.predictions({"y": tensor}, row_format=False)
+    assert json.loads(text.decode("utf-8", "surrogateescape"))["outputs"] == [
+        value.decode("utf-8", "surrogateescape") for value in values
+    ]
+    encoded = json.loads(json_response.predictions({"y_bytes": tensor}, row_format=False))["outputs"]
+    assert [json_request.decode_base64(entry) for entry in encoded] == values
+
+
+def test_several_outputs_in_both_formats() -> None:
+    outputs = {
+        "a": Tensor(FLOAT, (2,), np.array([1, 2], np.float32)),
+        "b": Tensor(FLOAT, (2, 2), np.array([1, 2, 3, math.inf], np.float32)),
+    }
+    assert json.loads(json_response.predictions(outputs, row_format=True)) == {
+        "predictions": [{"a": 1.0, "b": [1.0, 2.0]}, {"a": 2.0, "b": [3.0, math.inf]}]
+    }
+    assert json.loads(json_response.predictions(outputs, row_format=False)) == {
+        "outputs": {"a": [1.0, 2.0], "b": [[1.0, 2.0], [3.0, math.inf]]}
+    }
+
+
+def test_outputs_of_different_batch_size_fit_no_rows() -> None:
+    outputs = {name: Tensor(FLOAT, (size,), np.zeros(size, np.float32)) for name, size in (("a", 2), ("b", 3))}
+    with pytest.raises(StatusError, match="Tensor name: b has inconsistent batch size: 3 expecting: 2"):
+        json_response.predictions(outputs, row_format=True)
+
+
+def test_a_rank_beyond_numpys_is_read_and_written() -> None:
+    body = b'{"inputs":' + b"[" * 100 + b"1.5" + b"]" * 100 + b"}"
+    tensor = json_request.predict_inputs(body, lambda _: {"x": FLOAT}).tensors["x"]
+    assert tensor.shape == (1,) * 100
+    assert json_response.predictions({"y": tensor}, row_format=False).count(b"[") == 100

@@ -1,0 +1,137 @@
+"""JSON as RapidJSON reads and writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfs_workflow.modelserver import rapidjson
+from tfs_workflow.modelserver.status import StatusError
+
+scalars = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+)  # fmt: skip
+values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+
+
+def failure(text: bytes) -> str:
+    with pytest.raises(StatusError) as caught:
+        rapidjson.parse(text)
+    return caught.value.message
+
+
+@given(values)
+def test_every_document_is_read_as_pythons_json_reads_it(value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    assert rapidjson.Parser(text).document() == value
+    assert rapidjson.Parser(json.dumps(value, indent=1).encode()).document() == value
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_make_it_fall_over(text: bytes) -> None:
+    with contextlib.suppress(StatusError):
+        rapidjson.parse(text)
+
+
+TOKENS = [*'[]{},:"\\u019eE+-.tfnNI \n', '"a"', "true", "null", "NaN", "1e9"]
+
+
+@given(st.lists(st.sampled_from(TOKENS), max_size=12))
+def test_what_pythons_parser_takes_is_taken_and_read_the_same(parts: list[str]) -> None:
+    text = "".join(parts).encode()
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if value == value and b"Inf" not in text:  # noqa: PLR0124  # NaN is not itself
+        assert json.dumps(rapidjson.Parser(text).document()) == json.dumps(value) or b'"' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b" ", "The document is empty. at offset: 1"),
+        (b"{} x", "The document root must not be followed by other values. at offset: 3"),
+        (b'{"a" 1}', "Missing a colon after a name of object member. at offset: 5"),
+        (b'{"a":1 "b"}', "Missing a comma or '}' after an object member. at offset: 7"),
+        (b"{a:1}", "Missing a name for object member. at offset: 1"),
+        (b'{"a":1,}', "Missing a name for object member. at offset: 7"),
+        (b"[1 2]", "Missing a comma or ']' after an array element. at offset: 3"),
+        (b"[1,]", "Invalid value. at offset: 3"),
+        (b"[truE]", "Invalid value. at offset: 4"),
+        (b"[nul", "Invalid value. at offset: 4"),
+        (b"[Infinitx]", "Invalid value. at offset: 8"),
+        (b"[-x]", "Invalid value. at offset: 2"),
+        (b"[1.]", "Miss fraction part in number. at offset: 3"),
+        (b"[1e]", "Miss exponent in number. at offset: 3"),
+        (b"[1e400]", "Number too big to be stored in double. at offset: 1"),
+        (b'["a', "Missing a closing quotation mark in string. at offset: 3"),
+        (b'["\\x"]', "Invalid escape character in string. at offset: 2"),
+        (b'["\\u12g4"]', "Incorrect hex digit after \\u escape in string. at offset: 2"),
+        (b'["\\ud800x"]', "The surrogate pair in string is invalid. at offset: 2"),
+        (b"[" * 100_000, "Invalid value. at offset: 100000"),
+        (b"[" + b"1," * 50 + b"x]", "Invalid value. at offset: 101"),
+    ],
+)
+def test_errors_have_rapidjsons_words_and_offsets(text: bytes, message: str) -> None:
+    assert failure(text) == f"JSON Parse error: {message}"
+
+
+def test_an_empty_text_has_tensorflow_servings_own_words() -> None:
+    assert failure(b"") == "JSON Parse error: The document is empty"
+
+
+def test_what_tensorflow_serving_takes_beyond_json() -> None:
+    assert rapidjson.parse(b"[Infinity,-Infinity,Inf,-Inf]") == [math.inf, -math.inf] * 2
+    assert math.isnan(rapidjson.parse(b"[NaN]")[0])
+    assert rapidjson.parse(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
+    assert rapidjson.parse(b"[1]\0anything") == [1]
+    assert rapidjson.parse(b'["\xff"]') == ["\udcff"]
+
+
+@pytest.mark.parametrize("text", [b'{"a":1,"a":2}', b'{"a":1,"b":[{"c":1,"c":2}],"a":2}', b'{"a":1,"\\u0061":2}'])
+def test_of_equal_keys_the_first_counts(text: bytes) -> None:
+    assert rapidjson.parse(text)["a"] == 1
+
+
+def test_integers_keep_their_kind_up_to_64_bits() -> None:
+    parsed = rapidjson.Parser(b"[18446744073709551615,18446744073709551616,-9223372036854775808,-9223372036854775809]")
+    assert [type(value) for value in parsed.document()] == [int, float, int, float]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1.0"), (0.1, "0.1"), (1e6, "1e+06"), (1234567.5, "1234567.5"), (1e300, "1e+300"),
+        (-0.0, "-0.0"), (math.nan, "NaN"), (-math.inf, "-Infinity"), (7, "7"), (True, "true"), (None, "null"),
+        ("a\"\\\n\x01é/", '"a\\"\\\\\\n\\u0001é/"'), ({}, "{}"), ([], "[]"),
+        ([1, [2.5, "x"], []], '[1, [2.5, "x"], []]'),
+        ({"a": [1.0], "b": {"c": {}}}, '{\n    "a": [1.0],\n    "b": {\n        "c": {}\n    }\n}'),
+        ([1e21, 1e20, 123456.789], "[1e21, 100000000000000000000.0, 123456.789]"),
+        ([1e-7, 0.001, 5e-324], "[1e-7, 0.001, 5e-324]"),
+    ],
+)  # fmt: skip
+def test_values_are_quoted_in_messages_as_tensorflow_serving_quotes_them(value: Any, text: str) -> None:
+    assert rapidjson.pretty(value) == text
+
+
+def test_long_values_are_cut_and_cost_no_more_than_what_is_shown() -> None:
+    assert rapidjson.pretty([1] * 10, 7) == "[1, 1, "
+    deep: Any = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert rapidjson.pretty(deep, 256) == "[" * 256
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_decimals_read_back_to_the_same_float32(value: float) -> None:
+    text = rapidjson.decimal(value, single=True)
+    assert "." in text or "e" in text
+    assert abs(float(text) - value) <= abs(value) * 6e-8 or abs(value) < 1e-38

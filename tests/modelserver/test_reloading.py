@@ -1,0 +1,123 @@
+"""Another configuration while serving: by file and by gRPC; a wrong one leaves what was there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+
+from tests.modelserver import graphs
+from tests.modelserver.running import BUNDLED, Running, serving
+from tfs_workflow.protos import services
+from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.model_server_config_pb2 import ModelConfig, ModelServerConfig
+
+
+def model(name: str, path: Path, more: str = "") -> str:
+    return f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" {more} }}'
+
+
+def write(path: Path, *models: str) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(f"model_config_list {{ {' '.join(models)} }}")
+    new.replace(path)
+
+
+def watching(path: Path) -> tuple[str, ...]:
+    return (f"--model_config_file={path}", "--model_config_file_poll_wait_seconds=1", "--max_num_load_retries=0")
+
+
+def reload(server: Running, config: ModelServerConfig) -> apis.StatusProto:
+    with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        method = services.RELOAD_CONFIG
+        call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        response: apis.ReloadConfigResponse = call(apis.ReloadConfigRequest(config=config), timeout=60)
+        return response.status
+
+
+def config(*models: ModelConfig) -> ModelServerConfig:
+    return ModelServerConfig(model_config_list={"config": models})
+
+
+def configured(name: str, path: Path, **labels: int) -> ModelConfig:
+    return ModelConfig(name=name, base_path=str(path), model_platform="tensorflow", version_labels=labels)
+
+
+def test_a_changed_file_adds_and_drops_models(tmp_path: Path) -> None:
+    graphs.plus(tmp_path / "b" / "4", 4)
+    write(tmp_path / "models.config", model("a", BUNDLED))
+    with serving(*watching(tmp_path / "models.config")) as server:
+        write(tmp_path / "models.config", model("b", tmp_path / "b"))
+        server.wait_for("Done unloading servable version {name: a version: 123}")
+        server.wait_for("Successfully loaded servable version {name: b version: 4}")
+        assert server.predict([1.0], "b") == [5.0]
+        assert server.states("a") == {"123": "END"}
+        status, answer = server.post("/v1/models/a:predict", {"instances": [1.0]})
+        assert (status, answer) == (404, {"error": "Servable not found for request: Latest(a)"})
+
+
+def test_a_file_with_a_wrong_label_leaves_what_was_there(tmp_path: Path) -> None:
+    write(tmp_path / "models.config", model("a", BUNDLED))
+    with serving(*watching(tmp_path / "models.config")) as server:
+        write(tmp_path / "models.config", model("a", BUNDLED, 'version_labels { key: "s" value: 7 }'))
+        server.wait_for("failed to ReloadConfig: FAILED_PRECONDITION: Request to assign label to version 7")
+        assert server.predict([1.0], "a") == [2.5]
+        write(tmp_path / "models.config", "nonsense")
+        server.wait_for("failed to ReloadConfig: INVALID_ARGUMENT: Invalid protobuf file")
+        assert server.predict([1.0], "a") == [2.5]
+
+
+def test_grpc_reload_returns_when_the_new_model_serves(tmp_path: Path) -> None:
+    graphs.plus(tmp_path / "b" / "1", 1)
+    with serving() as server:
+        status = reload(server, config(configured("half_plus_two", BUNDLED), configured("b", tmp_path / "b")))
+        assert status == apis.StatusProto()
+        assert server.predict([1.0], "b") == [2.0]
+        assert server.predict([1.0]) == [2.5]
+
+
+def test_a_dropped_model_can_come_back() -> None:
+    with serving() as server:
+        reload(server, config(configured("other", BUNDLED)))
+        server.wait_for("Done unloading servable version {name: half_plus_two version: 123}")
+        assert server.states() == {"123": "END"}
+        reload(server, config(configured("half_plus_two", BUNDLED)))
+        assert server.predict([1.0]) == [2.5]
+
+
+def test_an_invalid_grpc_reload_leaves_what_was_there() -> None:
+    with serving() as server:
+        twice = configured("m", BUNDLED)
+        status = reload(server, config(twice, twice))
+        assert status.error_code == apis.INVALID_ARGUMENT
+        assert status.error_message == "Illegal to list model m multiple times in config list"
+        status = reload(server, config(configured("half_plus_two", BUNDLED, canary=9)))
+        assert status.error_code == apis.FAILED_PRECONDITION
+        assert server.predict([1.0]) == [2.5]
+        assert server.states() == {"123": "AVAILABLE"}
+
+
+def test_labels_are_assigned_moved_and_unknown_ones_refused(tmp_path: Path) -> None:
+    for number in (1, 2):
+        graphs.plus(tmp_path / "m" / str(number), number)
+    with serving(f"--model_base_path={tmp_path}/m", "--model_name=m") as server:
+        both = configured("m", tmp_path / "m")
+        both.model_version_policy.all.SetInParent()
+        reload(server, config(both))
+        server.wait_for("loaded servable version {name: m version: 1}")
+        for number in (1, 2):
+            both.version_labels["stable"] = number
+            assert reload(server, config(both)) == apis.StatusProto()
+            _, answer = server.post("/v1/models/m/labels/stable:predict", {"instances": [0.0]})
+            assert answer == {"predictions": [float(number)]}
+        status, answer = server.post("/v1/models/m/labels/nope:predict", {"instances": [0.0]})
+        assert (status, answer) == (400, {"error": "Unrecognized servable version label: nope"})
+
+
+def test_a_new_model_that_cannot_be_loaded_is_reported(tmp_path: Path) -> None:
+    graphs.corrupt(tmp_path / "bad" / "1")
+    with serving("--max_num_load_retries=0") as server:
+        status = reload(server, config(configured("half_plus_two", BUNDLED), configured("bad", tmp_path / "bad")))
+        assert status.error_code == apis.UNKNOWN
+        assert "DATA_LOSS" in status.error_message
+        assert server.predict([1.0]) == [2.5]
