@@ -19,7 +19,7 @@ from tfs_workflow.runtimes.process import ProcessRuntime, native_binary
 from tfs_workflow.serving.spec import ModelSpec, ServerSpec
 
 # A native server in all that matters here: a process that lives until SIGTERM, or does not mind it.
-SERVER = "#!/bin/sh\\ntrap 'exit 0' TERM\\nwhile :; do sleep 0.1; done\\n"
+SERVER = "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.1; done\n"
 STUBBORN = "#!/bin/sh\ntrap '' TERM\necho stubborn\nwhile :; do sleep 0.1; done\n"
 
 
