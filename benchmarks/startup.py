@@ -14,7 +14,8 @@ ROUNDS = 15
 
 def _list(directory: Path) -> None:
     argv = [str(Path(sys.executable).with_name("invoke")), "--list"]
-    subprocess.run(argv, cwd=directory, check=True, capture_output=True, env=environment())
+    # With an empty tasks file invoke lists nothing and exits 1; that is what is to be measured.
+    subprocess.run(argv, cwd=directory, check=False, capture_output=True, env=environment())
 
 
 def main() -> int:

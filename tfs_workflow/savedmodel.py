@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from tfs_workflow.errors import ModelInvalid
@@ -203,15 +202,19 @@ def _listing(directory: Path) -> str:
 
 
 def _parse(path: Path, content: bytes) -> saved_model_pb2.SavedModel:
-    model = saved_model_pb2.SavedModel()
     try:
-        if path.suffix == ".pb":
-            model.ParseFromString(content)
-        else:
-            text_format.Parse(content.decode(), model, allow_unknown_field=True)
-    except (DecodeError, UnicodeDecodeError, text_format.ParseError) as error:
+        return saved_model_pb2.SavedModel.FromString(content) if path.suffix == ".pb" else _parse_text(content)
+    except (DecodeError, ValueError) as error:
         raise _corrupt(path, f"{len(content)} bytes: {error}") from error
-    return model
+
+
+def _parse_text(content: bytes) -> saved_model_pb2.SavedModel:
+    from google.protobuf import text_format  # noqa: PLC0415  # slow to import, and hardly any model is text
+
+    try:
+        return text_format.Parse(content.decode(), saved_model_pb2.SavedModel(), allow_unknown_field=True)
+    except text_format.ParseError as error:
+        raise ValueError(str(error)) from error
 
 
 def _unreadable(path: Path, error: OSError) -> ModelInvalid:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tfs_workflow.config import Config
 from tfs_workflow.errors import FetchFailed, ToolMissing, WorkflowError
-from tfs_workflow.runtimes.process import native_binary, require_embedded
+from tfs_workflow.runtimes.availability import native_binary, require_embedded
 
 
 @dataclass(frozen=True)

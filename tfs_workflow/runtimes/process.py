@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from tfs_workflow.errors import NotReady, ToolMissing
+from tfs_workflow.errors import NotReady
+from tfs_workflow.runtimes.availability import native_binary, require_embedded
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
@@ -27,7 +26,6 @@ DIGEST_VARIABLE = "TFS_WORKFLOW_SPEC"
 RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
 FOLLOW_INTERVAL_S = 0.1
-EMBEDDED_MODULES = ("tensorflow", "cffi", "numpy", "orjson", "httptools", "simdjson", "uvloop")
 
 
 class ProcessRuntime:
@@ -135,26 +133,6 @@ class ProcessRuntime:
                 process.wait()
         if child := self._children.pop(int(server.id), None):
             child.wait()
-
-
-def require_embedded() -> None:
-    """Raise ToolMissing unless the embedded server's packages are installed; nothing is imported."""
-    missing = [n for n in EMBEDDED_MODULES if importlib.util.find_spec(n) is None]
-    if missing:
-        raise ToolMissing(
-            f"the embedded server needs packages that are not installed: {', '.join(missing)}",
-            fix="pip install 'tfs-workflow[embedded]'",
-        )
-
-
-def native_binary(command: str) -> str:
-    """The path of a tensorflow_model_server on this machine; raises ToolMissing when there is none."""
-    found = shutil.which(command)
-    if found is None:
-        raise ToolMissing(
-            f"no {command} on this machine", where="server.native_binary", fix="install it, or take another runtime"
-        )
-    return found
 
 
 def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
