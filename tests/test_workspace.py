@@ -18,6 +18,7 @@ import pytest
 from tests.support.waiting import until
 from tfs_workflow.atomic import write_whole
 from tfs_workflow.errors import ConfigError, WorkflowError
+from tfs_workflow.leftovers import STAGED_FOR
 from tfs_workflow.workspace import MARKER, Workspace
 
 
@@ -236,6 +237,7 @@ def test_a_staged_directory_goes_whatever_happens(path: Path) -> None:
 
 HOLDER = """
 import sys
+from tfs_workflow.leftovers import STAGED_FOR
 from tfs_workflow.workspace import Workspace
 with Workspace.create(sys.argv[1], "p").exclusive():
     print("held", flush=True)
@@ -284,6 +286,23 @@ def test_kill_9_releases_the_lock_and_what_was_staged_goes(path: Path, holder: s
     holder.wait()
     with workspace.exclusive(wait=False):
         assert list((path / "staging").iterdir()) == []
+
+
+def test_what_a_killed_run_had_started_is_ended_before_its_files_are_removed(path: Path) -> None:
+    staging = Workspace.create(path, "p").path / "staging"
+    (staging / "m-1").mkdir()
+    orphans = {
+        where: subprocess.Popen(["sleep", "300"], env=os.environ | {STAGED_FOR: str(where)}, start_new_session=True)
+        for where in (staging / "m-1" / "git", path.parent / "other" / "staging" / "m-1")
+    }
+    try:
+        with Workspace.create(path, "p").exclusive():
+            assert [process.poll() is None for process in orphans.values()] == [False, True]
+            assert list(staging.iterdir()) == []
+    finally:
+        for process in orphans.values():
+            process.kill()
+            process.wait()
 
 
 def test_a_verb_that_waits_while_the_workspace_is_purged_makes_it_again(path: Path) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
 import stat
 import tempfile
 import threading
@@ -18,6 +17,7 @@ from typing import Any
 from tfs_workflow import __version__
 from tfs_workflow.atomic import write_whole
 from tfs_workflow.errors import ConfigError, WorkflowError
+from tfs_workflow.leftovers import end_processes, remove
 
 MARKER = ".tfs-workflow.json"
 _LOCK = ".lock"
@@ -88,7 +88,7 @@ class Workspace:
         try:
             yield directory
         finally:
-            _remove(directory)
+            remove(directory)
 
     @contextmanager
     def exclusive(self, on_wait: Callable[[int | None], None] | None = None, *, wait: bool = True) -> Iterator[None]:
@@ -99,9 +99,7 @@ class Workspace:
         """
         lock = self._waited_for(on_wait) if wait else self._locked_at_once()
         try:
-            # Whoever holds the lock is alone: everything staged belongs to a run that was killed.
-            for leftover in (self.path / "staging").glob("*"):
-                _remove(leftover)
+            self._clear_staging()
             if self._made_here:
                 with self._making():
                     self._fill()  # again: a purge may have come between `create` and the lock
@@ -136,13 +134,21 @@ class Workspace:
             )
         # The marker and the lock go last: a purge that is killed half way can be repeated, and nobody else gets in.
         for entry in sorted(self.path.iterdir(), key=lambda entry: (entry.name == _LOCK, entry.name == MARKER)):
-            _remove(entry)
+            remove(entry)
         try:
             self.path.rmdir()
         except OSError as error:
             if not (self.path / _LOCK).exists():  # else another verb is making it again already
                 evidence = f"{error.strerror}: {error.filename}"
                 raise self._not_ours("the workspace could not be removed", evidence) from error
+
+    def _clear_staging(self) -> None:
+        """Whoever holds the lock is alone: what is staged, and who works on it, is left from a run that was killed."""
+        leftovers = list((self.path / "staging").glob("*"))
+        if leftovers:
+            end_processes(self.path / "staging")
+        for leftover in leftovers:
+            remove(leftover)
 
     @contextmanager
     def _making(self) -> Iterator[None]:
@@ -288,11 +294,3 @@ def _is(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or a whole directory, never through a link; what another process removes meanwhile is fine."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -140,8 +140,6 @@ class _Fetch:
             landed = stamps(staged, {})
             self._check_lock(_recorded(source, staged, record | {"files": landed}, fresh=True))
             base_path = self.workspace.models / self.name
-            # From here on the model is neither the old nor the new one, unless this ends well.
-            self.workspace.remember(_key(self.name), None)
             _publish(staged, base_path, staging / "replaced")
             return self._record(source, base_path, record | {"files": stamps(base_path, landed)})
 
@@ -189,7 +187,7 @@ def _publish(staged: Path, base_path: Path, replaced: Path) -> None:
     """Put the staged model in place: a new one in one rename; else entry by entry, and only those that changed.
 
     A model server may be serving from `base_path`: unchanged versions stay as they are under it, and a version
-    appears and goes by rename.
+    appears and goes by rename. Killed in between, the files are not those of any record, and are fetched again.
     """
     if not base_path.exists():
         staged.rename(base_path)

@@ -18,6 +18,7 @@ from typing import IO, BinaryIO
 
 from tfs_workflow.address import without_secrets
 from tfs_workflow.errors import ConfigError, FetchFailed, SourceUnreachable, ToolMissing, WorkflowError
+from tfs_workflow.leftovers import STAGED_FOR
 from tfs_workflow.retries import Transfer, TransientFault
 from tfs_workflow.sources.landing import no_space
 
@@ -134,7 +135,7 @@ class Repository:
         stderr = subprocess.DEVNULL if stdout == subprocess.PIPE else subprocess.PIPE
         # In a session of its own, so that it and all that it starts can be ended together, and nothing prompts.
         process = subprocess.Popen(
-            argv, stdin=stdin, stdout=stdout, stderr=stderr, env=_environment(), start_new_session=True
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, env=_environment(self.directory), start_new_session=True
         )
         with process:
             try:
@@ -203,7 +204,7 @@ def _dies_with_us() -> tuple[str, ...]:
     return prefix if works else ()
 
 
-def _environment() -> dict[str, str]:
+def _environment(directory: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     return kept | {
         "LC_ALL": "C",
@@ -211,4 +212,5 @@ def _environment() -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",  # above every protocol.* of the user's own configuration
         "GIT_NO_LAZY_FETCH": "1",
+        STAGED_FOR: str(directory),
     }

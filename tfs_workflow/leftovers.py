@@ -1,0 +1,39 @@
+"""What a killed run leaves behind: processes that it had started, and files that nobody will finish."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+# The environment variable by which a process that writes into `staging/` is found when its parent was killed.
+STAGED_FOR = "TFS_WORKFLOW_STAGED_FOR"
+_END_S = 5
+_REMOVAL_PASSES = 20
+
+
+def end_processes(staging: Path) -> None:
+    """Kill what would go on writing below `staging`; found by its environment, as a pid may be another's by now."""
+    import psutil  # noqa: PLC0415  # only where a run was killed
+
+    orphans = [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get(STAGED_FOR, "").startswith(f"{staging}/")
+    ]
+    for process in orphans:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(orphans, timeout=_END_S)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole directory, never through a link; what another process removes meanwhile is fine."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    # More than once: what was killed just now may still write a last file while it ends.
+    for _ in range(_REMOVAL_PASSES):
+        shutil.rmtree(path, ignore_errors=True)
+        if not path.exists():
+            return
