@@ -1,3 +1,61 @@
-"""From a git address to a served, health-checked TensorFlow Serving model and its predictions."""
+"""From a git address to a served, health-checked TensorFlow Serving model and its predictions.
+
+`connect("http://127.0.0.1:8501")` or `connect("grpc://127.0.0.1:8500")` gives a typed client with numpy arrays in and
+out. A name of the API is imported when it is first used, so that `import tfs_workflow` costs nothing (PEP 562).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfs_workflow.errors import ConfigError, NotReady, PredictionFailed, ToolMissing, WorkflowError
+    from tfs_workflow.savedmodel import Signature, TensorSpec
+    from tfs_workflow.serving.connect import connect
+    from tfs_workflow.serving.interface import (
+        Client,
+        InputUnfit,
+        NothingAnswers,
+        RequestRefused,
+        State,
+        VersionStatus,
+    )
 
 __version__ = "0.1.0"
+__all__ = [
+    "Client",
+    "ConfigError",
+    "InputUnfit",
+    "NotReady",
+    "NothingAnswers",
+    "PredictionFailed",
+    "RequestRefused",
+    "Signature",
+    "State",
+    "TensorSpec",
+    "ToolMissing",
+    "VersionStatus",
+    "WorkflowError",
+    "__version__",
+    "connect",
+]
+
+_HOMES = {
+    "errors": ("ConfigError", "NotReady", "PredictionFailed", "ToolMissing", "WorkflowError"),
+    "savedmodel": ("Signature", "TensorSpec"),
+    "serving.connect": ("connect",),
+    "serving.interface": ("Client", "InputUnfit", "NothingAnswers", "RequestRefused", "State", "VersionStatus"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            globals()[name] = found = getattr(import_module(f"{__name__}.{home}"), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

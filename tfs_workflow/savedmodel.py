@@ -96,7 +96,7 @@ def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG}))
     """
     graph = meta_graph(read(version_dir), tags, version_dir)
     check_variables(version_dir, graph)
-    return {name: _signature(graph.signature_def[name]) for name in sorted(graph.signature_def) if name[:2] != "__"}
+    return {name: signature_of(graph.signature_def[name]) for name in sorted(graph.signature_def) if name[:2] != "__"}
 
 
 def read(version_dir: Path) -> saved_model_pb2.SavedModel:
@@ -158,6 +158,13 @@ def ops(graph: saved_model_pb2.GraphDef) -> set[str]:
     """The names of all operations in a graph and its functions."""
     found = {node.op for node in graph.node}
     return found.union(node.op for function in graph.library.function for node in function.node_def)
+
+
+def signature_of(definition: saved_model_pb2.SignatureDef) -> Signature:
+    """The signature that a message describes."""
+    inputs = {name: _tensor(definition.inputs[name]) for name in sorted(definition.inputs)}
+    outputs = {name: _tensor(definition.outputs[name]) for name in sorted(definition.outputs)}
+    return Signature(definition.method_name, inputs, outputs)
 
 
 def _missing_variable_files(names: set[str]) -> set[str]:
@@ -233,12 +240,6 @@ def _corrupt(path: Path, evidence: str) -> ModelInvalid:
         evidence=evidence,
         fix="fetch or export the model again; a git-lfs pointer or a cut download looks like this",
     )
-
-
-def _signature(definition: saved_model_pb2.SignatureDef) -> Signature:
-    inputs = {name: _tensor(definition.inputs[name]) for name in sorted(definition.inputs)}
-    outputs = {name: _tensor(definition.outputs[name]) for name in sorted(definition.outputs)}
-    return Signature(definition.method_name, inputs, outputs)
 
 
 def _tensor(info: saved_model_pb2.TensorInfo) -> TensorSpec:

@@ -72,6 +72,7 @@ def serve(c: Context, follow: bool = False, config: str = "", json: bool = False
     input="File of rows: .jsonl (one instance a line, streamed), .json, or - for JSON lines on stdin.",
     output="File for the predictions (default: stdout); appears only when whole.",
     batch_rows="Rows a request when streaming (default: 512).",
+    transport="How to ask: rest or grpc (default: rest); grpc needs the extra `client`.",
 )
 def predict(
     c: Context,
@@ -84,6 +85,7 @@ def predict(
     input: str = "",
     output: str = "",
     batch_rows: int = 512,
+    transport: str = "rest",
     config: str = "",
     json: bool = False,
     verbose: bool = False,
@@ -92,7 +94,7 @@ def predict(
     from tfs_workflow.verbs import edge
     from tfs_workflow.verbs import predict as verb
 
-    question = verb.Question(model, version, label, signature, instances, inputs, input, output, batch_rows)
+    question = verb.Question(model, version, label, signature, instances, inputs, input, output, batch_rows, transport)
     verb.predict(edge.Options(config, json, verbose), question)
 
 

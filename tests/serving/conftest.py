@@ -41,6 +41,7 @@ class RunningServer:
     """A model server of our own with its models by name."""
 
     url: str
+    grpc_address: str
     process: subprocess.Popen[bytes]
     base_paths: dict[str, Path]
 
@@ -68,18 +69,18 @@ class started:  # noqa: N801  # reads as what it gives
     def __enter__(self) -> RunningServer:
         config = self.directory / "models.config"
         config.write_text(f"model_config_list {{ {''.join(map(self._model, self.base_paths))} }}")
-        port = free_port()
+        port, grpc_port = free_port(), free_port()
         self.log = (self.directory / "log").open("wb")
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tfs_workflow.modelserver", f"--rest_api_port={port}"),
-                *(f"--port={free_port()}", f"--model_config_file={config}", "--max_num_load_retries=0"),
+                *(f"--port={grpc_port}", f"--model_config_file={config}", "--max_num_load_retries=0"),
                 "--allow_version_labels_for_unavailable_models=true",
             ],
             stdout=self.log,
             stderr=subprocess.STDOUT,
         )
-        server = RunningServer(f"http://127.0.0.1:{port}", self.process, self.base_paths)
+        server = RunningServer(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", self.process, self.base_paths)
         try:
             with ServingClient(server.url) as client:
                 until(lambda: self._is_ready(client))

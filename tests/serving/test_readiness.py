@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def server() -> Iterator[StatusServer]:
         yield running
 
 
-def wait(server: StatusServer, process: Process, wanted: dict[str, list[int]], timeout_s: float = LONG_S) -> object:
+def wait(server: StatusServer, process: Process, wanted: dict[str, list[int]], timeout_s: float = LONG_S) -> Any:
     pauses: list[float] = []
     with ServingClient(server.url) as client:
         found = wait_until_available(wanted, client, process, timeout_s, sleep=pauses.append)
@@ -70,14 +71,14 @@ def wait(server: StatusServer, process: Process, wanted: dict[str, list[int]], t
 
 def test_the_first_question_is_asked_at_once(server: StatusServer) -> None:
     server.script = [{1: "AVAILABLE"}]
-    _, pauses = wait(server, Process(), {"m": [1]})  # type: ignore[misc]
+    _, pauses = wait(server, Process(), {"m": [1]})
     assert pauses == []
     assert server.requests == ["GET /v1/models/m"]
 
 
 def test_loading_is_asked_again_until_it_is_available(server: StatusServer) -> None:
     server.script = [{1: "START"}, {1: "LOADING"}, {1: "LOADING"}, {1: "AVAILABLE"}]
-    found, pauses = wait(server, Process(), {"m": [1]})  # type: ignore[misc]
+    found, pauses = wait(server, Process(), {"m": [1]})
     assert found["m"][0].state is State.AVAILABLE
     assert len(pauses) == 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -29,6 +29,9 @@ from tfs_workflow.serving.interface import (
 from tfs_workflow.serving.rows import Document
 
 CONNECT_TIMEOUT_S = 5.0
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 MAX_CONNECTIONS = 16
 
 
@@ -47,7 +50,7 @@ class ServingClient:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
 
-    def __enter__(self) -> ServingClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -15,6 +15,7 @@ from tfs_workflow.serving.rows import Document
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from typing_extensions import Self
 
     Array = npt.NDArray[Any]
     # Arrays by input name; a bare one where the signature has a single input.
@@ -112,7 +113,7 @@ class Client(Protocol):
     def close(self) -> None:
         """Close the connections."""
 
-    def __enter__(self) -> Client: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -130,6 +131,12 @@ class JsonClient(Protocol):
 
     def predict_document(self, target: Target, document: Document) -> Any:
         """The predictions or outputs for one request; a refusal says what the signature expects."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 Metadata = Callable[[str, int | None, str | None], Mapping[str, Signature]]

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from tfs_workflow import console
 from tfs_workflow.config import Config, LoadedConfig
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.serving.client import ServingClient
+from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.serving.connect import connect_json
 from tfs_workflow.serving.interface import JsonClient, Target
 from tfs_workflow.serving.prediction import BATCH_ROWS, predict_file, predict_text
 from tfs_workflow.serving.rows import Document
 from tfs_workflow.verbs.edge import Options, show, verb
 from tfs_workflow.workflow.project import running
+
+REST, GRPC = "rest", "grpc"
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Question:
     input: str = ""
     output: str = ""
     batch_rows: int = BATCH_ROWS
+    transport: str = REST
 
 
 def predict(options: Options, question: Question) -> None:
@@ -37,7 +41,7 @@ def predict(options: Options, question: Question) -> None:
         _check(question)
         target = _target(loaded.config, question)
         _, server = running(loaded)
-        with ServingClient(server.rest_url) as client:
+        with connect_json(_address(server, question)) as client:
             if question.input:
                 _predict_file(client, target, question)
             else:
@@ -53,8 +57,14 @@ def _check(question: Question) -> None:
         raise ConfigError("expected a version or a label, got both", where="predict")
     if question.version and not question.version.isdecimal():
         raise ConfigError(f"expected a version number, got {question.version!r}", where="--version")
+    if question.transport not in (REST, GRPC):
+        raise ConfigError(f"expected {REST} or {GRPC}, got {question.transport!r}", where="--transport")
     if question.output and not question.input:
         raise ConfigError("--output goes with --input", where="predict", fix="redirect stdout instead")
+
+
+def _address(server: ModelServer, question: Question) -> str:
+    return server.rest_url if question.transport == REST else f"grpc://{server.grpc_target}"
 
 
 def _target(config: Config, question: Question) -> Target:
