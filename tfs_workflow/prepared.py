@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,13 @@ class PreparedModel:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The chosen runtime with its reason and image digest, and every model."""
+    """The chosen runtime with its reason and image digest, every model, and what the YAML asked for (runtime, image)."""
 
     runtime: str
     reason: str
     image_digest: str
     models: dict[str, PreparedModel]
+    asked: list[str]
 
     @property
     def base_paths(self) -> dict[str, Path]:
@@ -53,15 +54,29 @@ def keep(workspace: Workspace, prepared: Prepared) -> None:
 
 def prepared(workspace: Workspace | None, config: Config) -> tuple[Workspace, Prepared]:
     """The workspace and what setup made ready for this configuration; ConfigError when it must run (again) first."""
-    kept = workspace.recall(STATE_KEY) if workspace else None
+    kept = recalled(workspace) if workspace else None
     if workspace is None or kept is None:
         raise ConfigError("not set up yet", where=config.workspace, fix="invoke setup")
-    models = {name: PreparedModel(**model) for name, model in kept["models"].items()}
     for name, model in config.models.items():
-        if name not in models or models[name].sources != source_list(model):
+        if name not in kept.models or kept.models[name].sources != source_list(model):
             raise ConfigError("the YAML changed since setup", where=f"models.{name}.source", fix="invoke setup")
-    runtime = kept["runtime"] if config.runtime == "auto" else config.runtime
-    return workspace, Prepared(runtime, kept["reason"], kept["image_digest"], {n: models[n] for n in config.models})
+    runtime = kept.runtime if config.runtime == "auto" else config.runtime
+    return workspace, replace(kept, runtime=runtime, models={name: kept.models[name] for name in config.models})
+
+
+def recalled(workspace: Workspace) -> Prepared | None:
+    """What the last setup kept here; what another version of this tool kept counts as nothing."""
+    try:
+        kept = dict(workspace.recall(STATE_KEY))
+        kept["models"] = {name: PreparedModel(**model) for name, model in kept["models"].items()}
+        return Prepared(**kept)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def asked(config: Config) -> list[str]:
+    """What decides about the runtime; while it stays, so does the choice."""
+    return [config.runtime, config.server.image]
 
 
 def source_list(model: Model) -> list[Any]:

@@ -139,6 +139,11 @@ def test_auto_falls_back_to_the_embedded_server_and_says_why(
     assert found["runtime"] == "embedded"
     assert "refuses the image" in found["reason"]
     assert tiny.ok_json("serve")["runtime"] == "embedded"
+    registry_server.requests.clear()
+    assert tiny.ok_json("setup") == {**found, "models": tiny.ok_json("setup")["models"]}
+    assert registry_server.requests == []
+    tiny.ok("setup", "--update")
+    assert registry_server.requests != []
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])

@@ -12,8 +12,9 @@ from tfs_workflow.checks import check_models
 from tfs_workflow.config import Config, LoadedConfig
 from tfs_workflow.errors import ConfigError, FetchFailed
 from tfs_workflow.parallel import run_all
-from tfs_workflow.prepared import Prepared, PreparedModel, content_digest, keep, source_list
+from tfs_workflow.prepared import Prepared, PreparedModel, asked, content_digest, keep, recalled, source_list
 from tfs_workflow.retries import Transfer
+from tfs_workflow.runtimes.availability import require_embedded
 from tfs_workflow.runtimes.choice import Choice, choose
 from tfs_workflow.sources import Fetched, fetch
 from tfs_workflow.workflow.project import announce_wait, reader, server_spec
@@ -48,7 +49,8 @@ def setup(
         locked_models = pinned.models if locked and pinned else {}
         steps = _fetches(loaded, workspace, transfer, offline=offline, update=update, locked=locked_models)
         image = partial(_provide_image, config, transfer, offline=offline, update=update)
-        found = run_all(steps | {"runtime": partial(choose, config, image)}, transfer.cancelled)
+        runtime = partial(_choose, config, None if update else recalled(workspace), image)
+        found = run_all(steps | {"runtime": runtime}, transfer.cancelled)
         choice: Choice = found.pop("runtime")
         made = _prepared(config, found, choice)
         check_models(server_spec(config, made), reader(choice.runtime))
@@ -78,6 +80,14 @@ def _fetches(  # noqa: PLR0913  # they go through to every fetch
     }
 
 
+def _choose(config: Config, kept: Prepared | None, provide_image: Callable[[], str]) -> Choice:
+    """The runtime; where auto found no docker last time, it is not looked for again until --update."""
+    if kept and kept.runtime == "embedded" and config.runtime == "auto" and kept.asked == asked(config):
+        require_embedded()
+        return Choice(kept.runtime, kept.reason)
+    return choose(config, provide_image)
+
+
 def _provide_image(config: Config, transfer: Transfer, *, offline: bool, update: bool) -> str:
     """The digest of the image, pulled if it is not here."""
     from tfs_workflow.runtimes.docker import Engine, image  # noqa: PLC0415  # docker-py only where it is needed
@@ -96,7 +106,7 @@ def _prepared(config: Config, fetched: Mapping[str, Fetched], choice: Choice) ->
         name: PreparedModel(str(one.base_path), content_digest(one.files), source_list(config.models[name]))
         for name, one in fetched.items()
     }
-    return Prepared(choice.runtime, choice.reason, choice.image_digest, models)
+    return Prepared(choice.runtime, choice.reason, choice.image_digest, models, asked(config))
 
 
 def _pin(loaded: LoadedConfig, pinned: lock.Lock | None, fetched: Mapping[str, Fetched], choice: Choice) -> lock.Lock:
