@@ -97,9 +97,12 @@ def _cut_short(response: requests.Response, transfer: Transfer) -> Iterator[None
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
+        transfer.check()
+    except Exception:
+        transfer.check()  # what a read that was cut short says of the network is beside the point
+        raise
     finally:
         done.set()
-        transfer.check()
 
 
 @contextmanager
