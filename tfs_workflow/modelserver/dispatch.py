@@ -40,6 +40,11 @@ class Dispatcher:
         self._batching = batching
         self._threaded = RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
 
+    @property
+    def batches(self) -> bool:
+        """Whether requests are put together."""
+        return self._batching is not None
+
     def submit(
         self,
         servable: Servable | None,

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tfs_workflow.modelserver import examples, inference, json_request, json_response, uri
+from tfs_workflow.modelserver import examples, inference, json_request, json_response, quick, uri
 from tfs_workflow.modelserver.dispatch import Dispatcher
 from tfs_workflow.modelserver.http_message import JSON, Request, Response, error_page
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.repository import Repository
 from tfs_workflow.modelserver.servable import Plan, Servable
+from tfs_workflow.modelserver.session import SessionClosed
 from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
@@ -112,7 +113,27 @@ class RestApi:
             self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started_s)
             reply(self._error(result) if isinstance(result, StatusError) else self._json(200, result))
 
-        self._dispatcher.submit(self._likely(route), len(body), lambda: prepare(route, body), done)
+        servable = self._likely(route)
+        if servable is not None and route.action == "predict" and len(body) <= quick.MOST_BYTES:
+            answer = self._quick_answer(servable, body)
+            if answer is not None:
+                done(answer)
+                return
+        self._dispatcher.submit(servable, len(body), lambda: prepare(route, body), done)
+
+    def _quick_answer(self, servable: Servable, body: bytes) -> bytes | StatusError | None:
+        """The answer to a request of the commonest kind; None when it is another, or may not run in place."""
+        if self._dispatcher.batches or not servable.pace.is_quick:
+            return None
+        call = servable.float_call
+        if call is None:
+            return None
+        try:
+            return quick.predictions(servable, call, body)
+        except SessionClosed:
+            return None
+        except StatusError as error:
+            return error
 
     def _likely(self, route: Route) -> Servable | None:
         try:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Generic, TypeVar
 
-from tfs_workflow.modelserver.session import Session
+from tfs_workflow.modelserver.session import CALLERS_THREAD, FloatCall, Session
 from tfs_workflow.modelserver.tensors import Tensor
 from tfs_workflow.protos import saved_model_pb2
+from tfs_workflow.protos.tensor_pb2 import DataType
 
 DEFAULT_SIGNATURE = "serving_default"
+_FLOAT = DataType.Value("DT_FLOAT")
 
 T = TypeVar("T")
 
@@ -27,7 +30,7 @@ class Pace:
     QUICK_S = 0.001
     SLOW_S = 0.02
     ENOUGH = 5
-    MOST = 50
+    MOST = 15
     TRIAL_INTERVAL_S = 1.0
 
     def __init__(self) -> None:
@@ -44,21 +47,22 @@ class Pace:
         """Whether the next run should be made in the caller's thread, which shows what it costs."""
         return time.monotonic() >= self._next_trial_s
 
-    def note(self, elapsed_s: float, computed_s: float) -> None:
-        """Take a run into account: how long it took, and how much of it its thread computed.
+    def note(self, elapsed_s: float, computed_s: float = 0) -> None:
+        """Take a run into account: how long it took, and how much of it its thread computed, if known.
 
         Threads that meet here lose a point at most.
         """
-        if computed_s > self.QUICK_S or elapsed_s > self.SLOW_S:
+        if elapsed_s < self.QUICK_S:
+            if self._points < self.MOST:
+                self._points += 1
+        elif computed_s > self.QUICK_S or elapsed_s > self.SLOW_S:
             self._points = 0
             self._next_trial_s = time.monotonic() + self.TRIAL_INTERVAL_S
-        elif elapsed_s < self.QUICK_S:
-            self._points = min(self._points + 1, self.MOST)
         else:
             self._points = max(self._points - 1, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Servable:
     """A loaded version."""
 
@@ -71,6 +75,17 @@ class Servable:
     def signatures(self) -> Mapping[str, saved_model_pb2.SignatureDef]:
         """Signature name to definition."""
         return self.session.signatures
+
+    @cached_property
+    def float_call(self) -> FloatCall | None:
+        """The prepared run of the default signature, if that takes one float tensor to one float tensor."""
+        signature = self.signatures.get(DEFAULT_SIGNATURE)
+        if signature is None or len(signature.inputs) != 1 or len(signature.outputs) != 1:
+            return None
+        (source,), (result,) = signature.inputs.values(), signature.outputs.values()
+        if source.dtype != _FLOAT or result.dtype != _FLOAT or not source.name or not result.name:
+            return None
+        return self.session.float_call(source.name, result.name, CALLERS_THREAD.SerializeToString())
 
 
 @dataclass(frozen=True)

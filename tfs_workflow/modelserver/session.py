@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,18 +60,19 @@ class Session:
         finally:
             lib.TF_DeleteBuffer(metadata)
         self._calls: dict[tuple[tuple[str, ...], tuple[str, ...]], _Call] = {}
-        self._idle = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._running = 0
         self._closing = False
 
     def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes = b"") -> list[Tensor]:
         """Compute the fetched tensors from the fed ones; `options` are serialized RunOptions."""
         call = self._call(tuple([name for name, _ in feeds]), tuple(fetches))
-        self._enter()
+        self.enter()
         try:
             return self._run(call, feeds, options)
         finally:
-            self._leave()
+            self.leave()
 
     def close(self) -> None:
         """Free the model once the last run has ended; a run that comes later is refused."""
@@ -124,17 +127,73 @@ class Session:
             )
         return found, int(index or 0)
 
-    def _enter(self) -> None:
-        with self._idle:
+    def enter(self) -> None:
+        """Count a run that begins; raises SessionClosed when the version is being unloaded."""
+        with self._lock:
             if self._closing:
                 raise SessionClosed
             self._running += 1
 
-    def _leave(self) -> None:
-        with self._idle:
+    def leave(self) -> None:
+        """Count a run that has ended."""
+        with self._lock:
             self._running -= 1
             if self._closing:
                 self._idle.notify_all()
+
+    def float_call(self, feed: str, fetch: str, options: bytes) -> FloatCall:
+        """A prepared run from one float tensor to another; raises StatusError when one is not in the graph."""
+        return FloatCall(self, self._session, self._outputs((feed,)), self._outputs((fetch,)), options)
+
+
+class FloatCall:
+    """One feed, one fetch, both float; for the event loop alone, whose thread reuses its C arrays."""
+
+    def __init__(self, session: Session, c_session: Any, feed: Any, fetch: Any, options: bytes) -> None:
+        ffi = capi.ffi
+        self._session, self._c_session, self._feed, self._fetch = session, c_session, feed, fetch
+        self._options_content = ffi.from_buffer(options)
+        self._options = ffi.new("TF_Buffer*", (self._options_content, len(options), ffi.NULL))
+        self._fed, self._fetched = ffi.new("TF_Tensor*[1]"), ffi.new("TF_Tensor*[1]")
+        self._dims = {rank: ffi.new("int64_t[]", rank) for rank in (1, 2)}
+        self._status = capi.lib.TF_NewStatus()
+
+    def run(self, shape: tuple[int, ...], numbers: array[float], most: int) -> tuple[tuple[int, ...], list[float]]:
+        """The shape and the values of the fetched tensor, no values when it has more than `most` or is not float."""
+        ffi, lib, status, fetched = capi.ffi, capi.lib, self._status, self._fetched
+        dims = self._dims[len(shape)]
+        dims[0 : len(shape)] = shape
+        size_bytes = 4 * len(numbers)
+        self._session.enter()
+        try:
+            fed = self._fed[0] = lib.TF_AllocateTensor(_FLOAT, dims, len(shape), size_bytes)
+            fetched[0] = ffi.NULL
+            ffi.memmove(lib.TF_TensorData(fed), numbers, size_bytes)
+            lib.TF_SessionRun(
+                self._c_session, self._options, self._feed, self._fed, 1, self._fetch, fetched, 1, ffi.NULL, 0,
+                ffi.NULL, status,
+            )  # fmt: skip
+            lib.TF_DeleteTensor(fed)
+            capi.check(status)
+            result = fetched[0]
+            try:
+                return _float_values(result, most)
+            finally:
+                lib.TF_DeleteTensor(result)
+        finally:
+            self._session.leave()
+
+
+_FLOAT = 1
+
+
+def _float_values(result: Any, most: int) -> tuple[tuple[int, ...], list[float]]:
+    lib, ffi = capi.lib, capi.ffi
+    shape = tuple([lib.TF_Dim(result, i) for i in range(lib.TF_NumDims(result))])
+    count = math.prod(shape)
+    if count > most or lib.TF_TensorType(result) != _FLOAT:
+        return shape, []
+    return shape, ffi.unpack(ffi.cast("float*", lib.TF_TensorData(result)), count) if count else []
 
 
 def _signatures(meta_graph: bytes) -> dict[str, saved_model_pb2.SignatureDef]:

@@ -63,7 +63,8 @@ def dtype_name(dtype: int) -> str:
     return DataType.Name(dtype)[3:].lower()
 
 
-_SMALLEST_NORMAL = {4: 1.1754943508222875e-38, 8: 2.2250738585072014e-308}
+SMALLEST_NORMAL_FLOAT = 1.1754943508222875e-38
+_SMALLEST_NORMAL = {4: SMALLEST_NORMAL_FLOAT, 8: 2.2250738585072014e-308}
 
 
 def is_ordinary(values: Array) -> bool:

@@ -1,0 +1,84 @@
+"""The shortest way gives the answers of the general one, byte for byte as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.modelserver import graphs
+from tests.modelserver.running import BUNDLED, Running, serving
+
+BODIES = [
+    b'{"instances":[1.0,2.0,5.0]}',
+    b'{"instances":[1,2,5]}',
+    b' { "instances" : [ 1 , 2.5e3 ] } ',
+    b'{"instances":[[1,2],[3,4]]}',
+    b'{"instances":[[1],[3,4]]}',
+    b'{"instances":[[[1]],[[2]]]}',
+    b'{"instances":[[],[]]}',
+    b'{"instances":[]}',
+    b'{"instances":[true]}',
+    b'{"instances":[null]}',
+    b'{"instances":["a"]}',
+    b'{"instances":[1,"a"]}',
+    b'{"instances":[{"x":1}]}',
+    b'{"instances":[1e39]}',
+    b'{"instances":[-1e39]}',
+    b'{"instances":[1e-40,-1e-40,-0.0]}',
+    b'{"instances":[NaN]}',
+    b'{"instances":[3.4028234e38]}',
+    b'{"instances":[18446744073709551615]}',
+    b'{"instances":[0.1,0.3333333333,16777217,1e-7,123456.7]}',
+    b'{"instances":' + str(list(range(100))).encode() + b"}",
+    b'{"instances":1}',
+    b'{"inputs":[1,2]}',
+    b'{"instances":[1],"instances":[2]}',
+    b'{"signature_name":"serving_default","instances":[1]}',
+    b'{"instances":[1]}x',
+    b"{}",
+    b"",
+    b"[1]",
+    b"\xff",
+]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Running]]:
+    """The same models on a server that has learnt that they are quick, and on one that may never find it out."""
+    path = tmp_path_factory.mktemp("models")
+    graphs.failing(path / "failing" / "1")
+    batching = path / "batching.config"
+    batching.write_text("max_batch_size { value: 1000 } batch_timeout_micros { value: 0 }")
+    text = ""
+    for name, base in (("failing", path / "failing"), ("half_plus_two", BUNDLED)):
+        text += f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}'
+    (path / "models.config").write_text(f"model_config_list {{ {text} }}")
+    with serving(f"--model_config_file={path}/models.config") as quick:
+        for _ in range(50):
+            quick.predict([1.0])
+        with serving(
+            f"--model_config_file={path}/models.config", "--enable_batching", f"--batching_parameters_file={batching}"
+        ) as general:
+            yield quick, general
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body[:40].decode("latin-1"))
+def test_both_ways_give_the_same_answer(both: tuple[Running, Running], body: bytes) -> None:
+    answers: list[tuple[int, Any]] = [
+        server.request("POST", "/v1/models/half_plus_two:predict", body) for server in both
+    ]
+    assert answers[0][0] == answers[1][0]
+    # Six or nine digits, or the shortest: they are the same float32.
+    same = [json.loads(json.dumps(answer), parse_float=lambda text: str(np.float32(text))) for _, answer in answers]
+    assert same[0] == same[1]
+
+
+def test_a_failing_run_has_the_same_message(both: tuple[Running, Running]) -> None:
+    answers = [
+        server.request("POST", "/v1/models/failing:predict", {"instances": [1.0]}) for server in both for _ in range(8)
+    ]
+    assert len({json.dumps(answer) for answer in answers}) == 1

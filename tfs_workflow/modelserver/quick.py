@@ -1,0 +1,78 @@
+"""The shortest way through the commonest request: a few numbers in, a few numbers out.
+
+{"instances": […]} of at most two kilobytes, for a default signature with one float input and one float output. What is
+in any way unusual is left to the general way, which gives the same answers (tests/modelserver/test_quick.py) in about
+twice the time (docs/decisions/http-server.md).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from array import array
+from itertools import chain
+from typing import Any
+
+import orjson
+
+from tfs_workflow.modelserver.rapidjson import FLOAT32_MAX, decimal
+from tfs_workflow.modelserver.servable import Servable
+from tfs_workflow.modelserver.session import FloatCall
+from tfs_workflow.modelserver.tensors import SMALLEST_NORMAL_FLOAT
+
+MOST_BYTES = 2048
+_MOST_OUTPUTS = 64
+_NUMBER_TYPES = {int, float}
+
+
+def predictions(servable: Servable, call: FloatCall, body: bytes) -> bytes | None:
+    """The answer; None when the request is not of the commonest kind. Raises StatusError when the run fails."""
+    if body.count(b":") != 1:
+        return None  # a second key, or one in a string
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    read = _numbers(document)
+    if read is None:
+        return None
+    shape, numbers = read
+    started_s = time.perf_counter()
+    try:
+        out_shape, values = call.run(shape, array("f", numbers), _MOST_OUTPUTS)
+    finally:
+        servable.pace.note(time.perf_counter() - started_s)
+    if not 1 <= len(out_shape) <= 2 or out_shape[0] < 1 or len(values) != math.prod(out_shape):
+        return None
+    texts = [decimal(v, single=True) if abs(v) >= SMALLEST_NORMAL_FLOAT or v != v else _zero(v) for v in values]  # noqa: PLR0124
+    if len(out_shape) == 2:
+        size = out_shape[1]
+        texts = ["[" + ", ".join(texts[i * size : (i + 1) * size]) + "]" for i in range(out_shape[0])]
+    return ('{\n    "predictions": [' + ", ".join(texts) + "\n    ]\n}").encode()
+
+
+def _numbers(document: Any) -> tuple[tuple[int, ...], list[float]] | None:
+    """Shape and numbers of a flat list, or of a list of equally long flat lists."""
+    instances = document.get("instances") if type(document) is dict else None
+    if type(instances) is not list or not instances:
+        return None
+    shape: tuple[int, ...] = (len(instances),)
+    kinds = set(map(type, instances))
+    if kinds == {list}:
+        lengths = set(map(len, instances))
+        if len(lengths) != 1:
+            return None
+        shape = (len(instances), lengths.pop())
+        instances = list(chain.from_iterable(instances))
+        kinds = set(map(type, instances))
+    if not kinds <= _NUMBER_TYPES:
+        return None
+    for number in instances:
+        if not (SMALLEST_NORMAL_FLOAT <= abs(number) <= FLOAT32_MAX or number == 0):
+            return None
+    return shape, instances
+
+
+def _zero(value: float) -> str:
+    """A denormal number is printed as zero."""
+    return "-0.0" if math.copysign(1, value) < 0 else "0.0"
