@@ -28,7 +28,7 @@ class PreparedModel:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The chosen runtime with its reason and image digest, every model, and what the YAML asked for (runtime, image)."""
+    """The chosen runtime with its reason and image digest, every model, and what decided about the runtime."""
 
     runtime: str
     reason: str

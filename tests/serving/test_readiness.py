@@ -65,7 +65,7 @@ def wait(server: StatusServer, process: Process, wanted: dict[str, list[int]], t
     pauses: list[float] = []
     with ServingClient(server.url) as client:
         found = wait_until_available(wanted, client, process, timeout_s, sleep=pauses.append)
-    assert all(0 < pause <= 0.1 for pause in pauses)
+    assert all(0 < pause <= 0.05 for pause in pauses)
     return found, pauses
 
 

@@ -14,6 +14,7 @@ from tfs_workflow.serving.interface import NothingAnswers, State, VersionStatus
 
 LOG_LINES = 200
 LOG_INTERVAL_S = 1.0
+LIFE_INTERVAL_S = 0.1
 
 
 class StatusSource(Protocol):
@@ -49,13 +50,13 @@ def wait_until_available(
 ) -> dict[str, list[VersionStatus]]:
     """Return each model's status once every wanted version is AVAILABLE.
 
-    The first question is asked at once, the pauses grow from 10 to 100 ms. Raises NotReady with a diagnosis when the
+    The first question is asked at once, the pauses grow from 10 to 50 ms. Raises NotReady with a diagnosis when the
     server ended, when waiting cannot help, and after `timeout_s`.
     """
     probe = _Probe(wanted, source, server)
     retrying = Retrying(
         retry=retry_if_exception_type(NotYet),
-        wait=wait_exponential(multiplier=0.01, exp_base=1.3, max=0.1),
+        wait=wait_exponential(multiplier=0.01, exp_base=1.1, max=0.05),
         stop=stop_before_delay(timeout_s),
         sleep=sleep,
         reraise=True,
@@ -75,6 +76,7 @@ class _Probe:
         self.server = server
         self.available: dict[str, list[VersionStatus]] = {}
         self.log_read_at = time.monotonic()
+        self.seen_alive_at = 0.0
 
     def __call__(self) -> dict[str, list[VersionStatus]]:
         for model in self.wanted.keys() - self.available.keys():
@@ -90,14 +92,21 @@ class _Probe:
         return self.available
 
     def _raise_if_hopeless(self) -> None:
+        """Ask the engine and read the log less often than the port: both cost more, and neither can be missed."""
+        now = time.monotonic()
+        if now - self.seen_alive_at > LIFE_INTERVAL_S:
+            self.seen_alive_at = now
+            self._raise_if_ended()
+        if now - self.log_read_at > LOG_INTERVAL_S:
+            self.log_read_at = now
+            if found := hopeless(self.server.lines()):
+                raise NotReady(found.cause, evidence=found.evidence, fix=found.fix)
+
+    def _raise_if_ended(self) -> None:
         exit_code = self.server.exit_code()
         if exit_code is not None:
             found = diagnose(self.server.lines(), exit_code, self.server.out_of_memory())
             raise NotReady(f"the server ended: {found.cause}", evidence=found.evidence, fix=found.fix)
-        if time.monotonic() - self.log_read_at > LOG_INTERVAL_S:
-            self.log_read_at = time.monotonic()
-            if found_early := hopeless(self.server.lines()):
-                raise NotReady(found_early.cause, evidence=found_early.evidence, fix=found_early.fix)
 
 
 def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequence[int]) -> bool:

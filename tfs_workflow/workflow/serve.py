@@ -62,7 +62,7 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
                 return Served(server, wait(runtime, server), unchanged=True)
         remember_started(workspace, *names)
         runtime = runtimes.get(made.runtime)
-        with _room(found, spec), _removed_unless_ready(runtime, config.project):
+        with _room(found, spec), _removed_unless_ready(runtime, config.project, {server.id for _, server in found}):
             server = runtime.start(spec)
             statuses = wait(runtime, server)
         return Served(server, statuses, replaced=any(s.exit_code is None for _, s in found))
@@ -81,9 +81,8 @@ def _room(found: list[tuple[Runtime, ModelServer]], spec: ServerSpec) -> Iterato
 
 
 @contextmanager
-def _removed_unless_ready(runtime: Runtime, project: str) -> Iterator[None]:
+def _removed_unless_ready(runtime: Runtime, project: str, before: set[str]) -> Iterator[None]:
     """Whatever a failed or interrupted start brought into the world under this project's label goes again."""
-    before = {server.id for server in runtime.find(project)}
     try:
         yield
     except BaseException:
