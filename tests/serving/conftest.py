@@ -20,7 +20,8 @@ from tests.support.needs import missing
 from tests.support.waiting import until
 from tfs_workflow.runtimes.ports import free_port
 from tfs_workflow.serving.client import ServingClient
-from tfs_workflow.serving.interface import NothingAnswers, State
+from tfs_workflow.serving.connect import connect, connect_json
+from tfs_workflow.serving.interface import Client, JsonClient, NothingAnswers, State
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "tfs_workflow/bundled/half_plus_two"
@@ -44,6 +45,10 @@ class RunningServer:
     grpc_address: str
     process: subprocess.Popen[bytes]
     base_paths: dict[str, Path]
+
+    def address(self, transport: str) -> str:
+        """What `connect` takes."""
+        return self.url if transport == "rest" else f"grpc://{self.grpc_address}"
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +122,20 @@ class started:  # noqa: N801  # reads as what it gives
 def client(model_server: RunningServer) -> Iterator[ServingClient]:
     """A client of the model server."""
     with ServingClient(model_server.url) as client:
+        yield client
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def json_client(model_server: RunningServer, request: pytest.FixtureRequest) -> Iterator[JsonClient]:
+    """What `predict` asks the model server with, by either transport."""
+    with connect_json(model_server.address(request.param)) as client:
+        yield client
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def array_client(model_server: RunningServer, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """What Python users ask the model server with, by either transport."""
+    with connect(model_server.address(request.param)) as client:
         yield client
 
 

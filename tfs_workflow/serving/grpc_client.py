@@ -47,7 +47,6 @@ _HTTP_STATUS = {
     grpc.StatusCode.ABORTED: 409,
     grpc.StatusCode.OUT_OF_RANGE: 400,
     grpc.StatusCode.UNIMPLEMENTED: 501,
-    grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.UNAUTHENTICATED: 401,
 }
 _CHANNEL_OPTIONS = [
@@ -143,7 +142,7 @@ class GrpcClient:
         if size_bytes > MAX_MESSAGE_BYTES:
             raise PredictionFailed(f"{size_bytes} bytes are more than the {MAX_MESSAGE_BYTES} that a message holds")
         for name, array in inputs.items():
-            request.inputs[name].CopyFrom(encode(array, specs[name].dtype))
+            encode(array, specs[name].dtype, request.inputs[name])
         try:
             answer = self._ask(services.PREDICT, request, timeout_s or self.timeout_s)
         except RequestRefused:
@@ -185,23 +184,17 @@ class GrpcClient:
                 evidence=f"gRPC {code.name}: {text}",
                 fix="REST and gRPC have a port each: invoke status shows both",
             )
-        if code is grpc.StatusCode.UNAVAILABLE and not _is_from_the_server(error):
+        if code is grpc.StatusCode.UNAVAILABLE:
+            # The library says it when it cannot connect or is hung up on, and a server that is too busy does too.
             return NothingAnswers(
-                f"nothing answers at {self.address}",
+                f"nothing answers at {self.address}" if "connect" in text else f"the server is not available: {text}",
                 where=where,
                 evidence=text,
                 fix="invoke status shows what runs; invoke serve starts it",
             )
-        if code is grpc.StatusCode.CANCELLED and not _is_from_the_server(error):
-            return PredictionFailed("the request was called off", where=where)
         return RequestRefused(
             text or "the server gave no reason", _HTTP_STATUS.get(code, 500), where=where, evidence=f"gRPC {code.name}"
         )
-
-
-def _is_from_the_server(error: Any) -> bool:
-    """Whether a server sent this status, and not the library for want of one."""
-    return "from peer" in (error.debug_error_string() or "")
 
 
 def _model_spec(target: Target) -> apis.ModelSpec:

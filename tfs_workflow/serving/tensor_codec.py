@@ -48,10 +48,12 @@ _TAKES = {"b": "b", "i": "iu", "u": "iu", "f": "iuf", "c": "iufc"}
 _MOST_BYTES = 2**31
 
 
-def encode(array: Array, dtype: str) -> TensorProto:
-    """The message of an array that `fitted` made for this type, such as DT_FLOAT."""
+def encode(array: Array, dtype: str, message: TensorProto | None = None) -> TensorProto:
+    """The message, new or the one given, of an array that `fitted` made for this type, such as DT_FLOAT."""
     base = dtype.removesuffix("_REF")
-    message = TensorProto(dtype=base, tensor_shape=_shape(array))
+    message = TensorProto() if message is None else message
+    message.dtype = DataType.Value(base)  # type: ignore[assignment]  # protobuf takes the number
+    message.tensor_shape.CopyFrom(_shape(array))
     if base == "DT_STRING":
         message.string_val.extend(array.ravel().tolist())
     elif base == "DT_BFLOAT16":
