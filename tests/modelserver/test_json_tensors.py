@@ -122,3 +122,11 @@ def test_a_rank_beyond_numpys_is_read_and_written() -> None:
     tensor = json_request.predict_inputs(body, lambda _: {"x": FLOAT}).tensors["x"]
     assert tensor.shape == (1,) * 100
     assert json_response.predictions({"y": tensor}, row_format=False).count(b"[") == 100
+
+
+def test_regular_arrays_of_numbers_go_the_quick_way() -> None:
+    for value, shape in (([1, 2.5], (2,)), ([[1, 2], [3, 4], [5, 6]], (3, 2)), ([[[1.5]], [[2]]], (2, 1, 1))):
+        read = simd.plain_numbers(json.dumps({"signature_name": "s", "inputs": value}).encode())
+        assert read is not None
+        assert (read.signature_name, read.key, read.shape) == ("s", "inputs", shape)
+        assert read.numbers.tolist() == np.array(value, float).ravel().tolist()
