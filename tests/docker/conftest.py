@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.command import CommandLine
 from tests.support.needs import missing
+from tests.support.waiting import alone
 from tfs_workflow.runtimes.docker import Engine
 from tfs_workflow.runtimes.docker.build import build_image
 
@@ -45,7 +46,8 @@ def image(engine: docker.DockerClient) -> str:
         engine.images.get(BASE_IMAGE)
     except docker.errors.ImageNotFound:
         missing(f"no {BASE_IMAGE}: run .ci/test-image, or set TFS_TEST_IMAGE=tensorflow/serving:2.20.0")
-    build_image(Engine(), BUILT_IMAGE, BASE_IMAGE, Path(wheels) if wheels else None, report=lambda line: None)
+    with alone("image"):
+        build_image(Engine(), BUILT_IMAGE, BASE_IMAGE, Path(wheels) if wheels else None, report=lambda line: None)
     return BUILT_IMAGE
 
 
