@@ -77,8 +77,12 @@ class ProcessRuntime:
     @contextmanager
     def replacing(self, old: ModelServer) -> Iterator[None]:
         """Stop the old process for the block; a twin of it is started again if the block raises."""
-        process = psutil.Process(int(old.id))
-        argv, environment = process.cmdline(), process.environ()
+        try:
+            process = psutil.Process(int(old.id))
+            argv, environment = process.cmdline(), process.environ()
+        except psutil.NoSuchProcess:  # it ended by itself just now: nothing to bring back
+            yield
+            return
         files = {path.name: path.read_text() for path in self.config_dir.iterdir()}
         self.stop(old, timeout_s=10)
         try:

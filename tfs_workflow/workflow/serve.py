@@ -71,12 +71,13 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
 @contextmanager
 def _room(found: list[tuple[Runtime, ModelServer]], spec: ServerSpec) -> Iterator[None]:
     """Ended servers go at once; a running one makes room, and comes back when its successor fails."""
+    for owner, server in found:
+        if server.exit_code is not None:
+            owner.stop(server, spec.stop_timeout_s)
     with ExitStack() as stack:
         for owner, server in found:
             if server.exit_code is None:
                 stack.enter_context(owner.replacing(server))
-            else:
-                owner.stop(server, spec.stop_timeout_s)
         yield
 
 
