@@ -64,7 +64,11 @@ def main() -> int:
         script = config.with_name("entrypoint.sh")
         script.write_text(ENTRY_SCRIPT)
         script.chmod(0o755)
-        inside, whole, hand, teardowns, stops = [], [], [], [], []
+        inside: list[float] = []
+        whole: list[float] = []
+        hand: list[float] = []
+        teardowns: list[float] = []
+        stops: list[float] = []
         for _ in range(ROUNDS):
             inside.append(start_to_return(config))
             whole.append(seconds(lambda: tfs("serve", config)))

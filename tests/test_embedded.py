@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +43,19 @@ class TestEmbeddedFaults(Faults):
 
 class TestEmbeddedMistakes(Mistakes):
     """Found before a process is started."""
+
+
+def test_a_native_model_server_is_served_with_and_its_open_ports_are_said_aloud(tmp_path: Path) -> None:
+    # No TensorFlow Serving can be had here; our own server stands behind a command of its name and flags.
+    command = tmp_path / "tensorflow_model_server"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m tfs_workflow.modelserver "$@"\n')
+    command.chmod(0o755)
+    lab = CommandLine.in_directory(tmp_path, runtime="native")
+    lab.config["server"]["native_binary"] = str(command)
+    lab.ok("setup")
+    done = lab.run("serve")
+    assert done.returncode == 0, done.stderr
+    assert "a native server listens everywhere" in done.stderr
+    assert json.loads(lab.ok("predict")) == [2.5, 3.0, 4.5]
+    assert lab.ok_json("status")["runtime"] == "native"
+    lab.ok("teardown", "--purge")

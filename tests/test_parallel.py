@@ -19,7 +19,7 @@ def test_the_steps_run_at_the_same_time_and_give_their_results_by_name() -> None
         together.wait()
         return result
 
-    steps = {str(n): lambda n=n: step(n) for n in range(3)}  # type: ignore[misc]
+    steps = {str(n): lambda n=n: step(n) for n in range(3)}
     assert run_all(steps, threading.Event()) == {"0": 0, "1": 1, "2": 2}
 
 

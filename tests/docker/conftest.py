@@ -39,7 +39,8 @@ def engine() -> docker.DockerClient:
 def image(engine: docker.DockerClient) -> str:
     """The image under test: TFS_TEST_IMAGE, pulled, or the project's own, built from its Dockerfile."""
     if reference := os.environ.get("TFS_TEST_IMAGE"):
-        engine.images.pull(reference)
+        with alone("image"):
+            engine.images.pull(reference)
         return reference
     wheels = os.environ.get("TFS_TEST_WHEELS")
     try:

@@ -39,6 +39,24 @@ class Chain:
         lab.ok("teardown")
         assert "no server" in lab.ok("teardown")
 
+    def test_the_verbs_work_as_one_command(self, lab: CommandLine) -> None:
+        out = lab.ok("setup", "serve", "predict", "teardown")
+        assert "[2.5, 3.0, 4.5]" in out.splitlines()
+        assert "removed" in out.splitlines()[-1]
+
+    def test_demo_shows_each_step_and_leaves_no_server(self, lab: CommandLine) -> None:
+        done = lab.run("demo")
+        assert done.returncode == 0, done.stderr
+        assert "[2.5, 3.0, 4.5]" in done.stdout.splitlines()
+        steps = [line for line in done.stderr.splitlines() if line.startswith("$ invoke ")]
+        assert [step.split()[2] for step in steps] == ["setup", "serve", "predict", "teardown"]
+        lab.fails(5, "status")
+
+    def test_a_demo_that_fails_still_tears_down(self, lab: CommandLine) -> None:
+        lab.config["models"]["half_plus_two"]["example"] = {"instances": ["no number"]}
+        assert "is not of expected type" in lab.fails(6, "demo")
+        lab.fails(5, "status")
+
     def test_serve_prints_a_curl_line_that_works_when_pasted(self, lab: CommandLine) -> None:
         lab.ok("setup")
         curl = next(line for line in lab.ok("serve").splitlines() if line.startswith("curl "))

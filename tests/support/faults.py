@@ -114,6 +114,17 @@ class Faults:
         assert "invoke serve" in lab.fails(5, "predict")
         self.works_again(lab)
 
+    def test_an_interrupted_teardown_can_be_repeated(self, lab: CommandLine) -> None:
+        lab.ok("setup", "serve")
+        process = lab.start("teardown")
+        until(lambda: (lab.workspace / ".lock").read_text() == str(process.pid), process)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=30)
+        assert process.returncode in (0, 130)
+        assert "Traceback" not in message
+        lab.ok("teardown")
+        assert servers(lab) == []
+
     @pytest.mark.parametrize("verb", ["setup", "serve", "teardown"])
     def test_a_verb_killed_at_its_start_can_be_repeated(self, lab: CommandLine, verb: str) -> None:
         lab.ok("setup")

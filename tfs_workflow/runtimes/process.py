@@ -210,7 +210,8 @@ def _server(pid: int, environment: dict[str, str], argv: list[str], started_at: 
         rest_port=int(_flag(argv, "--rest_api_port")),
         grpc_port=int(_flag(argv, "--port")),
         started_at=started_at,
-        exposed="--bind_address=0.0.0.0" in argv,
+        # tensorflow_model_server has no flag for the address and listens on every interface.
+        exposed=environment[RUNTIME_VARIABLE] == "native" or "--bind_address=0.0.0.0" in argv,
     )
 
 

@@ -28,7 +28,8 @@ def serve(options: Options, *, follow: bool = False) -> None:
 def _say_what_is_unusual(done: Served) -> None:
     if done.server.exposed:
         ports = f"{done.server.rest_port} and {done.server.grpc_port}"
-        console.warn(f"server.expose: ports {ports} are open to the whole network")
+        why = "a native server listens everywhere" if done.server.runtime == "native" else "server.expose is true"
+        console.warn(f"ports {ports} are open to the whole network: {why}")
     if done.unchanged:
         console.note(f"already running with this configuration, since {done.server.started_at:%F %T} UTC")
     elif done.replaced:
