@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from typing import Any
 import pytest
 
 from tests.serving.conftest import Relay, RunningServer
+from tests.serving.scripted import ScriptedServer, listening
 from tests.support.waiting import until
 from tfs_workflow.errors import ConfigError, PredictionFailed
+from tfs_workflow.protos import services
 from tfs_workflow.runtimes.ports import free_port
 from tfs_workflow.serving.client import ServingClient
 from tfs_workflow.serving.interface import JsonClient, NothingAnswers, Target
@@ -139,10 +142,10 @@ def piped(server: RunningServer, content: bytes) -> subprocess.CompletedProcess[
 
 def command(url: str, source: str, output: str = "", batch_rows: int = 512) -> list[str]:
     program = (
-        "import sys; from tfs_workflow.serving.client import ServingClient; "
+        "import sys; from tfs_workflow.serving.connect import connect_json; "
         "from tfs_workflow.serving.prediction import predict_file; "
         "from tfs_workflow.serving.interface import Target; "
-        "predict_file(ServingClient(sys.argv[1]), Target('half_plus_two'), sys.argv[2], sys.argv[3], "
+        "predict_file(connect_json(sys.argv[1]), Target('half_plus_two'), sys.argv[2], sys.argv[3], "
         "batch_rows=int(sys.argv[4]))"
     )
     return [sys.executable, "-c", program, url, source, output, str(batch_rows)]
@@ -287,12 +290,37 @@ def test_an_interrupt_leaves_nothing_whole(relay: Relay, tmp_path: Path, output:
     assert left(output) == ["predictions.jsonl"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_over_grpc_leaves_nothing_whole(tmp_path: Path, output: Path, number: signal.Signals) -> None:
+    """The server keeps silent; the process ends without waiting for it."""
+    asked, ended = threading.Event(), threading.Event()
+
+    def silent(_request: bytes, _context: object) -> bytes:
+        asked.set()
+        ended.wait()
+        return b""
+
+    server = ScriptedServer()
+    server.answers[services.PREDICT] = silent
+    argv = command(f"grpc://{server.address}", jsonl(tmp_path / "rows.jsonl", range(100)), str(output), batch_rows=1)
+    argv[2] = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(143)); " + argv[2]
+    with listening(server), subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) as process:
+        until(asked.is_set, process)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+        ended.set()
+    assert process.returncode == (143 if number is signal.SIGTERM else -signal.SIGINT)
+    assert "Fatal" not in said
+    assert left(output) == []
+
+
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_rows(model_server: RunningServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["rest", "grpc"])
+def test_memory_does_not_grow_with_the_rows(model_server: RunningServer, tmp_path: Path, transport: str) -> None:
     def peak_kib(count: int) -> int:
         source = tmp_path / f"{count}.jsonl"
         source.write_text("1.25\n" * count)
-        program = command(model_server.url, str(source), "/dev/null")
+        program = command(model_server.address(transport), str(source), "/dev/null")
         program[2] += "; import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
         return int(subprocess.run(program, capture_output=True, check=True).stderr)
 

@@ -67,6 +67,7 @@ def to_json(name: str, array: Array) -> Any:
     if array.dtype.kind == "c":
         raise PredictionFailed(f"JSON cannot carry the complex numbers of the output {name}")
     if array.dtype.kind == "f" and array.itemsize < 8:
+        # TensorFlow Serving may print more digits than tell the value (0.333333343); they are the same float32.
         shortest = array.astype(np.float32).astype(np.str_).astype(np.float64)
         return shortest.tolist()
     return array.tolist()
