@@ -203,7 +203,7 @@ class Workspace:
         return marker is not None
 
     def _not_ours(self, what: str, evidence: str) -> ConfigError:
-        fix = "set `workspace` in the YAML to another path, or remove this one by hand if nothing in it matters"
+        fix = "set `workspace` in the YAML to a path of its own, one that does not exist yet"
         return ConfigError(what, where=str(self.path), evidence=evidence, fix=fix)
 
     def _marker(self) -> dict[str, Any] | None:

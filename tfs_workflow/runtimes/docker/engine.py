@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,24 +66,27 @@ def engine_errors(action: str) -> Iterator[None]:
 
 def _unreachable(action: str, error: Exception) -> ToolMissing:
     text = str(error)
+    evidence = f"{_address()}: {_innermost(text)}"
     if "PermissionError" in text or "Permission denied" in text:
         return ToolMissing(
             f"not permitted to {action}",
-            evidence=_innermost(text),
+            evidence=evidence,
             fix="add yourself to the engine's group (sudo usermod -aG docker $USER, then log in again), "
             "use a rootless engine, or set runtime: embedded",
         )
     lost = isinstance(error, EngineConnectionError) and "FileNotFoundError" not in text and "refused" not in text
     return ToolMissing(
         f"lost the Docker engine while trying to {action}" if lost else f"no Docker engine answers: cannot {action}",
-        evidence=_innermost(text),
+        evidence=evidence,
         fix="start Docker (or point DOCKER_HOST or the docker context at a running engine), or set runtime: embedded",
     )
 
 
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or f"docker context {os.environ.get('DOCKER_CONTEXT', 'in use')}"
+
+
 def _innermost(text: str) -> str:
     """The operating system's own words out of the nested exceptions that urllib3 and docker-py print."""
-    for marker in ("FileNotFoundError", "PermissionError", "ConnectionRefusedError", "ConnectionResetError"):
-        if marker in text:
-            return text[text.index(marker) :].rstrip(")\"'")
-    return text
+    found = re.search(r"Error\(\d+, '(?P<os>[^']*)'|\[Errno -?\d+\] (?P<net>[^\"')]*)", text)
+    return (found["os"] or found["net"]) if found else text
