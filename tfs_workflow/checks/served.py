@@ -1,4 +1,4 @@
-"""Pre-flight: what would keep a server from serving, found before anything is started."""
+"""What setup and serve require of the models: every wanted version there, readable and whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
     present = {model.name: _version_numbers(model) for model in spec.models}
     wanted = {model.name: wanted_versions(model, present[model.name]) for model in spec.models}
     for model in spec.models:
-        _check_there(model, wanted[model.name], present[model.name])
+        check_versions(model, wanted[model.name], present[model.name])
+        check_labels(model, wanted[model.name], present[model.name])
         for version in served_directories(model):
             savedmodel.signatures(version)
             check_readable(version, reader)
@@ -52,26 +53,32 @@ def _version_numbers(model: ModelSpec) -> list[int]:
     return [version.number for version in savedmodel.versions(model.base_path).found]
 
 
-def _check_there(model: ModelSpec, wanted: Sequence[int], present: Sequence[int]) -> None:
+def check_versions(model: ModelSpec, wanted: Sequence[int], present: Sequence[int]) -> None:
+    """Raise ModelInvalid when a version that the YAML names is not there."""
     for version in wanted:
         if version not in present:
             raise ModelInvalid(
                 f"version {version} is not there",
                 where=f"models.{model.name}.versions",
-                evidence=f"{model.base_path} holds {_listed(present)}",
+                evidence=f"{model.base_path} holds {listed(present)}",
                 fix="ask for one of these, or set versions: latest",
             )
+
+
+def check_labels(model: ModelSpec, wanted: Sequence[int], present: Sequence[int]) -> None:
+    """Raise ModelInvalid when a label names a version that is not served."""
     for label, version in model.labels:
         if version not in wanted:
             raise ModelInvalid(
                 f"label {label} names version {version}, which is not served",
                 where=f"models.{model.name}.labels.{label}",
-                evidence=f"served: {_listed(wanted)}; on disk: {_listed(present)}",
+                evidence=f"served: {listed(wanted)}; on disk: {listed(present)}",
                 fix="give the label one of the served versions, or serve that version too, such as versions: all",
             )
 
 
-def _listed(versions: Iterable[int]) -> str:
+def listed(versions: Iterable[int]) -> str:
+    """Version numbers in words."""
     return "version " + ", ".join(map(str, sorted(versions)))
 
 

@@ -1,0 +1,1 @@
+"""Each check fails for real, and passes."""

@@ -1,0 +1,62 @@
+"""A finding, which is what one check answers: ok, warning or failure, with its evidence and its fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from tfs_workflow.errors import WorkflowError
+
+
+class Status(str, Enum):
+    """What a check answers."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer; `kind` is the error that the same thing would be in setup or serve, and gives the exit code."""
+
+    check: str
+    status: Status
+    evidence: str
+    fix: str = ""
+    kind: type[WorkflowError] = WorkflowError
+
+
+def ok(check: str, evidence: str) -> Finding:
+    """All is well, and how we know."""
+    return Finding(check, Status.OK, evidence)
+
+
+def warning(check: str, evidence: str, fix: str) -> Finding:
+    """It will work, but not as the user may think."""
+    return Finding(check, Status.WARNING, evidence, fix)
+
+
+def failure(check: str, evidence: str, fix: str, kind: type[WorkflowError]) -> Finding:
+    """It cannot work until the fix is made."""
+    return Finding(check, Status.FAILURE, evidence, fix, kind)
+
+
+def failed(check: str, error: WorkflowError) -> Finding:
+    """An error that setup or serve would end with, as the finding that comes before it."""
+    where = f"{error.where}: " if error.where else ""
+    evidence = f"{where}{error.what}" + (f" ({error.evidence})" if error.evidence else "")
+    return failure(check, evidence, error.fix, type(error))
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """0 without a failure, else the code of the first one's kind."""
+    return next((f.kind.exit_code for f in findings if f.status is Status.FAILURE), 0)
+
+
+def raise_first_failure(findings: Iterable[Finding]) -> None:
+    """The first failure as the error that it is, for a step that must not begin with one."""
+    for found in findings:
+        if found.status is Status.FAILURE:
+            raise found.kind(found.evidence, where=found.check, fix=found.fix)
