@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.answers import Answer, Answers, Done
 from tfs_workflow.modelserver.servable import Plan, Servable
 from tfs_workflow.modelserver.session import CALLERS_THREAD, SessionClosed
 from tfs_workflow.modelserver.status import Code, StatusError
@@ -18,8 +19,6 @@ from tfs_workflow.modelserver.workers import Workers
 from tfs_workflow.protos.session_pb2 import RunOptions
 
 T = TypeVar("T")
-Done = Callable[[Any], None]
-
 IN_PLACE_BYTES = 16 * 1024
 _IN_PLACE = CALLERS_THREAD.SerializeToString()
 
@@ -36,9 +35,9 @@ class Dispatcher:
 
     def __init__(self, workers: Workers, timeout_ms: int, batching: Batching | None) -> None:
         self._workers = workers
-        self._timeout_ms = timeout_ms
         self._batching = batching
-        self._threaded = RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
+        self._answers = Answers(asyncio.get_running_loop(), timeout_ms)
+        self._options = _options(timeout_ms)
 
     @property
     def batches(self) -> bool:
@@ -61,25 +60,28 @@ class Dispatcher:
         if self._batching is None and small and (servable is None or servable.pace.is_quick):
             done(attempt(prepare, _IN_PLACE))
             return
-        answer = _Answer(asyncio.get_running_loop(), done, self._timeout_ms if timeout_ms is None else timeout_ms)
+        answer = self._answers.expect(done, timeout_ms)
         if self._batching is not None and small:
             self._enqueue(prepare, answer)
             return
         try:
-            self._workers.submit(lambda: self._on_thread(servable, prepare, answer))
+            options = self._options if timeout_ms is None else _options(timeout_ms)
+            self._workers.submit(lambda: self._on_thread(servable, prepare, options, answer))
         except StatusError as error:
             answer.now(error)
 
-    def _on_thread(self, servable: Servable | None, prepare: Callable[[], Plan[T]], answer: _Answer) -> None:
+    def _on_thread(
+        self, servable: Servable | None, prepare: Callable[[], Plan[T]], options: bytes, answer: Answer
+    ) -> None:
         if answer.is_late:
             return
         if self._batching is not None:
             self._enqueue(prepare, answer)
         else:
             on_trial = servable is not None and servable.pace.is_on_trial
-            answer.soon(attempt(prepare, _IN_PLACE if on_trial else self._threaded))
+            answer.soon(attempt(prepare, _IN_PLACE if on_trial else options))
 
-    def _enqueue(self, prepare: Callable[[], Plan[T]], answer: _Answer) -> None:
+    def _enqueue(self, prepare: Callable[[], Plan[T]], answer: Answer) -> None:
         batching = self._batching
         assert batching is not None  # noqa: S101  # both callers have looked
 
@@ -99,34 +101,8 @@ class Dispatcher:
             batching.submit(plan, done)
 
 
-class _Answer:
-    """Brings one result to the event loop, or says that its time has passed; whichever comes first."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, done: Done, timeout_ms: int) -> None:
-        self._loop = loop
-        self._done: Done | None = done
-        self._timer = loop.call_later(timeout_ms / 1000, self._expire) if timeout_ms > 0 else None
-
-    @property
-    def is_late(self) -> bool:
-        """Whether nobody waits for the result any more."""
-        return self._done is None
-
-    def soon(self, result: Any) -> None:
-        """From any thread."""
-        self._loop.call_soon_threadsafe(self.now, result)
-
-    def now(self, result: Any) -> None:
-        """On the event loop."""
-        done, self._done = self._done, None
-        if done is not None:
-            if self._timer is not None:
-                self._timer.cancel()
-            done(result)
-
-    def _expire(self) -> None:
-        # TensorFlow's own words for a run that took too long; it is cancelled by its own timeout.
-        self.now(StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification"))
+def _options(timeout_ms: int) -> bytes:
+    return RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
 
 
 def attempt(prepare: Callable[[], Plan[T]], options: bytes) -> T | StatusError:

@@ -1,0 +1,184 @@
+"""Throws bytes at the embedded server: paths, headers, JSON and protobuf, made up and mutated.
+
+python -m benchmarks.modelserver_fuzz [--inputs 200000] [--seed 1]
+
+After every thousand inputs the server must still give right answers; at the end its memory and its open files are
+shown beside those of the beginning. Exit code 1 when it ended, answered wrongly, or grew by more than a tenth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from benchmarks.modelserver_wrk import BUNDLED, free_port
+from tfs_workflow.protos import serving_apis_pb2 as apis
+
+SEEDS = [
+    b'{"instances":[1.0,2.0,5.0]}',
+    b'{"signature_name":"serving_default","inputs":{"x":[[1,2],[3,4]]}}',
+    b'{"instances":[{"x":1.0},{"x":{"b64":"YWJj"}}]}',
+    b'{"examples":[{"x":1.0,"s":["a"],"n":[1,2]}],"context":{"x":2}}',
+    b'{"instances":[NaN,-Infinity,1e400,"\\ud800",null,true]}',
+]
+PATHS = [
+    "",
+    ":predict",
+    ":classify",
+    ":regress",
+    "/metadata",
+    "/versions/123",
+    "/labels/x:predict",
+    "/versions/1:predict",
+]
+HEADERS = [b"Content-Length: %d", b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", b"Expect: 100-continue"]
+HEADERS += [b"Connection: close", b"Connection: upgrade", b"Upgrade: h2c", b"Origin: http://a", b"X: " + b"y" * 500]
+METHODS = [b"POST", b"POST", b"POST", b"GET", b"PUT", b"OPTIONS", b"HEAD", b"FOO", b""]
+
+
+def mutated(content: bytes, chance: random.Random) -> bytes:
+    """The content with a few bytes changed, doubled, dropped or put in."""
+    made = bytearray(content)
+    for _ in range(chance.randrange(0, 6)):
+        at = chance.randrange(len(made) + 1)
+        kind = chance.randrange(4)
+        if kind == 0:
+            made[at:at] = bytes(chance.choices(b'[]{}",:\\u0\x00\xff1e9-.tfnNI\r\n%', k=chance.randrange(1, 8)))
+        elif kind == 1 and made:
+            del made[at : at + chance.randrange(1, 8)]
+        elif kind == 2:
+            made[at:at] = made[at : at + chance.randrange(1, 40)]
+        elif made:
+            made[at % len(made)] = chance.randrange(256)
+    return bytes(made)
+
+
+def http_request(chance: random.Random) -> bytes:
+    """A request that may be one."""
+    body = mutated(chance.choice(SEEDS), chance)
+    target = f"/v1/models/half_plus_two{chance.choice(PATHS)}".encode()
+    headers = [chance.choice(HEADERS) for _ in range(chance.randrange(3))]
+    lines = [line % len(body) if b"%d" in line else line for line in [HEADERS[0], *headers]]
+    head = b"%s %s HTTP/1.%d\r\n" % (chance.choice(METHODS), target, chance.choice([1, 1, 1, 0, 9]))
+    request = head + b"\r\n".join(lines) + b"\r\n\r\n" + body
+    return mutated(request, chance) if chance.random() < 0.5 else request
+
+
+def proto_request(chance: random.Random) -> bytes:
+    """A PredictRequest that may be one."""
+    request = apis.PredictRequest(model_spec={"name": chance.choice(["half_plus_two", "", "x"])})
+    tensor = request.inputs[chance.choice(["x", "y"])]
+    tensor.dtype = chance.choice([1, 1, 1, 2, 7, 19, 20, 101])  # type: ignore[assignment]  # protobuf takes numbers
+    for _ in range(chance.randrange(4)):
+        tensor.tensor_shape.dim.add(size=chance.choice([0, 1, 2, 3, -1, 2**40]))
+    if chance.random() < 0.5:
+        tensor.tensor_content = chance.randbytes(chance.randrange(20))
+    tensor.float_val.extend(chance.random() for _ in range(chance.randrange(4)))
+    return mutated(request.SerializeToString(), chance)
+
+
+def throw(port: int, request: bytes) -> None:
+    """Send, and take what comes until it ends or pauses."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+
+def is_right(port: int) -> bool:
+    """Whether the server still predicts."""
+    body = SEEDS[0]
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        head = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % len(body) + body)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return bool(json.loads(answer.partition(b"\r\n\r\n")[2]) == {"predictions": [2.5, 3.0, 4.5]})
+
+
+@contextmanager
+def server() -> Iterator[tuple[psutil.Process, int, int]]:
+    """The embedded server with its two ports."""
+    rest, rpc = free_port(), free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "tfs_workflow.modelserver",
+        "--model_name=half_plus_two",
+        "--bind_address=127.0.0.1",
+    ]
+    command += [f"--model_base_path={BUNDLED}", f"--rest_api_port={rest}", f"--port={rpc}"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any("Exporting HTTP/REST API" in line for line in process.stderr)
+        # The log must not fill its pipe.
+        subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
+        try:
+            yield psutil.Process(process.pid), rest, rpc
+        finally:
+            process.kill()
+
+
+def rpc_thrower(port: int) -> Callable[[bytes], None]:
+    """Sends bytes to Predict over one channel."""
+    import grpc  # noqa: PLC0415  # slow to import
+
+    call = grpc.insecure_channel(f"127.0.0.1:{port}").unary_unary("/tensorflow.serving.PredictionService/Predict")
+
+    def send(content: bytes) -> None:
+        with suppress(grpc.RpcError):
+            call(content, timeout=30)
+
+    return send
+
+
+def weighed(process: psutil.Process) -> tuple[float, int]:
+    """Memory in megabytes, and open files."""
+    return process.memory_info().rss / 1e6, process.num_fds()
+
+
+def fuzz(inputs: int, seed: int) -> bool:
+    """Throw so many inputs; whether the server came through."""
+    chance = random.Random(seed)
+    with server() as (process, rest, rpc):
+        send = rpc_thrower(rpc)
+        before = (0.0, 0)
+        for i in range(inputs):
+            if chance.random() < 0.25:
+                send(proto_request(chance) if chance.random() < 0.8 else struct.pack("<Q", chance.getrandbits(64)))
+            else:
+                throw(rest, http_request(chance))
+            if i % 1000 == 999:
+                if not is_right(rest):
+                    print(f"wrong after {i + 1} inputs with seed {seed}")
+                    return False
+                before = before if before[0] else weighed(process)
+        after = weighed(process)
+        print(
+            f"{inputs} inputs, seed {seed}: memory {before[0]:.0f} -> {after[0]:.0f} MB, files {before[1]} -> {after[1]}"
+        )
+        return after[0] < before[0] * 1.1 and after[1] <= before[1] + 8
+
+
+def main() -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inputs", type=int, default=200_000, help="how many, at least 1000")
+    parser.add_argument("--seed", type=int, default=1, help="of the random generator")
+    options = parser.parse_args()
+    return 0 if fuzz(options.inputs, options.seed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""Model servers under wrk: started, loaded and weighed the same way, whoever wrote them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+BUNDLED = Path(__file__).parents[1] / "tfs_workflow" / "bundled" / "half_plus_two"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk measured: requests per second, latencies in milliseconds, and the processor time of a request."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    processor_us: float
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers at a port."""
+
+    name: str
+    process: psutil.Popen
+    port: int
+    start_s: float
+
+    def memory_mb(self) -> float:
+        """Resident memory of the process and its children."""
+        return sum(p.memory_info().rss for p in [self.process, *self.process.children(recursive=True)]) / 1e6
+
+    def load(self, path: str, body: bytes, connections: int, duration_s: int = 5) -> Load:
+        """Load it with one wrk thread."""
+        if shutil.which("wrk") is None:
+            sys.exit("needs wrk: apt-get install wrk")
+        with tempfile.TemporaryDirectory() as scratch:
+            Path(scratch, "body").write_bytes(body)
+            script = Path(scratch, "post.lua")
+            script.write_text(
+                f'local f = io.open("{scratch}/body", "rb") wrk.body = f:read("*a") f:close() wrk.method = "POST"\n'
+                'wrk.headers["Content-Type"] = "application/json"\n'
+            )
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--latency", "-s", str(script)]
+            before_s = self._processor_s()
+            ran = subprocess.run([*command, self.url(path)], capture_output=True, text=True, check=True)
+            used_s = self._processor_s() - before_s
+        if "Non-2xx" in ran.stdout:
+            sys.exit(f"{self.name} answered with errors:\n{ran.stdout}")
+        count = float(_found(r"(\d+) requests in", ran.stdout))
+        return Load(
+            per_second=float(_found(r"Requests/sec:\s+([\d.]+)", ran.stdout)),
+            p50_ms=_milliseconds(_found(r"50%\s+(\S+)", ran.stdout)),
+            p99_ms=_milliseconds(_found(r"99%\s+(\S+)", ran.stdout)),
+            processor_us=used_s / count * 1e6,
+        )
+
+    def url(self, path: str) -> str:
+        """The address of a path."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def post(self, path: str, body: bytes) -> bytes:
+        """One request's answer."""
+        request = urllib.request.Request(self.url(path), body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return bytes(answer.read())
+
+    def _processor_s(self) -> float:
+        processes = [self.process, *self.process.children(recursive=True)]
+        return sum(sum(p.cpu_times()[:2]) for p in processes)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def started(name: str, command: list[str], port: int, path: str, body: bytes) -> Iterator[Server]:
+    """A server from exec to its first right answer, and ended afterwards."""
+    began_s = time.perf_counter()
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        server = Server(name, process, port, 0)
+        while True:
+            try:
+                server.post(path, body)
+                break
+            except urllib.error.HTTPError as error:
+                sys.exit(f"{name} answered {error.code}: {error.read()!r}")
+            except OSError:
+                if process.poll() is not None:
+                    sys.exit(f"{name} ended with {process.returncode}: {' '.join(command)}")
+                time.sleep(0.002)
+        yield Server(name, process, port, time.perf_counter() - began_s)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def ours(model: str, base_path: Path, body: bytes, *flags: str) -> Iterator[Server]:
+    """The embedded server."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "tfs_workflow.modelserver",
+        f"--model_name={model}",
+        f"--model_base_path={base_path}",
+    ]
+    command += ["--bind_address=127.0.0.1", "--port=0", f"--rest_api_port={port}", *flags]
+    with started("embedded", command, port, f"/v1/models/{model}:predict", body) as server:
+        yield server
+
+
+def instances(*rows: object) -> bytes:
+    """A predict request."""
+    return json.dumps({"instances": rows}).encode()
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        sys.exit(f"wrk printed no {pattern}:\n{text}")
+    return match[1]
+
+
+def _milliseconds(text: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()  # type: ignore[union-attr]
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]

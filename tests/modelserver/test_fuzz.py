@@ -1,0 +1,9 @@
+"""A short run of the fuzzer; benchmarks/modelserver_fuzz.py makes the long ones."""
+
+from __future__ import annotations
+
+from benchmarks.modelserver_fuzz import fuzz
+
+
+def test_made_up_and_mutated_bytes_harm_nothing() -> None:
+    assert fuzz(inputs=4000, seed=7)
