@@ -111,14 +111,9 @@ def is_right(port: int) -> bool:
 def server() -> Iterator[tuple[psutil.Process, int, int]]:
     """The embedded server with its two ports."""
     rest, rpc = free_port(), free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "tfs_workflow.modelserver",
-        "--model_name=half_plus_two",
-        "--bind_address=127.0.0.1",
-    ]
-    command += [f"--model_base_path={BUNDLED}", f"--rest_api_port={rest}", f"--port={rpc}"]
+    command = [sys.executable, "-m", "tfs_workflow.modelserver", "--bind_address=127.0.0.1"]
+    command += ["--model_name=half_plus_two", f"--model_base_path={BUNDLED}"]
+    command += [f"--rest_api_port={rest}", f"--port={rpc}"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any("Exporting HTTP/REST API" in line for line in process.stderr)
@@ -165,9 +160,8 @@ def fuzz(inputs: int, seed: int) -> bool:
                     return False
                 before = before if before[0] else weighed(process)
         after = weighed(process)
-        print(
-            f"{inputs} inputs, seed {seed}: memory {before[0]:.0f} -> {after[0]:.0f} MB, files {before[1]} -> {after[1]}"
-        )
+        grown = f"memory {before[0]:.0f} -> {after[0]:.0f} MB, files {before[1]} -> {after[1]}"
+        print(f"{inputs} inputs, seed {seed}: {grown}")
         return after[0] < before[0] * 1.1 and after[1] <= before[1] + 8
 
 

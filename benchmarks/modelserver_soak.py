@@ -158,15 +158,13 @@ def run(soak: Soak) -> bool:
         time.sleep(min(5, 0.5 + len(memory)))
         memory.append(soak.memory_mb())
         if len(memory) % 12 == 1:
-            print(
-                f"{time.monotonic() - began_s:6.0f} s  {memory[-1]:5.0f} MB  {soak.requests} requests  {soak.reloads} reloads"
-            )
+            done = f"{soak.requests} requests, {soak.reloads} reloads"
+            print(f"{time.monotonic() - began_s:6.0f} s  {memory[-1]:5.0f} MB  {done}", flush=True)
     for thread in threads:
         thread.join(timeout=60)
     settled = memory[len(memory) // 10]
-    print(
-        f"{soak.requests} requests, {soak.reloads} reloads, {soak.wrong_answers} wrong; {settled:.0f} -> {memory[-1]:.0f} MB"
-    )
+    done = f"{soak.requests} requests, {soak.reloads} reloads, {soak.wrong_answers} wrong answers"
+    print(f"{done}; memory {settled:.0f} -> {memory[-1]:.0f} MB")
     return soak.wrong_answers == 0 and soak.process.poll() is None and memory[-1] < settled * 1.1
 
 
