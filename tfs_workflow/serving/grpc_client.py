@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError, EncodeError, Message
 
 from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
 from tfs_workflow.protos import services
@@ -156,7 +156,7 @@ class GrpcClient:
             content = self._call(method)(request.SerializeToString(), timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._translated(error, where, timeout_s) from error
-        except ValueError as error:  # protobuf's and gRPC's word for a message that is too large, or a closed channel
+        except (EncodeError, ValueError) as error:  # more than 2 GiB; or gRPC's word for a channel that was closed
             raise PredictionFailed(f"the request cannot be sent: {error}", where=where) from error
         return self._parsed(method.response, content)
 
