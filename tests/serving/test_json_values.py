@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tfs_workflow.errors import PredictionFailed
@@ -24,6 +24,9 @@ from tfs_workflow.serving.json_values import (
     to_request,
 )
 
+# A busy machine is no fault of the code.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 def spec(dtype: str) -> TensorSpec:
     return TensorSpec("x:0", f"DT_{dtype}", None)
@@ -33,6 +36,7 @@ ONE = {"x": spec("FLOAT")}
 TWO = {"a": spec("INT64"), "s": spec("STRING")}
 
 
+@UNTIMED
 @given(st.lists(st.floats(width=32)))
 def test_float32_reads_back_from_its_fewest_digits(values: list[float]) -> None:
     array = np.array(values, np.float32)

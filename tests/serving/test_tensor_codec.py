@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -35,6 +35,8 @@ DTYPES = {
 }
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 Any_ = npt.NDArray[Any]
+# A busy machine is no fault of the code.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def spec(dtype: str) -> TensorSpec:
@@ -51,6 +53,7 @@ def numbers() -> st.SearchStrategy[tuple[str, Any_]]:
     )
 
 
+@UNTIMED
 @given(numbers())
 def test_numbers_come_back_bit_for_bit(case: tuple[str, Any_]) -> None:
     dtype, array = case
@@ -59,6 +62,7 @@ def test_numbers_come_back_bit_for_bit(case: tuple[str, Any_]) -> None:
     assert back.flags.writeable
 
 
+@UNTIMED
 @given(hnp.arrays(np.object_, SHAPES, elements=st.binary() | st.text()))
 def test_strings_come_back_as_bytes(array: Any_) -> None:
     back = decode(encode(fitted(array, spec("DT_STRING")), "DT_STRING"))
@@ -66,6 +70,7 @@ def test_strings_come_back_as_bytes(array: Any_) -> None:
     assert (back.shape, back.ravel().tolist()) == (array.shape, expected)
 
 
+@UNTIMED
 @given(hnp.arrays(np.float32, SHAPES))
 def test_bfloat16_is_the_nearest_and_reads_back_the_same(array: Any_) -> None:
     once = decode(encode(fitted(array, spec("DT_BFLOAT16")), "DT_BFLOAT16"))
@@ -104,6 +109,7 @@ def is_quiet(array: Any_) -> bool:
     return array.dtype.kind not in "fc" or not np.isnan(array).any()
 
 
+@UNTIMED
 @given(numbers().filter(lambda case: is_quiet(case[1])))
 def test_the_value_fields_are_read(case: tuple[str, Any_]) -> None:
     dtype, array = case
@@ -111,6 +117,7 @@ def test_the_value_fields_are_read(case: tuple[str, Any_]) -> None:
     assert (back.dtype, back.shape, back.tobytes()) == (array.dtype, array.shape, array.tobytes())
 
 
+@UNTIMED
 @given(numbers().filter(lambda case: case[1].size > 0 and is_quiet(case[1])), st.integers(0, 5))
 def test_the_last_value_is_repeated(case: tuple[str, Any_], more: int) -> None:
     dtype, array = case

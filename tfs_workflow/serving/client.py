@@ -16,6 +16,7 @@ from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
 from tfs_workflow.savedmodel import Signature
 from tfs_workflow.serving.describe import from_metadata
 from tfs_workflow.serving.interface import (
+    CONNECT_TIMEOUT_S,
     LOOPBACK,
     PREDICT_TIMEOUT_S,
     STATUS_TIMEOUT_S,
@@ -28,7 +29,6 @@ from tfs_workflow.serving.interface import (
 )
 from tfs_workflow.serving.rows import Document
 
-CONNECT_TIMEOUT_S = 5.0
 if TYPE_CHECKING:
     from typing_extensions import Self
 

@@ -15,6 +15,7 @@ from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.services import Method
 from tfs_workflow.savedmodel import Signature, signature_of
 from tfs_workflow.serving.interface import (
+    CONNECT_TIMEOUT_S,
     LOOPBACK,
     PREDICT_TIMEOUT_S,
     STATUS_TIMEOUT_S,
@@ -54,8 +55,9 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     # A server that is started a moment later is found a moment later, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
+    # Whatever its name says: how long one attempt to connect may take.
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_TIMEOUT_S * 1000)),
     # One client's failed attempts do not hold up another's.
     ("grpc.use_local_subchannel_pool", 1),
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     # Arrays by input name; a bare one where the signature has a single input.
     Inputs = Mapping[str, npt.ArrayLike] | npt.ArrayLike
 
+CONNECT_TIMEOUT_S = 5.0
 STATUS_TIMEOUT_S = 5.0
 PREDICT_TIMEOUT_S = 60.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
