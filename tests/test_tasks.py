@@ -14,7 +14,7 @@ import tasks
 from tfs_workflow.tasks import collection
 
 ROOT = Path(__file__).parents[1]
-VERBS = {"setup", "serve", "predict", "describe", "status", "logs", "teardown", "demo"}
+VERBS = {"setup", "serve", "predict", "describe", "status", "logs", "teardown", "doctor", "demo"}
 CONFIG = {"config.check", "config.schema", "config.init"}
 
 

@@ -151,6 +151,15 @@ def demo(c: Context, config: str = "", json: bool = False, verbose: bool = False
 
 
 @command()
+def doctor(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Check everything that serving needs; change nothing."""
+    from tfs_workflow.verbs import doctor as verb
+    from tfs_workflow.verbs import edge
+
+    verb.doctor(edge.Options(config, json, verbose))
+
+
+@command()
 def check(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
     """Check the YAML and show every error at once."""
     from tfs_workflow.verbs import configuration, edge
@@ -199,4 +208,4 @@ def collection() -> Collection:
     """The tasks as `invoke` and `tfs` show them."""
     config = Collection("config", check, schema, init)
     image = Collection("image", build)
-    return Collection(setup, serve, predict, describe, status, logs, teardown, demo, config, image)
+    return Collection(setup, serve, predict, describe, status, logs, teardown, doctor, demo, config, image)

@@ -1,0 +1,33 @@
+"""The ports: free, ours already, or held by somebody with a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import TYPE_CHECKING
+
+from tfs_workflow.checks.report import Finding, failure, ok
+from tfs_workflow.errors import NotReady
+from tfs_workflow.runtimes.ports import is_free, port_holder
+
+if TYPE_CHECKING:
+    from tfs_workflow.runtimes.docker.facts import Holder
+
+
+def port_finding(key: str, port: int | str, address: str, ours: Set[int], published: Mapping[int, Holder]) -> Finding:
+    """One port of the YAML, under its key.
+
+    `ours` are the ports of this project's server, `published` those of the engine's containers. gRPC shares its
+    port with another server that allows it (SO_REUSEPORT): both would get some of the requests. We do not ask to
+    share, so such a port counts as taken.
+    """
+    check = f"ports: server.{key}"
+    if isinstance(port, str):
+        return ok(check, "auto: any free port")
+    container = published.get(port)
+    if port in ours:
+        return ok(check, f"{port}: this project's own server")
+    if container is None and is_free(port, address):
+        return ok(check, f"{port} is free")
+    holder = f"container {container.name}" if container else port_holder(port) or "another process"
+    fix = f"stop it, or set server.{key} to another port or to auto"
+    return failure(check, f"port {port} is taken by {holder}", fix, NotReady)
