@@ -19,7 +19,8 @@ def lab(
     tmp_path: Path, engine: docker.DockerClient, image: str, git_server: GitServer, registry_server: RegistryServer
 ) -> Iterator[CommandLine]:
     """The tutorial's YAML, with the git server and the registry of this test in place of GitHub and Docker Hub."""
-    repository = f"{registry_server.address}/tensorflow/serving"
+    # No faults here: past the Python in front of it, which would take minutes for a gigabyte.
+    repository = f"127.0.0.1:{registry_server.registry_port}/tensorflow/serving"
     engine.images.get(image).tag(repository, TAG)
     assert "error" not in engine.images.push(repository, tag=TAG)
     engine.images.remove(f"{repository}:{TAG}")
@@ -31,6 +32,7 @@ def lab(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_from_a_git_address_to_a_prediction(lab: CommandLine, engine: docker.DockerClient) -> None:
     found = lab.ok_json("setup")
     assert found["runtime"] == "docker"

@@ -37,7 +37,7 @@ class RegistryServer(FaultyServer):
 
     def __init__(self, registry_port: int) -> None:
         super().__init__()
-        self._registry_port = registry_port
+        self.registry_port = registry_port
 
     @property
     def address(self) -> str:
@@ -52,7 +52,7 @@ class RegistryServer(FaultyServer):
 
     def answer(self, request: Request) -> Response:
         """The registry's own answer. It sees our address as its host, so that it also points back here."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._registry_port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.registry_port, timeout=60)
         headers = {name: value for name, value in request.headers.items() if name not in _HOP_BY_HOP}
         connection.request(request.method, request.path, request.body, headers)
         response = connection.getresponse()

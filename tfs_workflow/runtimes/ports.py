@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-import psutil
+# psutil is imported where somebody must be named: a setup that finds its ports free needs none of it.
+# ruff: noqa: PLC0415
 
 
 def free_port() -> int:
@@ -27,6 +28,8 @@ def is_free(port: int, address: str = "127.0.0.1") -> bool:
 
 def port_holder(port: int) -> str:
     """Name and pid of the process that listens on the port, or an empty string for none."""
+    import psutil
+
     try:
         listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
     except psutil.AccessDenied:  # macOS shows other users' sockets to root only
@@ -40,6 +43,8 @@ def port_holder(port: int) -> str:
 def _process_name(pid: int | None) -> str:
     if pid is None:
         return "a process of another user"
+    import psutil
+
     try:
         return f"process {psutil.Process(pid).name()} (pid {pid})"
     except psutil.NoSuchProcess:

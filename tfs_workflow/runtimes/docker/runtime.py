@@ -36,7 +36,9 @@ class DockerRuntime:
     def find(self, project: str) -> list[ModelServer]:
         """Every container that bears the project's label, running or ended, newest first."""
         with engine_errors("list containers"):
-            found = self.engine.client.containers.list(all=True, filters={"label": f"{PROJECT_LABEL}={project}"})
+            found = self.engine.client.containers.list(
+                all=True, filters={"label": f"{PROJECT_LABEL}={project}"}, ignore_removed=True
+            )
             return [_observed(one) for one in found]
 
     def start(self, spec: ServerSpec) -> ModelServer:
@@ -90,7 +92,7 @@ class DockerRuntime:
 
     def _container_on(self, port: int) -> str:
         with suppress(WorkflowError), engine_errors("list containers"):
-            for one in self.engine.client.containers.list(filters={"publish": str(port)}):
+            for one in self.engine.client.containers.list(filters={"publish": str(port)}, ignore_removed=True):
                 return f"container {one.name}"
         return ""
 
