@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.modelserver.running import Running, serving
-
-SHARED = Path(__file__).parents[3] / "shared"
+from tests.support.needs import shared
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +21,4 @@ def server() -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def recorded_models() -> Path:
     """The models that the recordings were made with."""
-    models = SHARED / "testdata" / "models"
-    if not models.is_dir():
-        if "CI" in os.environ:
-            pytest.fail(f"{models} is missing")
-        pytest.skip(f"{models} is missing")
-    return models
+    return shared("testdata", "models")

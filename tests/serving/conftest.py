@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support.faulty import FaultyServer, Request, Response, serving
-from tests.support.needs import missing
+from tests.support.needs import shared
 from tests.support.waiting import until
 from tfs_workflow.runtimes.ports import free_port
 from tfs_workflow.serving.client import ServingClient
@@ -142,9 +142,7 @@ def array_client(model_server: RunningServer, request: pytest.FixtureRequest) ->
 @pytest.fixture
 def recorded() -> Path:
     """The directory of the recorded models."""
-    if not RECORDED.is_dir():
-        missing(f"needs the recorded models in {RECORDED}")
-    return RECORDED
+    return shared("testdata", "models")
 
 
 class Relay(FaultyServer):

@@ -7,18 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serving.conftest import RECORDED
 from tests.support.command import CommandLine
-from tests.support.needs import missing
+from tests.support.needs import shared
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """A project that serves half_plus_two and the model of every type."""
-    if not RECORDED.is_dir():
-        missing(f"needs the recorded models in {RECORDED}")
+    types = shared("testdata", "models", "types")
     line = CommandLine.in_directory(tmp_path_factory.mktemp("verb"), runtime="embedded")
-    line.config["models"]["types"] = {"source": [{"directory": str(RECORDED / "types")}]}
+    line.config["models"]["types"] = {"source": [{"directory": str(types)}]}
     line.ok("setup")
     line.ok("serve")
     yield line
