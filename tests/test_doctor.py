@@ -121,3 +121,13 @@ def test_a_foreign_workspace_and_a_missing_native_server(lab: CommandLine) -> No
     assert "thesis.tex" in json.dumps(found)
     assert "no no_such_server on this machine" in json.dumps(found)
     assert [p.name for p in lab.workspace.iterdir()] == ["thesis.tex"]
+
+
+def test_setup_warns_of_a_port_that_serve_will_need_but_not_of_its_own_servers(lab: CommandLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = lab.config["server"]["rest_port"] = holder.getsockname()[1]
+        done = lab.run("setup")
+    assert done.returncode == 0
+    assert f"server.rest_port: port {port} is taken by process" in done.stderr
+    lab.ok("serve")
+    assert "is taken" not in lab.run("setup").stderr

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tfs_workflow.errors import ToolMissing
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.runtimes.process import ProcessRuntime
 
 EVERY = ("docker", "embedded", "native")
 
@@ -26,6 +25,8 @@ class Runtimes:
             from tfs_workflow.runtimes.docker import DockerRuntime, Engine  # noqa: PLC0415
 
             return DockerRuntime(Engine(), self.config_dir)
+        from tfs_workflow.runtimes.process import ProcessRuntime  # noqa: PLC0415  # a second setup needs no psutil
+
         return ProcessRuntime(name, self.config_dir, self.log_path)
 
     def find(self, project: str, names: tuple[str, ...], required: str = "") -> list[tuple[Runtime, ModelServer]]:

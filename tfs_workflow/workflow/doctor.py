@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfs_workflow.checks import configuration, engine, machine, tools
+from tfs_workflow.checks.gathering import gathered, in_background
 from tfs_workflow.checks.models import model_findings
 from tfs_workflow.checks.ports import port_finding
-from tfs_workflow.checks.report import Finding, gathered, in_background, ok
+from tfs_workflow.checks.report import Finding, ok
 from tfs_workflow.config import BundledSource, Config, DirectorySource, GitSource, LoadedConfig, Model, load
 from tfs_workflow.errors import ConfigError, ToolMissing, WorkflowError
 from tfs_workflow.prepared import Prepared, recalled, source_list

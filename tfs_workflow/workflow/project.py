@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from tfs_workflow.checks.engine import locality
+from tfs_workflow.checks.report import raise_first_failure
 from tfs_workflow.config import Config, LoadedConfig
 from tfs_workflow.errors import NotReady
 from tfs_workflow.prepared import Prepared
@@ -27,6 +29,14 @@ def server_spec(config: Config, made: Prepared) -> ServerSpec:
 def reader(runtime: str) -> tuple[int, int] | None:
     """Uid and gid that the server reads the models with, where these are not our own."""
     return NOBODY if runtime == "docker" and os.getuid() == 0 else None
+
+
+def require_local_engine() -> None:
+    """Raise ToolMissing when the engine is on another machine, which could not mount the models; nobody is asked."""
+    from tfs_workflow.runtimes.docker import facts  # noqa: PLC0415  # docker-py only where it is needed
+
+    _, address = facts.chosen_address()
+    raise_first_failure(locality(address, facts.is_local(address)))
 
 
 def runtimes_of(workspace: Workspace) -> Runtimes:

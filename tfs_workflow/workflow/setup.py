@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from tfs_workflow import lock
 from tfs_workflow.checks import check_models
+from tfs_workflow.checks.engine import engine_findings
+from tfs_workflow.checks.machine import cpu_flags, processor
+from tfs_workflow.checks.report import raise_first_failure
 from tfs_workflow.config import Config, LoadedConfig
 from tfs_workflow.errors import ConfigError, FetchFailed
 from tfs_workflow.parallel import run_all
@@ -16,8 +20,9 @@ from tfs_workflow.prepared import Prepared, PreparedModel, asked, content_digest
 from tfs_workflow.retries import Transfer
 from tfs_workflow.runtimes.availability import require_embedded
 from tfs_workflow.runtimes.choice import Choice, choose
+from tfs_workflow.runtimes.ports import is_free, port_holder
 from tfs_workflow.sources import Fetched, fetch
-from tfs_workflow.workflow.project import announce_wait, reader, server_spec
+from tfs_workflow.workflow.project import announce_wait, reader, require_local_engine, server_spec, started_with
 from tfs_workflow.workspace import Workspace
 
 
@@ -46,6 +51,7 @@ def setup(
         raise ConfigError("there is no lock file", where=str(lock_file), fix="run invoke setup once without --locked")
     workspace = Workspace.create(loaded.workspace, config.project)
     with workspace.exclusive(announce_wait(transfer)):
+        _warn_of_taken_ports(config, workspace, transfer)
         locked_models = pinned.models if locked and pinned else {}
         steps = _fetches(loaded, workspace, transfer, offline=offline, update=update, locked=locked_models)
         image = partial(_provide_image, config, transfer, offline=offline, update=update)
@@ -61,6 +67,17 @@ def setup(
             lock.write(lock_file, now)
         keep(workspace, made)
     return SetUp(workspace.path, found, choice, lock_file)
+
+
+def _warn_of_taken_ports(config: Config, workspace: Workspace, transfer: Transfer) -> None:
+    """Say now what serve would fail with; ports that our own server may hold are its business."""
+    if started_with(workspace):
+        return
+    address = "0.0.0.0" if config.server.expose else "127.0.0.1"  # noqa: S104  # as the server will listen
+    for key in ("rest_port", "grpc_port"):
+        port = getattr(config.server, key)
+        if port != "auto" and not is_free(port, address):
+            transfer.announce(f"server.{key}: port {port} is taken by {port_holder(port)}; serve will need it")
 
 
 def _fetches(  # noqa: PLR0913  # they go through to every fetch
@@ -89,15 +106,21 @@ def _choose(config: Config, kept: Prepared | None, provide_image: Callable[[], s
 
 
 def _provide_image(config: Config, transfer: Transfer, *, offline: bool, update: bool) -> str:
-    """The digest of the image, pulled if it is not here."""
-    from tfs_workflow.runtimes.docker import Engine, image  # noqa: PLC0415  # docker-py only where it is needed
+    """The digest of the image, pulled if it is not here; first what would make the pull a waste is looked for."""
+    # docker-py only where it is needed
+    from tfs_workflow.runtimes.docker import Engine, image  # noqa: PLC0415
+    from tfs_workflow.runtimes.docker.facts import engine_facts  # noqa: PLC0415
 
+    require_local_engine()
     engine, reference = Engine(), config.server.image
     digest = image.image_digest(engine, reference)
     if digest is not None and not update:
         return digest
     if offline:
         raise FetchFailed("the image is not on this machine", where=reference, fix="run invoke setup without --offline")
+    if digest is None:
+        raise_first_failure(engine_findings(engine_facts(reference), reference))
+        raise_first_failure(processor(cpu_flags(), platform.machine()))
     return image.pull(engine, reference, transfer)
 
 
