@@ -13,14 +13,13 @@ import json
 import random
 import socket
 import struct
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
 
-from benchmarks.modelserver_wrk import BUNDLED, free_port
+from benchmarks.modelserver_wrk import BUNDLED, free_port, started
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
 SEEDS = [
@@ -114,15 +113,8 @@ def server() -> Iterator[tuple[psutil.Process, int, int]]:
     command = [sys.executable, "-m", "tfs_workflow.modelserver", "--bind_address=127.0.0.1"]
     command += ["--model_name=half_plus_two", f"--model_base_path={BUNDLED}"]
     command += [f"--rest_api_port={rest}", f"--port={rpc}"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert any("Exporting HTTP/REST API" in line for line in process.stderr)
-        # The log must not fill its pipe.
-        subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-        try:
-            yield psutil.Process(process.pid), rest, rpc
-        finally:
-            process.kill()
+    with started("embedded", command, rest, "/v1/models/half_plus_two:predict", SEEDS[0]) as running:
+        yield running.process, rest, rpc
 
 
 def rpc_thrower(port: int) -> Callable[[bytes], None]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfs_workflow.modelserver import json_request, json_response, simd
+from tfs_workflow.modelserver import json_request, json_response, json_values, simd
 from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.modelserver.tensors import Tensor
 from tfs_workflow.protos.tensor_pb2 import DataType
@@ -24,8 +24,9 @@ elements = numbers | st.booleans() | st.none() | st.text(max_size=3) | st.just({
 nested = st.recursive(elements, lambda inner: st.lists(inner, max_size=4), max_leaves=12)
 
 
-def outcome(body: bytes, dtype: int, quick: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
+def outcome(body: bytes, dtype: int, quick: bool, monkeypatch: pytest.MonkeyPatch, piece_bytes: int = 10**9) -> Any:
     monkeypatch.setattr(simd, "WORTH_IT_BYTES", 0 if quick else 10**9)
+    monkeypatch.setattr(simd, "PIECE_BYTES", piece_bytes)
     try:
         request = json_request.predict_inputs(body, lambda _: {"x": dtype})
     except StatusError as error:
@@ -39,7 +40,9 @@ def outcome(body: bytes, dtype: int, quick: bool, monkeypatch: pytest.MonkeyPatc
 def test_simdjson_and_the_exact_way_agree(value: Any, key: str, dtype: int) -> None:
     body = json.dumps({"signature_name": "a[b", key: value}).encode()
     with pytest.MonkeyPatch.context() as monkeypatch:
-        assert outcome(body, dtype, True, monkeypatch) == outcome(body, dtype, False, monkeypatch)
+        exact = outcome(body, dtype, False, monkeypatch)
+        assert outcome(body, dtype, True, monkeypatch) == exact
+        assert outcome(body, dtype, True, monkeypatch, piece_bytes=3) == exact
 
 
 @pytest.mark.parametrize(
@@ -48,6 +51,14 @@ def test_simdjson_and_the_exact_way_agree(value: Any, key: str, dtype: int) -> N
         b'{"instances":[[[1,2],[]],[3,4]]}',
         b'{"instances":[[1,2],[3,[4]]]}',
         b'{"instances":[[1],[2,3]]}',
+        b'{"instances":[[1,2],[3,4],[5,6,7]]}',
+        b'{"instances":[[1,2],[3,4]],"a":[[5,6],[7,8]]}',
+        b'{"instances":[[1,2],[3,4]],"signature_name":"a"}',
+        b'{"instances":[[1,2],[3,4]]]}',
+        b'{"instances":[[1,2],[3,4]]}}',
+        b'{"instances":[1,2],[3,4]}',
+        b'{"instances":[1,,2,3,4,5]}',
+        b'{"instances":[1,2,3,4,5,]}',
         b'{"instances":[1],"instances":[2]}',
         b'{"inputs":[1],"instances":[2]}',
         b'{"instances":[true,false]}',
@@ -63,7 +74,9 @@ def test_simdjson_and_the_exact_way_agree(value: Any, key: str, dtype: int) -> N
 )
 def test_the_quick_way_leaves_the_unusual_to_the_exact_one(body: bytes) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        assert outcome(body, FLOAT, True, monkeypatch) == outcome(body, FLOAT, False, monkeypatch)
+        exact = outcome(body, FLOAT, False, monkeypatch)
+        assert outcome(body, FLOAT, True, monkeypatch) == exact
+        assert outcome(body, FLOAT, True, monkeypatch, piece_bytes=3) == exact
 
 
 @settings(max_examples=200)
@@ -95,7 +108,7 @@ def test_strings_come_out_as_they_are_or_in_base64(values: list[bytes]) -> None:
         value.decode("utf-8", "surrogateescape") for value in values
     ]
     encoded = json.loads(json_response.predictions({"y_bytes": tensor}, row_format=False))["outputs"]
-    assert [json_request.decode_base64(entry) for entry in encoded] == values
+    assert [json_values.decode_base64(entry) for entry in encoded] == values
 
 
 def test_several_outputs_in_both_formats() -> None:
@@ -130,3 +143,10 @@ def test_regular_arrays_of_numbers_go_the_quick_way() -> None:
         assert read is not None
         assert (read.signature_name, read.key, read.shape) == ("s", "inputs", shape)
         assert read.numbers.tolist() == np.array(value, float).ravel().tolist()
+
+
+def test_large_arrays_are_printed_in_pieces_that_fit_together() -> None:
+    for shape in ((300_000,), (3, 100_000), (1000, 300), (1, 300_000), (70_000, 2, 2)):
+        array = np.arange(math.prod(shape), dtype=np.float32)
+        printed = json_response.predictions({"y": Tensor(FLOAT, shape, array)}, row_format=False)
+        np.testing.assert_array_equal(np.array(json.loads(printed)["outputs"], np.float32), array.reshape(shape))

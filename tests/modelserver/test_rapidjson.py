@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfs_workflow.modelserver import rapidjson
+from tfs_workflow.modelserver import json_text, rapidjson
 from tfs_workflow.modelserver.status import StatusError
 
 scalars = (
@@ -119,19 +119,19 @@ def test_integers_keep_their_kind_up_to_64_bits() -> None:
     ],
 )  # fmt: skip
 def test_values_are_quoted_in_messages_as_tensorflow_serving_quotes_them(value: Any, text: str) -> None:
-    assert rapidjson.pretty(value) == text
+    assert json_text.pretty(value) == text
 
 
 def test_long_values_are_cut_and_cost_no_more_than_what_is_shown() -> None:
-    assert rapidjson.pretty([1] * 10, 7) == "[1, 1, "
+    assert json_text.pretty([1] * 10, 7) == "[1, 1, "
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
-    assert rapidjson.pretty(deep, 256) == "[" * 256
+    assert json_text.pretty(deep, 256) == "[" * 256
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_decimals_read_back_to_the_same_float32(value: float) -> None:
-    text = rapidjson.decimal(value, single=True)
+    text = json_text.decimal(value, single=True)
     assert "." in text or "e" in text
     assert abs(float(text) - value) <= abs(value) * 6e-8 or abs(value) < 1e-38

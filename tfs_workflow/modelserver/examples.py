@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tfs_workflow.modelserver import json_request, rapidjson
-from tfs_workflow.modelserver.json_request import decode_base64, format_error, is_base64
-from tfs_workflow.modelserver.rapidjson import Json
+from tfs_workflow.modelserver import json_request, json_text
+from tfs_workflow.modelserver.json_request import format_error
+from tfs_workflow.modelserver.json_text import Json
+from tfs_workflow.modelserver.json_values import decode_base64, is_base64
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.protos.example_pb2 import Example, Feature
 
@@ -29,7 +30,7 @@ def from_json(body: bytes) -> tuple[str, list[bytes]]:
 
 def _example(value: Json) -> bytes:
     if type(value) is not dict:
-        raise invalid_argument(f"Example must be JSON object but got JSON {rapidjson.type_name(value)}")
+        raise invalid_argument(f"Example must be JSON object but got JSON {json_text.type_name(value)}")
     example = Example()
     example.features.SetInParent()
     for name, content in value.items():
@@ -58,9 +59,9 @@ def _add(feature: Feature, name: str, element: Json) -> None:
         )
     elif isinstance(element, float):
         _of_kind(feature, name, "float_list")
-        if math.isfinite(element) and abs(element) > rapidjson.FLOAT32_MAX:
+        if math.isfinite(element) and abs(element) > json_text.FLOAT32_MAX:
             raise invalid_argument(
-                f"Cannot convert JSON value: {rapidjson.pretty(element)} to float without loss of precision."
+                f"Cannot convert JSON value: {json_text.pretty(element)} to float without loss of precision."
             )
         feature.float_list.value.append(element)
     elif isinstance(element, int):
@@ -69,7 +70,7 @@ def _add(feature: Feature, name: str, element: Json) -> None:
             raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
         feature.int64_list.value.append(element)
     else:
-        kind = rapidjson.type_name(element)
+        kind = json_text.type_name(element)
         raise invalid_argument(f"Feature: {name} has element with unexpected JSON type: {kind}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -26,6 +27,8 @@ from tfs_workflow.protos.services import Method
 _SERVER = "model_servers/server.cc"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
+
+_PENDING = object()
 
 Handler = Callable[[bytes, Any], Awaitable[bytes]]
 Prepare = Callable[[Any], Plan[Any]]
@@ -51,7 +54,6 @@ class GrpcApi:
             services.RELOAD_CONFIG: self._reload,
         }
         self._last: Servable | None = None
-        self.in_work = 0
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
         """The services for a server."""
@@ -67,7 +69,8 @@ class GrpcApi:
 
         async def handle(content: bytes, context: Any) -> bytes:
             started_s = time.perf_counter()
-            answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Any] | None = None
+            result: Any = _PENDING
             model = ""
 
             def plan() -> Plan[bytes]:
@@ -77,17 +80,18 @@ class GrpcApi:
                 model, self._last = made.servable.name, made.servable
                 return made.then(_serialized)
 
-            def done(result: Any) -> None:
-                if not answer.done():  # the client may have gone
-                    answer.set_result(result)
+            def done(arrived: Any) -> None:
+                nonlocal result
+                if answer is None:
+                    result = arrived
+                elif not answer.done():  # the client may have gone
+                    answer.set_result(arrived)
 
             # Which model it is for stands in the message; most likely the same as before.
             self._dispatcher.submit(self._last, len(content), plan, done, _timeout_ms(context))
-            self.in_work += 1
-            try:
+            if result is _PENDING:
+                answer = asyncio.get_running_loop().create_future()
                 result = await answer
-            finally:
-                self.in_work -= 1
             code = result.code if isinstance(result, StatusError) else Code.OK
             self._metrics.request(model, "GRPC", name, code, time.perf_counter() - started_s)
             return await _answered(result, context)
@@ -95,6 +99,9 @@ class GrpcApi:
         return handle
 
     def _question(self, method: Method, answer: Callable[[Any], Message]) -> Handler:
+        # Reloads wait for models to load, one after another; nothing else may wait for them.
+        executor = ThreadPoolExecutor(1, "reload") if method is services.RELOAD_CONFIG else None
+
         async def handle(content: bytes, context: Any) -> bytes:
             def ask() -> Any:
                 try:
@@ -104,8 +111,7 @@ class GrpcApi:
                 except Exception as error:  # noqa: BLE001  # a fault of ours ends one request, not the server
                     return internal(error)
 
-            # On a thread: a reload waits for models to load.
-            return await _answered(await asyncio.get_running_loop().run_in_executor(None, ask), context)
+            return await _answered(await asyncio.get_running_loop().run_in_executor(executor, ask), context)
 
         return handle
 

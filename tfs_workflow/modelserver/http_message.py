@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from typing import NamedTuple
 
 JSON = b"application/json"
@@ -66,3 +67,15 @@ def _head(status: int) -> bytes:
         date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now_s))
         head = _heads[status] = f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {date}\r\n".encode()
     return head
+
+
+def inflated(body: bytes, limit_bytes: int) -> bytes | None:
+    """The unpacked body, empty when it is no gzip as in TensorFlow Serving; None when it is over the limit."""
+    unpacker = zlib.decompressobj(31)
+    try:
+        unpacked = unpacker.decompress(body, limit_bytes + 1)
+    except zlib.error:
+        return b""
+    if len(unpacked) > limit_bytes:
+        return None
+    return unpacked if unpacker.eof else b""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import httptools
 
-from tfs_workflow.modelserver.http_message import Request, Response, error_page, serialized
+from tfs_workflow.modelserver.http_message import Request, Response, error_page, inflated, serialized
 
 # A request and what takes its response, on the event loop.
 App = Callable[[Request, Callable[[Response], None]], None]
@@ -96,8 +95,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._rejected = False
         self._paused = False
-        self._started = False
-        self._in_body = False
+        self._started = self._in_body = False
         self.in_work: Request | None = None
         self.deadline_s = 0.0
         self._reset()
@@ -212,11 +210,11 @@ class HttpConnection(asyncio.Protocol):
         request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
         self._body = []
         if b"gzip" in self._headers.get(b"content-encoding", b""):
-            inflated = _inflated(body, self._connections.limits.max_body_bytes)
-            if inflated is None:
+            unpacked = inflated(body, self._connections.limits.max_body_bytes)
+            if unpacked is None:
                 self._reject(error_page(413))
                 return
-            request = request._replace(body=inflated)
+            request = request._replace(body=unpacked)
         self._waiting.append(request)
         if len(self._waiting) > self._connections.limits.max_pipelined:
             self._transport.pause_reading()
@@ -300,15 +298,3 @@ class HttpConnection(asyncio.Protocol):
         """The server ends: close unless a request is in work."""
         if self.in_work is None and not self._waiting and not self._started:
             self._close()
-
-
-def _inflated(body: bytes, limit_bytes: int) -> bytes | None:
-    """The unpacked body, empty when it is no gzip as in TensorFlow Serving; None when it is over the limit."""
-    unpacker = zlib.decompressobj(31)
-    try:
-        unpacked = unpacker.decompress(body, limit_bytes + 1)
-    except zlib.error:
-        return b""
-    if len(unpacked) > limit_bytes:
-        return None
-    return unpacked if unpacker.eof else b""

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 from google.protobuf.message import Message
 
-from tfs_workflow.modelserver.rapidjson import decimal, quoted
+from tfs_workflow.modelserver.json_text import decimal, quoted
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensors import NUMPY_TYPES, STRING, Array, Tensor, dtype_name, flushed, is_ordinary
 from tfs_workflow.protos.tensor_pb2 import DataType
@@ -135,10 +135,17 @@ def _nested(values: Array, shape: tuple[int, ...]) -> bytes:
         return _numbers(values)[1:-1]
     if len(shape) > _NUMPY_RANK:
         return _join(_numbers(values)[1:-1].split(b", ") if values.size else [], shape)
-    return _numbers(values.reshape(shape))
+    rows = shape[0]
+    if values.size <= _PIECE_NUMBERS or rows < 2:
+        return _numbers(values.reshape(shape))
+    # Printing does not let other threads run, so that a large array is printed in pieces.
+    step = max(rows * _PIECE_NUMBERS // values.size, 1)
+    array = values.reshape(shape)
+    return b"[" + b", ".join([_numbers(array[i : i + step])[1:-1] for i in range(0, rows, step)]) + b"]"
 
 
 _NUMPY_RANK = 32
+_PIECE_NUMBERS = 2**16
 
 
 def _numbers(array: Array) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from tfs_workflow.modelserver.rapidjson import FLOAT32_MAX, decimal
+from tfs_workflow.modelserver.json_text import FLOAT32_MAX, decimal
 from tfs_workflow.modelserver.servable import Servable
 from tfs_workflow.modelserver.session import FloatCall
 from tfs_workflow.modelserver.tensors import SMALLEST_NORMAL_FLOAT

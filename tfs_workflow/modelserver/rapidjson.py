@@ -1,4 +1,4 @@
-"""JSON as RapidJSON reads and writes it in TensorFlow Serving: same values, same error texts, same offsets.
+"""JSON as RapidJSON reads it in TensorFlow Serving: same values, same error texts, same offsets.
 
 A first parse is orjson's; this one takes what orjson refuses, be it right for TensorFlow Serving (NaN, bytes that are
 no UTF-8, duplicate keys) or wrong, and then says what is wrong and where. It never recurses: JSON of any depth is read.
@@ -6,11 +6,8 @@ no UTF-8, duplicate keys) or wrong, and then says what is wrong and where. It ne
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
-import struct
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -30,8 +27,6 @@ _ESCAPES = {
 }  # fmt: skip
 _BOM = b"\xef\xbb\xbf"
 _UINT64_MAX = 2**64 - 1
-_SINGLE = struct.Struct("f")
-FLOAT32_MAX = 3.4028234663852886e38
 
 
 def parse(text: bytes) -> Json:
@@ -254,118 +249,3 @@ class Parser:
 
 
 _LITERALS = {0x6E: (b"null", None), 0x74: (b"true", True), 0x66: (b"false", False)}
-
-
-def type_name(value: Json) -> str:
-    """RapidJSON's name of a value's type, as TensorFlow Serving prints it."""
-    if isinstance(value, bool):
-        return "True" if value else "False"
-    return {type(None): "Null", dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
-
-
-_CONTROL = {i: f"\\u{i:04X}" for i in range(32)}
-_CONTROL.update({8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"})
-
-
-def quoted(text: str) -> str:
-    """A JSON string; anything but quotes, backslashes and control characters stands as it is."""
-    return f'"{text.translate(_CONTROL)}"'
-
-
-class _CannotPrint(Exception):
-    """RapidJSON's writer stops at a number that is not finite."""
-
-
-def pretty(value: Json, limit: int | None = None) -> str:
-    """A value as TensorFlow Serving quotes it in messages: indented objects, arrays on one line.
-
-    With a limit only that many characters are made.
-    """
-    if type(value) is float:
-        return decimal(value, single=abs(value) <= FLOAT32_MAX)
-    parts: list[str] = []
-    with contextlib.suppress(_CannotPrint):
-        _write(value, parts.append, limit)
-    text = "".join(parts)
-    return text if limit is None else text[:limit]
-
-
-def _write(value: Json, write: Callable[[str], None], limit: int | None) -> None:
-    """Print without recursion: the list holds what is still to be printed, the next last."""
-    pending: list[tuple[Json, int] | str] = [(value, 1)]
-    written = 0
-    while pending and (limit is None or written < limit):
-        entry = pending.pop()
-        if isinstance(entry, str):
-            text = entry
-        else:
-            value, depth = entry
-            if value and type(value) in (dict, list):
-                pending.extend(reversed(_children(value, depth, limit)))
-                continue
-            text = _scalar(value)
-        write(text)
-        written += len(text)
-
-
-def _children(value: Json, depth: int, limit: int | None) -> list[tuple[Json, int] | str]:
-    entries: list[tuple[Json, int] | str] = []
-    if type(value) is list:
-        for i, element in enumerate(value[:limit]):
-            entries += [", " if i else "[", (element, depth + 1)]
-        return [*entries, "]"]
-    for i, (name, element) in enumerate(value.items()):
-        entries += [(",\n" if i else "{\n") + "    " * depth + quoted(name) + ": ", (element, depth + 1)]
-    return [*entries, "\n" + "    " * (depth - 1) + "}"]
-
-
-def _scalar(value: Json) -> str:
-    if type(value) is float:
-        if not math.isfinite(value):
-            raise _CannotPrint
-        return _shortest(value)
-    constants = {True: "true", False: "false", None: "null"}
-    if value is None or isinstance(value, bool):
-        return constants[value]
-    return quoted(value) if isinstance(value, str) else ("{}" if value == {} else str(value))
-
-
-def _shortest(value: float) -> str:
-    """The shortest digits that read back, laid out as RapidJSON does (dtoa.h, Prettify)."""
-    sign = "-" if math.copysign(1, value) < 0 else ""
-    if value == 0:
-        return sign + "0.0"
-    mantissa, _, exponent = repr(abs(value)).partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len((whole + fraction).lstrip("0")))
-    digits = digits.rstrip("0") or "0"
-    if len(digits) <= point <= 21:
-        return f"{sign}{digits.ljust(point, '0')}.0"
-    if 0 < point <= 21:
-        return f"{sign}{digits[:point]}.{digits[point:]}"
-    if -6 < point <= 0:
-        return f"{sign}0.{'0' * -point}{digits}"
-    tail = f".{digits[1:]}" if len(digits) > 1 else ""
-    return f"{sign}{digits[0]}{tail}e{point - 1}"
-
-
-def decimal(value: float, single: bool) -> str:
-    """A number with six significant digits where they read back to it, else with all (WriteDecimal).
-
-    `single`: it came out of a float32, or goes into one.
-    """
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    value = _to_single(value) if single else value
-    text = f"{value:.6g}"
-    if (_to_single(float(text)) if single else float(text)) != value:
-        text = f"{value:.{9 if single else 17}g}"
-    return text if "." in text or "e" in text else text + ".0"
-
-
-def _to_single(value: float) -> float:
-    try:
-        return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
-    except OverflowError:
-        return math.copysign(math.inf, value)

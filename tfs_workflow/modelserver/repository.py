@@ -8,16 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfs_workflow import savedmodel
-from tfs_workflow.errors import ModelInvalid
 from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.base_path import versions_on_disk
 from tfs_workflow.modelserver.servable import Servable
 from tfs_workflow.modelserver.status import Code, StatusError, failed_precondition, invalid_argument, not_found
 from tfs_workflow.modelserver.version_policy import State, to_load, to_unload, wanted_versions
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig
 
 _HARNESS = "core/loader_harness.cc"
-_SOURCE = "sources/storage_path/file_system_storage_path_source.cc"
 
 # Model name, version number and directory to a servable; raises StatusError.
 Load = Callable[[str, int, Path], Servable]
@@ -189,7 +187,7 @@ class Repository:
         with self._changed:
             configured = {name: model.config for name, model in self._models.items() if model.is_configured}
         # Without the lock: a file system may be slow, and lookups should not wait for it.
-        seen = {name: _versions_on_disk(config) for name, config in configured.items()}
+        seen = {name: versions_on_disk(config) for name, config in configured.items()}
         with self._changed:
             for name, model in self._models.items():
                 found = seen.get(name)
@@ -265,29 +263,6 @@ class Repository:
             latest[name] = serving[max(serving)]
         self._serving = {**self._serving, name: serving}
         self._latest = latest
-
-
-def _versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
-    """Version number to directory; None when the base path cannot be read, which is no reason to stop serving."""
-    base_path = Path(config.base_path)
-    try:
-        found = {version.number: version.path for version in savedmodel.scan(base_path).found}
-    except ModelInvalid as error:
-        log.error(_SOURCE, f"FileSystemStoragePathSource encountered a filesystem access error: {error}")
-        return None
-    if not found:
-        log.warning(
-            _SOURCE,
-            f"No versions of servable {config.name} found under base path {base_path}. "
-            "Did you forget to name your leaf directory as a number (eg. '/1/')?",
-        )
-    for number in set(config.model_version_policy.specific.versions) - found.keys():
-        log.warning(
-            _SOURCE,
-            f"Version {number} of servable {config.name}, which was requested to be served as a 'specific' version "
-            "in the servable's version policy, was not found in the file system",
-        )
-    return found if found or base_path.is_dir() else None
 
 
 def _started(model: _Model) -> dict[int, State]:

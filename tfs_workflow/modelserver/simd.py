@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import threading
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +16,22 @@ from tfs_workflow.modelserver.tensors import Array
 # Below this orjson and a list are as quick (docs/decisions/http-server.md).
 WORTH_IT_BYTES = 4096
 
+# A parser does not let other threads run, so that it may not be given more than some milliseconds' worth.
+PIECE_BYTES = 256 * 1024
+
 # Parsing needs the interpreter's lock all the time: threads that parse at the same time only slow each other down.
 _turn = threading.Lock()
 
+_HEAD = re.compile(
+    rb'\s*\{\s*(?:"signature_name"\s*:\s*"(?P<signature>[A-Za-z0-9_./-]*)"\s*,\s*)?"(?P<key>instances|inputs)"\s*:\s*'
+    rb"(?P<opening>(?:\[\s*){1,16})"
+)
+_TAIL = re.compile(rb"\]\s*\}\s*")
+_TAIL_BYTES = 64
+
 
 class PlainNumbers(NamedTuple):
-    """{"instances": …} or {"inputs": …} with an array of numbers and at most a signature name beside it."""
+    """{"instances": …} or {"inputs": …} with an array of numbers and at most a signature name before it."""
 
     signature_name: str
     key: str
@@ -29,42 +41,60 @@ class PlainNumbers(NamedTuple):
 
 def plain_numbers(body: bytes) -> PlainNumbers | None:
     """The array, flat, as doubles; None when the request is anything else, right or wrong."""
+    head = _HEAD.match(body)
+    tail = _TAIL.search(body, max(len(body) - _TAIL_BYTES, 0))
+    while tail is not None and tail.end() != len(body):
+        tail = _TAIL.search(body, tail.start() + 1)
+    if head is None or tail is None:
+        return None
+    rank = head["opening"].count(b"[")
     try:
-        with _turn:
-            return _read(simdjson.Parser().parse(body), body)
-    except (ValueError, RuntimeError, TypeError, UnicodeDecodeError, OverflowError):
+        read = [_piece(piece, rank) for piece in _pieces(body, head.start("opening") + 1, tail.start(), rank)]
+    except (ValueError, RuntimeError, TypeError, OverflowError):
         return None
+    rest = {shape[1:] for shape, _ in read}
+    if len(rest) != 1:
+        return None
+    shape = (sum(shape[0] for shape, _ in read), *rest.pop())
+    numbers = read[0][1] if len(read) == 1 else np.concatenate([numbers for _, numbers in read])
+    return PlainNumbers((head["signature"] or b"").decode(), head["key"].decode(), shape, numbers)
 
 
-def _read(document: Any, body: bytes) -> PlainNumbers | None:
-    if not isinstance(document, simdjson.Object):
-        return None
-    keys = list(document.keys())
-    name = document["signature_name"] if "signature_name" in keys else ""
-    key = "instances" if "instances" in keys else "inputs"
-    # As many colons as keys: no key twice, and none hidden in a string.
-    if type(name) is not str or len(keys) != 1 + ("signature_name" in keys) or body.count(b":") != len(keys):
-        return None
-    array = document[key]
-    if not isinstance(array, simdjson.Array) or not len(array):
-        return None
-    shape = _regular_shape(array)
-    if shape is None or body.count(b"[") != _list_count(shape) + name.count("["):
-        return None
-    numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
-    return PlainNumbers(name, key, shape, numbers) if numbers.size == math.prod(shape) else None
+def _pieces(body: bytes, start: int, end: int, rank: int) -> Iterator[bytes]:
+    """The elements of the outermost list, many at a time, each time as a list of their own."""
+    between = re.compile(rb"\]\s*" * (rank - 1) + rb",")
+    while end - start > PIECE_BYTES:
+        comma = between.search(body, start + PIECE_BYTES, end)
+        if comma is None:
+            break
+        yield b"[" + body[start : comma.end() - 1] + b"]"
+        start = comma.end()
+    yield b"[" + body[start:end] + b"]"
 
 
-def _regular_shape(array: Any) -> tuple[int, ...] | None:
-    """The shape when every list has the length of its siblings; None otherwise."""
+def _piece(text: bytes, rank: int) -> tuple[tuple[int, ...], Array]:
+    """Shape and numbers of a list; raises ValueError or TypeError when it is not regular or not of numbers."""
+    with _turn:
+        array: Any = simdjson.Parser().parse(text)
+        shape = _regular_shape(array)
+        if len(shape) != rank or text.count(b"[") != _list_count(shape):
+            raise ValueError(shape)
+        numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
+    if not numbers.size or numbers.size != math.prod(shape):
+        raise ValueError(shape)
+    return shape, numbers
+
+
+def _regular_shape(array: Any) -> tuple[int, ...]:
+    """The shape when every list has the length of its siblings; raises ValueError otherwise."""
     sizes, level = [len(array)], [array]
     while isinstance(level[0][0] if len(level[0]) else None, simdjson.Array):
         level = [element for parent in level for element in parent]
         if not all(isinstance(element, simdjson.Array) for element in level):
-            return None
+            raise ValueError(sizes)
         lengths = {len(element) for element in level}
-        if len(lengths) > 1 or len(sizes) > 16:
-            return None
+        if len(lengths) > 1:
+            raise ValueError(lengths)
         sizes.append(lengths.pop())
     return tuple(sizes)
 

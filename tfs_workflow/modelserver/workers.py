@@ -28,19 +28,17 @@ class Workers:
         if self._queue.qsize() >= self._max_waiting:
             raise StatusError(Code.UNAVAILABLE, "Too many requests are waiting; try again later.")
         self._queue.put(work)
-        if self._idle <= self._queue.qsize() and self._started < self._threads:
-            self._start_one()
-
-    def _start_one(self) -> None:
         with self._lock:
-            if self._started >= self._threads:
+            if self._idle >= self._queue.qsize() or self._started >= self._threads:
                 return
             self._started += 1
         threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:
         while True:
-            self._idle += 1
+            with self._lock:
+                self._idle += 1
             work = self._queue.get()
-            self._idle -= 1
+            with self._lock:
+                self._idle -= 1
             work()
