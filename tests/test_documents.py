@@ -1,0 +1,47 @@
+"""What the documents refer to is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tfs_workflow import errors
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text()):
+        assert re.search(rf"def {name}\(", (ROOT / path).read_text()), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_the_readme_names_every_exit_code() -> None:
+    tree = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.WorkflowError)]
+    codes = {cls.exit_code for cls in tree}
+    listed = (ROOT / "docs" / "decisions" / "0001-exit-codes.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for code in codes:
+        assert f"| {code} |" in listed
+        assert re.search(rf"\b{code} \w", readme)
+
+
+def test_the_readme_names_every_verb_and_its_options() -> None:
+    from tfs_workflow.tasks import collection  # noqa: PLC0415
+
+    readme = (ROOT / "README.md").read_text()
+    common = {"config", "json", "verbose", "instances", "inputs", "input", "output"}
+    for name in ("setup", "serve", "predict", "describe", "status", "logs", "teardown", "demo"):
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
+        for argument in collection()[name].get_arguments():
+            if argument.name not in common:
+                assert f"--{argument.name.replace('_', '-')}" in row, (name, argument.name)
