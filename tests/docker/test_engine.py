@@ -19,8 +19,9 @@ NOBODY = 65534
 # The modules are loaded while we may still read them; then the process becomes nobody, as a user outside the group.
 AS_NOBODY = f"""
 import os, sys
-import loguru, docker
+import loguru, docker, psutil
 import tfs_workflow.sources, tfs_workflow.verbs.setup, tfs_workflow.runtimes.docker, tfs_workflow.main
+import tfs_workflow.verbs.doctor, tfs_workflow.runtimes.docker.facts
 import encodings.idna, encodings.utf_8_sig
 from tfs_workflow.config import load
 load(sys.argv[-1])
