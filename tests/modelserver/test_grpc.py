@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,14 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
 from tests.modelserver import graphs
 from tests.modelserver.running import Running, launched, serving
+from tests.support.needs import missing
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.model_server_config_pb2 import SSLConfig
 from tfs_workflow.protos.services import Method
 from tfs_workflow.protos.tensor_pb2 import DT_FLOAT, TensorProto
 
@@ -313,3 +318,38 @@ def test_a_damaged_warmup_file_is_named(tmp_path: Path) -> None:
     with launched(f"--model_base_path={tmp_path}/m", "--max_num_load_retries=0") as server:
         assert server.process.wait(timeout=60) == 255
         server.wait_for("DATA_LOSS: Damaged record at byte 0 of .*Please verify your warmup data is in TFRecord format")
+
+
+def test_tls(tmp_path: Path) -> None:
+    if shutil.which("openssl") is None:
+        missing("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    config = SSLConfig(server_key=key.read_text(), server_cert=certificate.read_text())
+    (tmp_path / "ssl.config").write_text(text_format.MessageToString(config))
+    with serving(f"--ssl_config_file={tmp_path}/ssl.config") as server:
+        credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
+        options = (("grpc.ssl_target_name_override", "localhost"),)
+        with grpc.secure_channel(f"127.0.0.1:{server.grpc_port}", credentials, options) as channel:
+            method = services.PREDICT
+            stub = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+            request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1)})
+            assert list(stub(request, timeout=60).outputs["y"].float_val) == [2.5]
+
+
+def test_sigterm_finishes_an_rpc_in_work(tmp_path: Path) -> None:
+    graphs.slow(tmp_path / "slow" / "1", products=30)
+    flags = (f"--model_base_path={tmp_path}/slow", "--model_name=slow", "--drain_seconds=60")
+    with serving(*flags) as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        method = services.PREDICT
+        stub = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        working = stub.future(apis.PredictRequest(model_spec=spec("slow"), inputs={"x": floats(1)}), timeout=60)
+        # A status that is answered on the same connection shows that the request before it has arrived.
+        status = services.GET_MODEL_STATUS
+        ask = channel.unary_unary(status.path, status.request.SerializeToString, status.response.FromString)
+        assert ask(apis.GetModelStatusRequest(model_spec=spec("slow")), timeout=60).model_version_status
+        server.process.terminate()
+        assert list(working.result().outputs["y"].float_val) == [1.0]
+        assert server.process.wait(timeout=60) == 0

@@ -12,12 +12,13 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
-from tfs_workflow.modelserver import log, model_config, rpc
+from tfs_workflow.modelserver import log, model_config, quick, rpc
 from tfs_workflow.modelserver.dispatch import Dispatcher, internal
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.repository import Repository
 from tfs_workflow.modelserver.servable import Plan, Servable
+from tfs_workflow.modelserver.session import SessionClosed
 from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
@@ -41,7 +42,8 @@ class GrpcApi:
         self._repository = repository
         self._dispatcher = dispatcher
         self._metrics = metrics
-        find = rpc.finder(repository)
+        self._as_content = as_content
+        self._find = find = rpc.finder(repository)
         self._inferences: dict[Method, tuple[str, Prepare]] = {
             services.PREDICT: ("Predict", lambda request: rpc.predict(find, request, as_content)),
             services.CLASSIFY: ("Classify", lambda request: rpc.classify(find, request)),
@@ -70,7 +72,7 @@ class GrpcApi:
         async def handle(content: bytes, context: Any) -> bytes:
             started_s = time.perf_counter()
             answer: asyncio.Future[Any] | None = None
-            result: Any = _PENDING
+            result = self._quick_answer(method, content)
             model = ""
 
             def plan() -> Plan[bytes]:
@@ -87,16 +89,35 @@ class GrpcApi:
                 elif not answer.done():  # the client may have gone
                     answer.set_result(arrived)
 
-            # Which model it is for stands in the message; most likely the same as before.
-            self._dispatcher.submit(self._last, len(content), plan, done, _timeout_ms(context))
+            if result is _PENDING:
+                # Which model it is for stands in the message; most likely the same as before.
+                self._dispatcher.submit(self._last, len(content), plan, done, _timeout_ms(context))
             if result is _PENDING:
                 answer = asyncio.get_running_loop().create_future()
                 result = await answer
             code = result.code if isinstance(result, StatusError) else Code.OK
+            model = model or (self._last.name if self._last else "")
             self._metrics.request(model, "GRPC", name, code, time.perf_counter() - started_s)
             return await _answered(result, context)
 
         return handle
+
+    def _quick_answer(self, method: Method, content: bytes) -> Any:
+        """The answer to a few floats for a model that may run in place; _PENDING for anything else."""
+        servable = self._last
+        if method is not services.PREDICT or len(content) > quick.MOST_BYTES or servable is None:
+            return _PENDING
+        if self._as_content or self._dispatcher.batches or not servable.pace.is_quick:
+            return _PENDING
+        try:
+            request = _parsed(apis.PredictRequest, content)
+            servable = self._last = self._find(request.model_spec)
+            response = rpc.quick_predict(servable, request) if servable.pace.is_quick else None
+        except SessionClosed:
+            return _PENDING
+        except StatusError as error:
+            return error
+        return _PENDING if response is None else response.SerializeToString()
 
     def _question(self, method: Method, answer: Callable[[Any], Message]) -> Handler:
         # Reloads wait for models to load, one after another; nothing else may wait for them.

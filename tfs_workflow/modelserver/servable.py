@@ -82,10 +82,12 @@ class Servable:
         signature = self.signatures.get(DEFAULT_SIGNATURE)
         if signature is None or len(signature.inputs) != 1 or len(signature.outputs) != 1:
             return None
-        (source,), (result,) = signature.inputs.values(), signature.outputs.values()
+        ((alias, source),), ((result_alias, result),) = signature.inputs.items(), signature.outputs.items()
         if source.dtype != _FLOAT or result.dtype != _FLOAT or not source.name or not result.name:
             return None
-        return self.session.float_call(source.name, result.name, CALLERS_THREAD.SerializeToString())
+        call = self.session.float_call(source.name, result.name, CALLERS_THREAD.SerializeToString())
+        call.aliases = (alias, result_alias)
+        return call
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,10 @@ class Session:
 
 
 class FloatCall:
-    """One feed, one fetch, both float; for the event loop alone, whose thread reuses its C arrays."""
+    """One feed, one fetch, both float; for the event loop alone, whose thread reuses its C arrays.
+
+    `aliases` are the names of the two in the signature.
+    """
 
     def __init__(self, session: Session, c_session: Any, feed: Any, fetch: Any, options: bytes) -> None:
         ffi = capi.ffi
@@ -157,6 +160,7 @@ class FloatCall:
         self._fed, self._fetched = ffi.new("TF_Tensor*[1]"), ffi.new("TF_Tensor*[1]")
         self._dims = {rank: ffi.new("int64_t[]", rank) for rank in (1, 2)}
         self._status = capi.lib.TF_NewStatus()
+        self.aliases = ("", "")
 
     def run(self, shape: tuple[int, ...], numbers: array[float], most: int) -> tuple[tuple[int, ...], list[float]]:
         """The shape and the values of the fetched tensor, no values when it has more than `most` or is not float."""
