@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfs_workflow.checks import configuration, engine, machine, tools
+from tfs_workflow.checks import configuration, engine, machine, selinux, tools
 from tfs_workflow.checks.gathering import gathered, in_background
 from tfs_workflow.checks.models import model_findings
 from tfs_workflow.checks.ports import port_finding
@@ -167,6 +167,9 @@ class _Examination:
             yield ok(f"model {name}: source", f"not fetched yet; invoke setup takes {sources}")
             return
         runtime = self.runtime()
+        if runtime == "docker":
+            label = selinux.label_of(spec.base_path)
+            yield from selinux.container_access(name, spec.base_path, selinux.is_enforcing(), label)
         tags = str(self.config.server.flags.get("saved_model_tags", "serve"))
         version = server_version(runtime, self.config.server.image)
         yield from model_findings(spec, reader(runtime), version, frozenset(tags.split(",")))
