@@ -65,8 +65,8 @@ class Server:
         count = float(_found(r"(\d+) requests in", ran.stdout))
         return Load(
             per_second=float(_found(r"Requests/sec:\s+([\d.]+)", ran.stdout)),
-            p50_ms=_milliseconds(_found(r"50%\s+(\S+)", ran.stdout)),
-            p99_ms=_milliseconds(_found(r"99%\s+(\S+)", ran.stdout)),
+            p50_ms=_milliseconds(_found(r"\n +50% +(\S+)", ran.stdout)),
+            p99_ms=_milliseconds(_found(r"\n +99% +(\S+)", ran.stdout)),
             processor_us=used_s / count * 1e6,
         )
 
