@@ -62,6 +62,18 @@ class Soak:
             return self.requests >= requests and self.reloads >= reloads
         return time.monotonic() > self._until_s
 
+    def guarded(self, job: Callable[[], None]) -> Callable[[], None]:
+        """The job, whose own failure, such as a dropped connection, counts as a wrong answer."""
+
+        def run() -> None:
+            try:
+                job()
+            except Exception:
+                self._count(False)
+                raise
+
+        return run
+
     def predict(self) -> None:
         """Right requests over a kept connection, with a wrong one now and then."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -149,7 +161,7 @@ def run(soak: Soak) -> bool:
     """Let everything loose; whether all answers were right and the memory stayed flat."""
     soak.wait_until_serving()
     jobs: list[Callable[[], None]] = [soak.predict] * 4 + [soak.predict_by_rpc, soak.be_slow, soak.change_versions]
-    threads = [threading.Thread(target=job, daemon=True) for job in jobs]
+    threads = [threading.Thread(target=soak.guarded(job), daemon=True) for job in jobs]
     for thread in threads:
         thread.start()
     memory: list[float] = []
