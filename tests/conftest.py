@@ -1,3 +1,12 @@
 """What every test may ask for."""
 
+from __future__ import annotations
+
+import signal
+
 pytest_plugins = ["tests.support.fixtures"]
+
+# A run in the background (`… &` in a script) is started with Ctrl-C ignored, and would hand that on to every process
+# that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
