@@ -13,7 +13,7 @@ import docker
 import psutil
 import pytest
 
-from tests.docker.test_engine import forbidden, run_as_nobody
+from tests.docker.test_engine import forbidden, run_forbidden
 from tests.support.chain import port_of
 from tests.support.command import CommandLine
 from tests.support.needs import missing
@@ -107,7 +107,7 @@ def test_setup_takes_no_engine_on_another_machine(lab: CommandLine, elsewhere: s
 
 
 def test_an_engine_that_does_not_permit_us(forbidden: CommandLine) -> None:
-    done = run_as_nobody(forbidden, "doctor")
+    done = run_forbidden(forbidden, "doctor")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "not permitted" in done.stdout
     assert "usermod -aG docker" in done.stdout
