@@ -44,9 +44,13 @@ class ModelInvalid(WorkflowError):
 
 
 class NotReady(WorkflowError):
-    """A server did not start, did not become AVAILABLE, or does not run."""
+    """A server did not start, did not become AVAILABLE, or does not run.
+
+    `diagnosis` is the name of the row in the table of diagnoses, where one was looked for.
+    """
 
     exit_code = 5
+    diagnosis = ""
 
 
 class PredictionFailed(WorkflowError):

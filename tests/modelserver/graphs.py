@@ -9,7 +9,7 @@ from pathlib import Path
 from tfs_workflow.protos import saved_model_pb2 as pb
 from tfs_workflow.protos import tensor_pb2
 
-FLOAT, INT32 = tensor_pb2.DT_FLOAT, tensor_pb2.DT_INT32
+FLOAT, INT32, STRING = tensor_pb2.DT_FLOAT, tensor_pb2.DT_INT32, tensor_pb2.DT_STRING
 ANY = tensor_pb2.TensorShapeProto(unknown_rank=True)
 
 
@@ -33,15 +33,21 @@ def _ints(*values: int) -> tensor_pb2.TensorProto:
     return tensor_pb2.TensorProto(dtype=INT32, tensor_shape={"dim": [{"size": len(values)}]}, int_val=values)
 
 
-def _write(version_dir: Path, nodes: Sequence[pb.NodeDef]) -> Path:
+def _text(value: str) -> tensor_pb2.TensorProto:
+    return tensor_pb2.TensorProto(dtype=STRING, tensor_shape={}, string_val=[value.encode()])
+
+
+def _write(version_dir: Path, nodes: Sequence[pb.NodeDef], min_consumer: int = 12, has_init_op: bool = False) -> Path:
     tensor = {name: pb.TensorInfo(name=f"{name}:0", dtype=FLOAT, tensor_shape=ANY) for name in ("x", "y")}
     signature = pb.SignatureDef(
         inputs={"x": tensor["x"]}, outputs={"y": tensor["y"]}, method_name="tensorflow/serving/predict"
     )
-    graph = pb.GraphDef(node=nodes, versions=pb.VersionDef(producer=1882, min_consumer=12))
+    graph = pb.GraphDef(node=nodes, versions=pb.VersionDef(producer=1882, min_consumer=min_consumer))
     meta = pb.MetaGraphDef(
         meta_info_def={"tags": ["serve"]}, graph_def=graph, signature_def={"serving_default": signature}
     )
+    if has_init_op:
+        meta.signature_def["__saved_model_init_op"].outputs["__saved_model_init_op"].name = "init"
     # Published by rename, as a watched base path wants it.
     hidden = version_dir.parent / f".{version_dir.name}"
     hidden.mkdir(parents=True)
@@ -52,6 +58,10 @@ def _write(version_dir: Path, nodes: Sequence[pb.NodeDef]) -> Path:
 
 def _input() -> pb.NodeDef:
     return _node("x", "Placeholder", dtype=_type(FLOAT), shape=pb.AttrValue(shape=ANY))
+
+
+def _random(name: str) -> pb.NodeDef:
+    return _node(name, "StatelessRandomUniform", "dims", "key", dtype=_type(FLOAT), T=_type(INT32), Tseed=_type(INT32))
 
 
 def plus(version_dir: Path, addend: float) -> Path:
@@ -98,6 +108,96 @@ def summing(version_dir: Path) -> Path:
         _node("y", "AddV2", "blank", "sum", T=_type(FLOAT)),
     ]
     return _write(version_dir, nodes)
+
+
+def starting(version_dir: Path, *nodes: pb.NodeDef) -> Path:
+    """A model that runs the node named init when it is loaded."""
+    return _write(version_dir, [_input(), _node("y", "Identity", "x", T=_type(FLOAT)), *nodes], has_init_op=True)
+
+
+def reading(version_dir: Path, path: str) -> Path:
+    """A model that reads a file when it is loaded, as a vocabulary is read."""
+    return starting(version_dir, _constant("path", _text(path)), _node("init", "ReadFile", "path"))
+
+
+def writing(version_dir: Path, path: str, size_mb: int) -> Path:
+    """A model that writes a file of this size when it is loaded."""
+    return starting(
+        version_dir,
+        _constant("path", _text(path)),
+        _constant("piece", _text("x" * 2**20)),
+        _constant("dims", _ints(size_mb)),
+        _node("pieces", "Fill", "dims", "piece", T=_type(STRING), index_type=_type(INT32)),
+        _constant("axes", _ints(0)),
+        _node("content", "ReduceJoin", "pieces", "axes", separator=pb.AttrValue(s=b"")),
+        _node("init", "WriteFile", "path", "content"),
+    )
+
+
+def filling(version_dir: Path, size_mb: int) -> Path:
+    """A model that fills so much memory when it is loaded."""
+    return starting(
+        version_dir,
+        # Random numbers, since what is constant is computed beforehand, with other messages.
+        _constant("dims", _ints(size_mb, 2**18)),
+        _constant("key", _ints(1, 2)),
+        _random("init"),
+    )
+
+
+def refusing(version_dir: Path) -> Path:
+    """A model whose own start-up computation fails: one value reshaped to seven."""
+    return starting(
+        version_dir,
+        _constant("one", _float(1.0)),
+        _constant("dims", _ints(7)),
+        _node("init", "Reshape", "one", "dims", T=_type(FLOAT), Tshape=_type(INT32)),
+    )
+
+
+def toiling(version_dir: Path, products: int, size: int = 2000) -> Path:
+    """A model that computes for long when it is loaded."""
+    nodes = [_constant("dims", _ints(size, size)), _constant("key", _ints(1, 2))]
+    nodes += [
+        _node("m0", "StatelessRandomUniform", "dims", "key", dtype=_type(FLOAT), T=_type(INT32), Tseed=_type(INT32))
+    ]
+    nodes += [_node(f"m{i + 1}", "MatMul", f"m{i}", f"m{i}", T=_type(FLOAT)) for i in range(products)]
+    return starting(version_dir, *nodes, _node("init", "Identity", f"m{products}", T=_type(FLOAT)))
+
+
+def unknown_op(version_dir: Path) -> Path:
+    """A model with an operation that no TensorFlow has."""
+    return starting(version_dir, _node("init", "NoSuchOp"))
+
+
+def without_attribute(version_dir: Path) -> Path:
+    """A model whose operation lacks an attribute, as one of another TensorFlow does."""
+    return starting(version_dir, _constant("one", _float(1.0)), _node("init", "Identity", "one"))
+
+
+def twice_the_same_name(version_dir: Path) -> Path:
+    """A model that TensorFlow refuses for a rare reason: two nodes of the same name."""
+    return starting(version_dir, _node("init", "NoOp"), _node("init", "NoOp"))
+
+
+def of_the_future(version_dir: Path) -> Path:
+    """A model that asks for a later TensorFlow."""
+    return _write(version_dir, [_input(), _node("y", "Identity", "x", T=_type(FLOAT))], min_consumer=10**6)
+
+
+def without_kernel(version_dir: Path) -> Path:
+    """A model whose operation only other hardware can compute."""
+    broadcast = _node(
+        "init", "NcclBroadcast", "one", T=_type(FLOAT), shape=pb.AttrValue(shape=tensor_pb2.TensorShapeProto())
+    )
+    return starting(version_dir, _constant("one", _float(1.0)), broadcast)
+
+
+def on_device(version_dir: Path, device: str) -> Path:
+    """A model that insists on a device."""
+    node = _constant("init", _float(1.0))
+    node.device = device
+    return starting(version_dir, node)
 
 
 def corrupt(version_dir: Path) -> Path:

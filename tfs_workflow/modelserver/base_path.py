@@ -18,8 +18,11 @@ def versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
     try:
         found = {version.number: version.path for version in savedmodel.scan(base_path).found}
     except ModelInvalid as error:
-        log.error(_SOURCE, f"FileSystemStoragePathSource encountered a filesystem access error: {error}")
+        _say_access_error(f"{error.where}; {error.evidence}")
         return None
+    if not base_path.exists():
+        reason = f"NOT_FOUND: {base_path} not found"
+        _say_access_error(f"Could not find base path {base_path} for servable {config.name} with error {reason}")
     if not found:
         log.warning(
             _SOURCE,
@@ -33,3 +36,7 @@ def versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
             "in the servable's version policy, was not found in the file system",
         )
     return found if found or base_path.is_dir() else None
+
+
+def _say_access_error(what: str) -> None:
+    log.error(_SOURCE, f"FileSystemStoragePathSource encountered a filesystem access error: {what}")

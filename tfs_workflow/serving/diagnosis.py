@@ -1,140 +1,122 @@
-"""Why a server failed: evidence (exit code, out-of-memory flag, log lines) to cause to fix, in one table."""
+"""Why a server failed: the table of diagnoses, applied to its exit code, its log and the states of its versions."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tfs_workflow.errors import NotReady
+from tfs_workflow.serving.diagnoses import FAILURES, OVERDUE, Row
 
-@dataclass(frozen=True)
-class Rule:
-    """One row: it applies when its pattern is in the log or its exit code is seen.
-
-    `hopeless` rows end the waiting even while the server still runs.
-    """
-
-    cause: str
-    fix: str
-    pattern: re.Pattern[str] | None = None
-    exit_codes: tuple[int, ...] = ()
-    hopeless: bool = False
+UNKNOWN = "unknown"
+LAST_LINES = 8
+REPORT = (
+    "report it in the issue tracker of tfs-workflow, with the output of `invoke doctor --after --json` and "
+    "`invoke doctor --json`, and your YAML without its secrets"
+)
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Cause and fix in plain words, with the telling log line or exit code."""
+    """Cause and fix in plain words, with what shows it; `name` is the table's row, or `unknown`."""
 
+    name: str
     cause: str
     fix: str
     evidence: str
 
-
-def _log(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
-
-
-# In order: the first row that applies wins, so telling lines stand before bare exit codes.
-RULES = (
-    Rule(
-        "the base path holds no version directory",
-        "a base path needs numeric version directories such as 1/ or 00000123/, each with a saved_model.pb",
-        _log(r"No versions of servable .* found under base path"),
-        hopeless=True,
-    ),
-    Rule(
-        "a model's base path is not there for the server",
-        "check the model's source and path",
-        _log(r"Could not find base path .* for servable"),
-        hopeless=True,
-    ),
-    Rule(
-        "a label names a version that is not loaded",
-        "give the label a version that is there, and let `versions` serve it",
-        _log(r"Request to assign label to version"),
-    ),
-    Rule(
-        "the server cannot read the model's files",
-        "make them readable: chmod -R a+rX on the model's directory",
-        _log(r"Permission denied"),
-    ),
-    Rule(
-        "saved_model.pb is not a SavedModel: empty, cut off, or another file",
-        "fetch or export the model again, then: invoke setup --update",
-        _log(r"Can't parse .*saved_model\.pb as binary proto|DATA_LOSS|Data loss"),
-    ),
-    Rule(
-        "the model needs an operation that this server does not have",
-        "use a server image at least as new as the TensorFlow that exported the model",
-        _log(r"Op type not registered"),
-    ),
-    Rule(
-        "the model's variables are missing or incomplete",
-        "export the model again: variables/ must hold variables.index and its data files",
-        _log(r"variables.*(not found|No such file)|Unsuccessful TensorSliceReader"),
-    ),
-    Rule(
-        "the server found no SavedModel where one should be",
-        "each version directory must hold saved_model.pb",
-        _log(r"Could not find SavedModel|Could not find meta graph def"),
-    ),
-    Rule(
-        "a port that the server needs is in use inside its network",
-        "set rest_port and grpc_port to other ports or to auto",
-        _log(r"Address already in use|Failed to bind"),
-    ),
-    Rule(
-        "the configuration was refused",
-        "see the line above; `server.flags` and `models` in the YAML produce it",
-        _log(r"Invalid protobuf file|Failed to start server\. Error: INVALID_ARGUMENT|Error parsing text-format"),
-    ),
-    Rule(
-        "this processor lacks instructions that the server was built for (AVX), or it is emulated",
-        "set runtime: embedded, or use an image built for this processor",
-        _log(r"Illegal instruction|was compiled to use .* instructions, but these aren't available"),
-        exit_codes=(132,),
-    ),
-    Rule(
-        "the image has no model server where it is expected",
-        "server.image must keep the layout of tensorflow/serving",
-        _log(r"exec .*tensorflow_model_server.* failed|no such file or directory"),
-        exit_codes=(127,),
-    ),
-    Rule("the server was killed from outside", "run invoke serve again; see the machine's log", exit_codes=(137,)),
-    Rule("the server crashed", "see invoke logs, and report it with them", exit_codes=(134, 139)),
-)
-
-OUT_OF_MEMORY = Rule("the server ran out of memory", "raise server.memory, or serve a smaller model")
-UNKNOWN = Rule("the cause is not known", "see the log lines; please report them as an issue of tfs-workflow")
+    def error(self, what: str = "", where: str = "") -> NotReady:
+        """The error to raise; `what` stands in place of the cause."""
+        error = NotReady(what or self.cause, where=where, evidence=self.evidence, fix=self.fix)
+        error.diagnosis = self.name
+        return error
 
 
 def diagnose(lines: Sequence[str], exit_code: int | None, out_of_memory: bool = False) -> Diagnosis:
-    """Cause, fix and evidence of a failed start; never empty: an unknown failure shows the last lines."""
-    if out_of_memory:
-        return Diagnosis(OUT_OF_MEMORY.cause, OUT_OF_MEMORY.fix, f"exit code {exit_code}, killed by the memory limit")
-    for rule in RULES:
-        if (evidence := _evidence(rule, lines, exit_code)) is not None:
-            return Diagnosis(rule.cause, rule.fix, evidence)
-    return Diagnosis(UNKNOWN.cause, UNKNOWN.fix, _ended(exit_code) + "; last lines:\n    " + "\n    ".join(lines[-8:]))
+    """What ended a server; never empty: of an unknown failure the last lines, and how to report it.
+
+    An exit code of None says that nobody saw it.
+    """
+    lines = _folded(lines)
+    ended = f"exit code {exit_code}" if exit_code is not None else "ended, exit code unknown"
+    for row in FAILURES:
+        if (row.out_of_memory and out_of_memory) or (row.is_certain and exit_code in row.exit_codes):
+            how = ", killed by the memory limit" if row.out_of_memory else ""
+            return _found(row, f"{ended}{how}" + (f"; last line: {lines[-1].strip()}" if lines else ""))
+    for row in FAILURES:
+        if line := _telling_line(row, lines):
+            return _found(row, f"{ended}; log: {line}")
+    for row in FAILURES:
+        if exit_code in row.exit_codes:
+            return _found(row, ended)
+    return Diagnosis(UNKNOWN, "the cause is not known", REPORT, f"{ended}; last lines:{_last(lines)}")
 
 
 def hopeless(lines: Sequence[str]) -> Diagnosis | None:
     """The diagnosis that ends the waiting although the server still runs, if a line shows one."""
-    for rule in RULES:
-        if rule.hopeless and (evidence := _evidence(rule, lines, None)) is not None:
-            return Diagnosis(rule.cause, rule.fix, evidence)
+    return _first((row for row in FAILURES if row.hopeless), lines)
+
+
+def overdue(lines: Sequence[str]) -> Diagnosis:
+    """Why a server that runs is not ready although its time is over."""
+    lines = _folded(lines)
+    found = _first((row for row in FAILURES if not row.unless), lines) or _first(OVERDUE, lines)
+    return found or _found(OVERDUE[-1], f"still running; last lines:{_last(lines)}")
+
+
+def ended_version(error_code: str, error_message: str) -> Diagnosis:
+    """Why a version ended, from its status."""
+    text = f"{error_code}: {error_message}"
+    for row in FAILURES:
+        if _is_in(row.status, text) or (not row.unless and _is_in(row.log, text)):
+            return _found(row, text)
+    return Diagnosis(UNKNOWN, "the cause is not known", "mend or remove that version; if it is sound, " + REPORT, text)
+
+
+def telling(line: str) -> Row | None:
+    """The row that this line of a log alone shows, if any."""
+    return next((row for row in FAILURES if not row.unless and _is_in(row.log, line)), None)
+
+
+def _first(rows: Iterable[Row], lines: Sequence[str]) -> Diagnosis | None:
+    for row in rows:
+        if line := _telling_line(row, lines):
+            return _found(row, f"still running; log: {line}")
     return None
 
 
-def _evidence(rule: Rule, lines: Sequence[str], exit_code: int | None) -> str | None:
-    if rule.pattern is not None:
-        for line in reversed(lines):
-            if rule.pattern.search(line):
-                return f"{_ended(exit_code)}; log: {line.strip()}" if exit_code is not None else f"log: {line.strip()}"
-    if exit_code in rule.exit_codes:
-        return _ended(exit_code) + (f"; last line: {lines[-1].strip()}" if lines else "")
-    return None
+def _telling_line(row: Row, lines: Sequence[str]) -> str:
+    """The last line that shows the row; empty when none does."""
+    for line in reversed(lines) if row.log else ():
+        if (match := re.search(row.log, line)) is None:
+            continue
+        if not row.unless:
+            return line.strip()
+        undone = row.unless.replace("WHAT", re.escape(match[1]))
+        if not any(_is_in(undone, other) for other in lines):
+            return f"{line.strip()}\n    {lines[-1].strip()}"
+    return ""
 
 
-def _ended(exit_code: int | None) -> str:
-    return "still running" if exit_code is None else f"exit code {exit_code}"
+def _folded(lines: Sequence[str]) -> list[str]:
+    """The lines with those that go on behind a tab, as TensorFlow writes them, put behind what they belong to."""
+    folded: list[str] = []
+    for line in lines:
+        if folded and line.startswith("\t"):
+            folded[-1] += " " + line.strip()
+        else:
+            folded.append(line)
+    return folded
+
+
+def _is_in(pattern: str, text: str) -> bool:
+    return bool(pattern) and re.search(pattern, text) is not None
+
+
+def _found(row: Row, evidence: str) -> Diagnosis:
+    return Diagnosis(row.name, row.cause, row.fix, evidence)
+
+
+def _last(lines: Sequence[str]) -> str:
+    return "".join(f"\n    {line}" for line in lines[-LAST_LINES:]) or " none"

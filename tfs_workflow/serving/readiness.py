@@ -9,7 +9,7 @@ from typing import Protocol
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
 
 from tfs_workflow.errors import NotReady
-from tfs_workflow.serving.diagnosis import diagnose, hopeless
+from tfs_workflow.serving.diagnosis import diagnose, ended_version, hopeless, overdue
 from tfs_workflow.serving.interface import NothingAnswers, State, VersionStatus
 
 LOG_LINES = 200
@@ -50,13 +50,13 @@ def wait_until_available(
 ) -> dict[str, list[VersionStatus]]:
     """Return each model's status once every wanted version is AVAILABLE.
 
-    The first question is asked at once, the pauses grow from 10 to 50 ms. Raises NotReady with a diagnosis when the
-    server ended, when waiting cannot help, and after `timeout_s`.
+    The first question is asked at once; the pauses grow from 10 to 50 ms, each to about a hundredth of the time waited.
+    Raises NotReady with a diagnosis when the server ended, when waiting cannot help, and after `timeout_s`.
     """
     probe = _Probe(wanted, source, server)
     retrying = Retrying(
         retry=retry_if_exception_type(NotYet),
-        wait=wait_exponential(multiplier=0.01, exp_base=1.1, max=0.05),
+        wait=wait_exponential(multiplier=0.01, exp_base=1.01, max=0.05),
         stop=stop_before_delay(timeout_s),
         sleep=sleep,
         reraise=True,
@@ -64,6 +64,7 @@ def wait_until_available(
     try:
         return retrying(probe)
     except NotYet as last:
+        probe.raise_if_ended()
         raise _too_late(last, server, timeout_s) from last
 
 
@@ -96,17 +97,18 @@ class _Probe:
         now = time.monotonic()
         if now - self.seen_alive_at > LIFE_INTERVAL_S:
             self.seen_alive_at = now
-            self._raise_if_ended()
+            self.raise_if_ended()
         if now - self.log_read_at > LOG_INTERVAL_S:
             self.log_read_at = now
             if found := hopeless(self.server.lines()):
-                raise NotReady(found.cause, evidence=found.evidence, fix=found.fix)
+                raise found.error()
 
-    def _raise_if_ended(self) -> None:
+    def raise_if_ended(self) -> None:
+        """Raise NotReady with the diagnosis once the server has ended."""
         exit_code = self.server.exit_code()
         if exit_code is not None:
             found = diagnose(self.server.lines(), exit_code, self.server.out_of_memory())
-            raise NotReady(f"the server ended: {found.cause}", evidence=found.evidence, fix=found.fix)
+            raise found.error(f"the server ended: {found.cause}")
 
 
 def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequence[int]) -> bool:
@@ -115,23 +117,14 @@ def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequenc
     for version in wanted:
         status = by_number.get(version)
         if status is not None and status.state is State.END:
-            raise NotReady(
-                f"version {version} ended instead of becoming AVAILABLE",
-                where=model,
-                evidence=f"{status.error_code}: {status.error_message}",
-                fix="mend or remove that version, then run invoke serve again",
-            )
+            found = ended_version(status.error_code, status.error_message)
+            raise found.error(f"version {version} ended instead of becoming AVAILABLE: {found.cause}", where=model)
     return all(v in by_number and by_number[v].state is State.AVAILABLE for v in wanted)
 
 
 def _too_late(last: NotYet, server: Observed, timeout_s: float) -> NotReady:
-    lines = server.lines()
-    found = hopeless(lines)
-    return NotReady(
-        f"not AVAILABLE after {timeout_s:g} s (last: {last})" + (f": {found.cause}" if found else ""),
-        evidence=found.evidence if found else "still running; last lines:\n    " + "\n    ".join(lines[-8:]),
-        fix=found.fix if found else "raise server.ready_timeout_s if the model is large; see the log lines otherwise",
-    )
+    found = overdue(server.lines())
+    return found.error(f"not AVAILABLE after {timeout_s:g} s (last: {last}): {found.cause}")
 
 
 def _states(versions: Sequence[VersionStatus]) -> str:
