@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from google.protobuf.message import DecodeError
+from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import ModelInvalid
-from tfs_workflow.protos import saved_model_pb2, tensor_pb2
+
+if TYPE_CHECKING:
+    from tfs_workflow.protos import saved_model_pb2
+
+# ruff: noqa: PLC0415  # protobuf is slow to import, and who only looks for versions needs none of it
 
 SERVE_TAG = "serve"
 _GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -209,6 +212,10 @@ def _listing(directory: Path) -> str:
 
 
 def _parse(path: Path, content: bytes) -> saved_model_pb2.SavedModel:
+    from google.protobuf.message import DecodeError
+
+    from tfs_workflow.protos import saved_model_pb2
+
     try:
         return saved_model_pb2.SavedModel.FromString(content) if path.suffix == ".pb" else _parse_text(content)
     except (DecodeError, ValueError) as error:
@@ -216,7 +223,9 @@ def _parse(path: Path, content: bytes) -> saved_model_pb2.SavedModel:
 
 
 def _parse_text(content: bytes) -> saved_model_pb2.SavedModel:
-    from google.protobuf import text_format  # noqa: PLC0415  # slow to import, and hardly any model is text
+    from google.protobuf import text_format
+
+    from tfs_workflow.protos import saved_model_pb2
 
     try:
         return text_format.Parse(content.decode(), saved_model_pb2.SavedModel(), allow_unknown_field=True)
@@ -243,5 +252,7 @@ def _corrupt(path: Path, evidence: str) -> ModelInvalid:
 
 
 def _tensor(info: saved_model_pb2.TensorInfo) -> TensorSpec:
+    from tfs_workflow.protos import tensor_pb2
+
     shape = None if info.tensor_shape.unknown_rank else tuple(dim.size for dim in info.tensor_shape.dim)
     return TensorSpec(info.name, tensor_pb2.DataType.Name(info.dtype), shape)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from tfs_workflow.checks import check_models
 from tfs_workflow.config import LoadedConfig
@@ -14,11 +15,17 @@ from tfs_workflow.prepared import prepared
 from tfs_workflow.retries import Transfer
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.observer import Observer
-from tfs_workflow.serving.client import ServingClient
 from tfs_workflow.serving.diagnosis import diagnose
-from tfs_workflow.serving.interface import VersionStatus
-from tfs_workflow.serving.readiness import wait_until_available
 from tfs_workflow.serving.spec import ServerSpec
+from tfs_workflow.workflow.drift import (
+    SETUP_AND_SERVE,
+    Drift,
+    configuration_drift,
+    drift,
+    remember_restarted,
+    remember_served,
+    served,
+)
 from tfs_workflow.workflow.project import (
     announce_wait,
     reader,
@@ -30,21 +37,28 @@ from tfs_workflow.workflow.project import (
 )
 from tfs_workflow.workspace import Workspace
 
-Statuses = Mapping[str, list[VersionStatus]]
+if TYPE_CHECKING:
+    from tfs_workflow.serving.interface import VersionStatus
+
+Statuses = Mapping[str, "list[VersionStatus]"]
+Found = list[tuple[Runtime, ModelServer]]
 
 
 @dataclass(frozen=True)
 class Served:
-    """A server with the status of every model; `unchanged` when it ran already, `replaced` when another made room."""
+    """A server with the status of every model; `unchanged` when it ran already.
+
+    `replaced` says why a running one had to make room.
+    """
 
     server: ModelServer
     models: Statuses
     unchanged: bool = False
-    replaced: bool = False
+    replaced: tuple[Drift, ...] = ()
 
 
 def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
-    """Start the server unless the very same one runs, and wait until every wanted version is AVAILABLE.
+    """Start the server unless the very same one runs without drift, and wait until every wanted version is AVAILABLE.
 
     Raises what the checks, the runtime and the waiting raise; then nothing that was started here is left, and a server
     that ran before runs again.
@@ -59,29 +73,61 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
         wait = partial(_wait, wanted=wanted, timeout_s=config.server.ready_timeout_s)
         names = {*started_with(workspace), made.runtime}
         runtimes = runtimes_of(workspace)
-        found = runtimes.find(config.project, tuple(names), required=made.runtime)
-        for runtime, server in found:
-            if server.exit_code is None and server.digest == spec.digest():
-                return Served(server, wait(runtime, server), unchanged=True)
+        live = _without_ended(runtimes.find(config.project, tuple(names), required=made.runtime))
+        reasons = [reason for owner, server in live for reason in _reasons(owner, server, spec, workspace)]
+        if len(live) == 1 and not reasons:
+            return _unchanged(*live[0], wait, partial(remember_served, workspace, spec=spec, versions=wanted))
         remember_started(workspace, *names)
         runtime = runtimes.get(made.runtime)
-        with _room(found, spec), _removed_unless_ready(runtime, config.project, {server.id for _, server in found}):
+        before = {server.id for _, server in live}
+        with _room(live, workspace), _removed_unless_ready(runtime, config.project, before):
             server = runtime.start(spec)
             statuses = wait(runtime, server)
-        return Served(server, statuses, replaced=any(s.exit_code is None for _, s in found))
+            remember_served(workspace, server, spec, wanted)
+        return Served(server, statuses, replaced=tuple(reasons))
+
+
+def _without_ended(found: Found) -> Found:
+    """Those that run; what has ended is removed."""
+    for owner, server in found:
+        if server.exit_code is not None:
+            owner.stop(server, timeout_s=0)
+    return [(owner, server) for owner, server in found if server.exit_code is None]
+
+
+def _reasons(runtime: Runtime, server: ModelServer, spec: ServerSpec, workspace: Workspace) -> list[Drift]:
+    """Why a running server must be replaced."""
+    kept = served(workspace)
+    if server.digest != spec.digest():
+        return configuration_drift(server, spec, kept)
+    from tfs_workflow.serving.client import ServingClient  # noqa: PLC0415  # a first start has none to ask
+
+    statuses: Statuses | None = None
+    with suppress(NotReady), ServingClient(server.rest_url) as client:  # the waiting says what is wrong then
+        statuses = {model.name: client.status(model.name) for model in spec.models}
+    return [one for one in drift(runtime, server, spec, kept, statuses) if one.fix != SETUP_AND_SERVE]
+
+
+def _unchanged(
+    runtime: Runtime, server: ModelServer, wait: Callable[..., Statuses], remember: Callable[[ModelServer], None]
+) -> Served:
+    statuses = wait(runtime, server)
+    remember(server)
+    return Served(server, statuses, unchanged=True)
 
 
 @contextmanager
-def _room(found: list[tuple[Runtime, ModelServer]], spec: ServerSpec) -> Iterator[None]:
-    """Ended servers go at once; a running one makes room, and comes back when its successor fails."""
-    for owner, server in found:
-        if server.exit_code is not None:
-            owner.stop(server, spec.stop_timeout_s)
-    with ExitStack() as stack:
-        for owner, server in found:
-            if server.exit_code is None:
+def _room(live: Found, workspace: Workspace) -> Iterator[None]:
+    """A running server makes room; when its successor fails it comes back, which is no drift of its own."""
+    try:
+        with ExitStack() as stack:
+            for owner, server in live:
                 stack.enter_context(owner.replacing(server))
-        yield
+            yield
+    except BaseException:
+        for owner, server in live:
+            remember_restarted(workspace, server, owner.find(server.project))
+        raise
 
 
 @contextmanager
@@ -97,8 +143,18 @@ def _removed_unless_ready(runtime: Runtime, project: str, before: set[str]) -> I
 
 
 def _wait(runtime: Runtime, server: ModelServer, wanted: Mapping[str, list[int]], timeout_s: float) -> Statuses:
+    # Here and not above: while these are imported, the server starts.
+    from tfs_workflow.serving.client import ServingClient  # noqa: PLC0415
+    from tfs_workflow.serving.readiness import wait_until_available  # noqa: PLC0415
+
+    observer = Observer(runtime, server)
     with ServingClient(server.rest_url) as client:
-        return wait_until_available(wanted, client, Observer(runtime, server), timeout_s)
+        try:
+            return wait_until_available(wanted, client, observer, timeout_s)
+        except NotReady as error:
+            if observer.server.restarts:
+                error.what += f"; the engine restarted it {observer.server.restarts} times"
+            raise
 
 
 def raise_ended(runtime: Runtime, server: ModelServer) -> None:
