@@ -32,6 +32,12 @@ def result(text: str) -> None:
     print(text, flush=True)
 
 
+def result_marked(text: str) -> None:
+    """A line of a result that the reader should find: coloured on a terminal, else behind a mark."""
+    coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    result(f"\x1b[1;31m{text}\x1b[0m" if coloured else f">> {text}")
+
+
 def result_json(value: Any) -> None:
     """A result for programs: one JSON document on stdout."""
     print(json.dumps(value, indent=2, default=str, ensure_ascii=False), flush=True)

@@ -173,14 +173,14 @@ def demo(c: Context, config: str = "", json: bool = False, verbose: bool = False
     verb.demo(edge.Options(config, json, verbose))
 
 
-@command()
-def doctor(c: Context, config: str = "", json: bool = False, verbose: bool = False) -> None:
-    """Check everything that serving needs; change nothing."""
+@command(after="Explain the last failure instead: of a server that ended, or of a start.")
+def doctor(c: Context, after: bool = False, config: str = "", json: bool = False, verbose: bool = False) -> None:
+    """Check everything that serving needs, or explain what failed; change nothing."""
     with quick_imports():
         from tfs_workflow.verbs import doctor as verb
         from tfs_workflow.verbs import edge
 
-    verb.doctor(edge.Options(config, json, verbose))
+    (verb.after if after else verb.doctor)(edge.Options(config, json, verbose))
 
 
 @command()

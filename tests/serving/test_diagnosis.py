@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfs_workflow.serving.diagnosis import diagnose, hopeless
+from tfs_workflow.serving.diagnosis import diagnose, hopeless, overdue
 
 NO_VERSION = (
     "W tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc:268] No versions of servable m found "
@@ -12,14 +12,18 @@ DATA_LOSS = (
     "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: {{{name: m version: 1} due to "
     "error: DATA_LOSS: Can't parse /models/m/1/saved_model.pb as binary proto}, }"
 )
+# Recorded, since it takes a processor without AVX to see it (cpu_feature_guard.cc; tensorflow/serving#1591).
+OLD_PROCESSOR = (
+    "F tensorflow/core/platform/cpu_feature_guard.cc:37] The TensorFlow library was compiled to use AVX instructions, "
+    "but these aren't available on your machine."
+)
 
 
 @pytest.mark.parametrize(
     ("lines", "exit_code", "cause"),
     [
-        ([NO_VERSION], None, "no version directory"),
         ([DATA_LOSS], 255, "not a SavedModel"),
-        (["The TensorFlow library was compiled to use AVX instructions, but these aren't available"], 132, "AVX"),
+        ([OLD_PROCESSOR], 134, "AVX"),
         ([], 132, "AVX"),
         (["Not found: Op type not registered 'Foo' in binary"], 255, "operation"),
         ([], 137, "killed from outside"),
@@ -41,6 +45,26 @@ def test_the_telling_line_is_shown_among_others() -> None:
 
 def test_the_engines_word_on_memory_comes_first() -> None:
     assert "memory" in diagnose([DATA_LOSS], 137, out_of_memory=True).cause
+
+
+def test_how_a_process_ended_is_not_contradicted_by_an_older_line() -> None:
+    assert diagnose([DATA_LOSS], 137).name == "killed"
+    assert diagnose([DATA_LOSS, "Exporting HTTP/REST API at:localhost:8501 ..."], 255).name == "unknown"
+    assert diagnose([DATA_LOSS], None).name == "vanished"
+
+
+def test_a_line_counts_until_another_undoes_it() -> None:
+    begun = ["Loading servable version {name: m version: 1}", "Loading servable version {name: n version: 1}"]
+    assert overdue(begun).name == "still-loading"
+    assert "name: n" in overdue([*begun, "Successfully loaded servable version {name: m version: 1}"]).evidence
+    done = [f"Successfully loaded servable version {{name: {name} version: 1}}" for name in "mn"]
+    assert overdue([*begun, *done]).name == "not-looking"
+
+
+def test_lines_that_go_on_belong_together() -> None:
+    found = diagnose(["Loading servable: {name: m version: 1} failed: NOT_FOUND: gone", "\t [[{{node init}}]]"], 255)
+    assert found.name == "start-up-failed"
+    assert "NOT_FOUND: gone [[{{node init}}]]" in found.evidence
 
 
 def test_an_unknown_failure_shows_the_last_lines() -> None:

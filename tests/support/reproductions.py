@@ -56,9 +56,8 @@ class Reproduction:
 def outcome(made: Reproduction, runtimes: Callable[[str], Runtime], directory: Path, **common: Any) -> NotReady:
     """What readiness says of the failure; the server is stopped. `runtimes` gives the runtime of a name."""
     base_path = made.base_path(directory)
-    overrides = (
-        {"project": f"test-{uuid.uuid4().hex[:10]}", "rest_port": 0, "grpc_port": 0} | common | made.spec(directory)
-    )
+    project = f"test-{uuid.uuid4().hex[:10]}"
+    overrides: Overrides = {"project": project, "rest_port": 0, "grpc_port": 0, **common, **made.spec(directory)}
     flags = tuple((dict(overrides.pop("flags", {})) | made.flags).items())
     spec = ServerSpec(models=(ModelSpec("m", base_path, **made.model),), flags=flags, **overrides)
     runtime = runtimes(spec.runtime)

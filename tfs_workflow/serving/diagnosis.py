@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tfs_workflow.errors import NotReady
-from tfs_workflow.serving.diagnoses import FAILURES, OVERDUE, Row
+from tfs_workflow.serving.diagnoses import FAILURES, OVERDUE, SERVERS, VANISHED, Row
 
 UNKNOWN = "unknown"
 LAST_LINES = 8
@@ -36,20 +36,23 @@ class Diagnosis:
 def diagnose(lines: Sequence[str], exit_code: int | None, out_of_memory: bool = False) -> Diagnosis:
     """What ended a server; never empty: of an unknown failure the last lines, and how to report it.
 
-    An exit code of None says that nobody saw it.
+    An exit code of None says that it is gone and nobody saw how.
     """
-    lines = _folded(lines)
-    ended = f"exit code {exit_code}" if exit_code is not None else "ended, exit code unknown"
-    for row in FAILURES:
-        if (row.out_of_memory and out_of_memory) or (row.is_certain and exit_code in row.exit_codes):
-            how = ", killed by the memory limit" if row.out_of_memory else ""
-            return _found(row, f"{ended}{how}" + (f"; last line: {lines[-1].strip()}" if lines else ""))
-    for row in FAILURES:
-        if line := _telling_line(row, lines):
-            return _found(row, f"{ended}; log: {line}")
-    for row in FAILURES:
-        if exit_code in row.exit_codes:
-            return _found(row, ended)
+    lines = _folded(_since_it_served(lines))
+    ended = f"exit code {exit_code}" if exit_code is not None else "gone"
+    last = f"; last line: {lines[-1].strip()}" if lines else ""
+    if out_of_memory:
+        memory = next(row for row in FAILURES if row.out_of_memory)
+        return _found(memory, f"{ended}, killed by the memory limit{last}")
+    if row := _by_exit_code(exit_code, (row for row in FAILURES if row.is_certain)):
+        return _found(row, ended + last)
+    # What a server says of a model explains no end that nobody saw.
+    if found := _first(FAILURES if exit_code is not None else SERVERS, lines, ended):
+        return found
+    if exit_code is None:
+        return _found(VANISHED, ended + last)
+    if row := _by_exit_code(exit_code, FAILURES):
+        return _found(row, ended + last)
     return Diagnosis(UNKNOWN, "the cause is not known", REPORT, f"{ended}; last lines:{_last(lines)}")
 
 
@@ -79,10 +82,14 @@ def telling(line: str) -> Row | None:
     return next((row for row in FAILURES if not row.unless and _is_in(row.log, line)), None)
 
 
-def _first(rows: Iterable[Row], lines: Sequence[str]) -> Diagnosis | None:
+def _by_exit_code(exit_code: int | None, rows: Iterable[Row]) -> Row | None:
+    return next((row for row in rows if exit_code in row.exit_codes), None)
+
+
+def _first(rows: Iterable[Row], lines: Sequence[str], state: str = "still running") -> Diagnosis | None:
     for row in rows:
         if line := _telling_line(row, lines):
-            return _found(row, f"still running; log: {line}")
+            return _found(row, f"{state}; log: {line}")
     return None
 
 
@@ -97,6 +104,14 @@ def _telling_line(row: Row, lines: Sequence[str]) -> str:
         if not any(_is_in(undone, other) for other in lines):
             return f"{line.strip()}\n    {lines[-1].strip()}"
     return ""
+
+
+def _since_it_served(lines: Sequence[str]) -> Sequence[str]:
+    """The lines since REST was open: what went wrong before that did not end the server."""
+    for at in reversed(range(len(lines))):
+        if "Exporting HTTP/REST API at" in lines[at]:
+            return lines[at:]
+    return lines
 
 
 def _folded(lines: Sequence[str]) -> list[str]:

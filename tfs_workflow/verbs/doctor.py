@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from tfs_workflow import console
+from tfs_workflow import console, errors
 from tfs_workflow.checks.report import Finding, Status, exit_code
-from tfs_workflow.verbs.edge import Options, reported_errors
-from tfs_workflow.workflow.doctor import doctor as examined
+from tfs_workflow.serving.diagnosis import telling
+from tfs_workflow.verbs.edge import Options, reported_errors, verb
+from tfs_workflow.verbs.logs import show_line
+
+if TYPE_CHECKING:
+    from tfs_workflow.workflow.failures import Failure
+
+SHOWN_LINES = 20
 
 
 def doctor(options: Options) -> None:
     """Show what every check found; ends with the code of the first failure's kind."""
+    from tfs_workflow.workflow.doctor import doctor as examined  # noqa: PLC0415  # the checks cost as much as the rest
+
     with reported_errors(options.verbose):
         findings = examined(options.config or None)
         if options.json:
@@ -22,6 +31,33 @@ def doctor(options: Options) -> None:
             console.table(list(_rows(findings)))
         if code := exit_code(findings):
             sys.exit(code)
+
+
+def after(options: Options) -> None:
+    """Explain the project's last failure; ends with the code of what is not ready when there was one."""
+    from tfs_workflow.workflow.failures import last_failure  # noqa: PLC0415
+
+    with verb(options) as loaded:
+        failure = last_failure(loaded)
+        if options.json:
+            console.result_json({"failed": failure is not None} | (asdict(failure) if failure else {}))
+        elif failure is None:
+            console.result("nothing failed")
+        else:
+            _show(failure)
+        if failure is not None:
+            sys.exit(errors.NotReady.exit_code)
+
+
+def _show(failure: Failure) -> None:
+    ended = f"exit code {failure.exit_code}" if failure.exit_code is not None else ""
+    console.result("  ".join(filter(None, [failure.at, failure.runtime, ended, failure.diagnosis])))
+    error = errors.NotReady(failure.what, where=failure.where, evidence=failure.evidence, fix=failure.fix)
+    console.result(str(error))
+    if failure.lines:
+        console.result("the last lines of its log:")
+    for line in failure.lines[-SHOWN_LINES:]:
+        show_line(line, is_telling=telling(line) is not None)
 
 
 def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:

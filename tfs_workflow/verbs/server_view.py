@@ -6,11 +6,14 @@ import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.config import Config
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.serving.interface import VersionStatus
+
+if TYPE_CHECKING:
+    from tfs_workflow.serving.diagnosis import Diagnosis
 
 Statuses = Mapping[str, Sequence[VersionStatus]]
 
@@ -28,6 +31,8 @@ def model_lines(server: ModelServer, models: Statuses) -> Iterator[str]:
         for version in versions:
             error = f"  {version.error_message}" if version.error_message else ""
             yield f"{name}  v{version.version}  {version.state.value}  {server.rest_url}/v1/models/{name}{error}"
+            if found := _diagnosis(version):
+                yield f"  {found.name}: {found.cause}; {found.fix}"
 
 
 def server_document(server: ModelServer, models: Statuses) -> dict[str, Any]:
@@ -45,12 +50,23 @@ def server_document(server: ModelServer, models: Statuses) -> dict[str, Any]:
     }
 
 
+def _diagnosis(version: VersionStatus) -> Diagnosis | None:
+    """Why a version ended, where it ended with an error."""
+    if version.state.value != "END" or version.error_code == "OK":
+        return None
+    from tfs_workflow.serving.diagnosis import ended_version  # noqa: PLC0415  # only where something failed
+
+    return ended_version(version.error_code, version.error_message)
+
+
 def _version_document(version: VersionStatus) -> dict[str, Any]:
+    found = _diagnosis(version)
     return {
         "version": version.version,
         "state": version.state.value,
         "error_code": version.error_code,
         "error_message": version.error_message,
+        "diagnosis": found.name if found else "",
     }
 
 

@@ -68,7 +68,8 @@ def known(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:
     """The project's server, running or ended; NotReady when there is none."""
     for runtime, server in _found(loaded):
         return runtime, server
-    raise NotReady("there is no server of this project", where=loaded.config.project, fix="invoke serve")
+    fix = "invoke serve; where that failed, invoke doctor --after tells why"
+    raise NotReady("there is no server of this project", where=loaded.config.project, fix=fix)
 
 
 def _found(loaded: LoadedConfig) -> list[tuple[Runtime, ModelServer]]:

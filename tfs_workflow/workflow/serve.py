@@ -15,7 +15,6 @@ from tfs_workflow.prepared import prepared
 from tfs_workflow.retries import Transfer
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.observer import Observer
-from tfs_workflow.serving.diagnosis import diagnose
 from tfs_workflow.serving.spec import ServerSpec
 from tfs_workflow.workflow.drift import (
     SETUP_AND_SERVE,
@@ -26,6 +25,7 @@ from tfs_workflow.workflow.drift import (
     remember_served,
     served,
 )
+from tfs_workflow.workflow.failures import explain, failure_kept
 from tfs_workflow.workflow.project import (
     announce_wait,
     reader,
@@ -80,8 +80,9 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
         remember_started(workspace, *names)
         runtime = runtimes.get(made.runtime)
         before = {server.id for _, server in live}
-        with _room(live, workspace), _removed_unless_ready(runtime, config.project, before):
-            server = runtime.start(spec)
+        removed, kept = _removed_unless_ready(runtime, config.project, before), failure_kept(workspace, runtime)
+        with _room(live, workspace), removed, kept as attempt:
+            attempt.server = server = runtime.start(spec)
             statuses = wait(runtime, server)
             remember_served(workspace, server, spec, wanted)
         return Served(server, statuses, replaced=tuple(reasons))
@@ -159,7 +160,5 @@ def _wait(runtime: Runtime, server: ModelServer, wanted: Mapping[str, list[int]]
 
 def raise_ended(runtime: Runtime, server: ModelServer) -> None:
     """Raise NotReady with the diagnosis of a server that ended by itself."""
-    observer = Observer(runtime, server)
-    exit_code = observer.exit_code()
-    found = diagnose(observer.lines(), exit_code, observer.out_of_memory())
-    raise NotReady(f"the server ended: {found.cause}", evidence=found.evidence, fix=found.fix)
+    found = explain(runtime, runtime.refresh(server))
+    raise found.error(f"the server ended: {found.cause}")

@@ -2,11 +2,11 @@
 
 from tfs_workflow.serving.diagnoses.models import MODELS
 from tfs_workflow.serving.diagnoses.row import Row
-from tfs_workflow.serving.diagnoses.servers import OVERDUE, SERVERS
+from tfs_workflow.serving.diagnoses.servers import OVERDUE, SERVERS, VANISHED
 
 # In order: the first row that applies wins. What a server says of itself stands before what it says of a model.
 FAILURES = (*SERVERS, *MODELS)
 
-ROWS = (*FAILURES, *OVERDUE)
+ROWS = (*FAILURES, VANISHED, *OVERDUE)
 
-__all__ = ["FAILURES", "OVERDUE", "ROWS", "Row"]
+__all__ = ["FAILURES", "OVERDUE", "ROWS", "SERVERS", "VANISHED", "Row"]

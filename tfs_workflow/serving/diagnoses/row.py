@@ -30,4 +30,4 @@ class Row:
     @property
     def is_certain(self) -> bool:
         """Whether it says how the process ended, which no older line of the log can contradict."""
-        return self.out_of_memory or bool(self.exit_codes and not self.log)
+        return bool(self.exit_codes and not self.log)

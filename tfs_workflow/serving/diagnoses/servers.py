@@ -171,6 +171,13 @@ SERVERS = (
     ),
 )
 
+# A server that is gone while nothing that it logged explains it.
+VANISHED = Row(
+    "vanished",
+    "the server's process is gone, and nobody saw how it ended: killed, or ended with the machine",
+    "run invoke serve again; where nobody ended it, the machine ran out of memory: see the machine's log",
+)
+
 # Why a server that runs is not ready when the time is over, where nothing above explains it.
 OVERDUE = (
     Row(
