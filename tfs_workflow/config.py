@@ -161,6 +161,9 @@ class Server(Frozen):
         default=None, gt=0, allow_inf_nan=False, description="CPU limit of the container, in cores."
     )
     pids: int = Field(default=512, ge=16, description="Limit on the container's processes and threads.")
+    restart: value.Restart = Field(
+        default="no", description="no, or on-failure: the engine restarts a container that died, at most 5 times."
+    )
     metrics: bool = Field(default=False, description="Serve Prometheus metrics at /monitoring/prometheus/metrics.")
     batching: Batching | None = Field(default=None, description="Batch requests; off unless given.")
     flags: dict[value.FlagName, value.FlagValue] = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from tfs_workflow.config_problems import expected, refusal
 
@@ -18,6 +18,12 @@ Name = Annotated[
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$"), expected("a label of letters, digits and '_'")]
 Version = Annotated[int, Field(ge=0, lt=2**63), expected("a version number (0 or above)")]
 RuntimeName = Literal["auto", "docker", "embedded", "native"]
+# YAML 1.1 reads a bare `no` as false.
+Restart = Annotated[
+    Literal["no", "on-failure"],
+    BeforeValidator(lambda given: "no" if given is False else given),
+    expected("no or on-failure"),
+]
 # What the tool writes into the server's command line itself, and the key that says it.
 OWN_FLAGS = {
     "port": "server.grpc_port",

@@ -1,9 +1,13 @@
 """The same tasks as a console command, `tfs`, for any directory."""
 
-from invoke.program import Program
+from tfs_workflow.interrupts import arm
 
-from tfs_workflow import __version__
-from tfs_workflow.tasks import collection
+arm()  # before anything else, so that Ctrl-C during the imports ends like one during a verb
+
+from invoke.program import Program  # noqa: E402
+
+from tfs_workflow import __version__  # noqa: E402
+from tfs_workflow.tasks import collection  # noqa: E402
 
 program = Program(name="tfs", binary="tfs", binary_names=["tfs"], version=__version__, namespace=collection())
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any
 
 from tfs_workflow.errors import Interrupted, WorkflowError
 
-CANCEL_GRACE_S = 1.5
+CANCEL_GRACE_S = 1.0
 
 
 class SeveralFailed(WorkflowError):
@@ -24,7 +25,7 @@ class SeveralFailed(WorkflowError):
 def run_all(steps: Mapping[str, Callable[[], Any]], cancelled: threading.Event) -> dict[str, Any]:
     """Run every step in a thread of its own and return the results by name.
 
-    The first failure or Ctrl-C sets `cancelled`, which the others look at, and waits for them at most
+    The first failure or Ctrl-C sets `cancelled`, which the others look at, and waits for all of them at most
     CANCEL_GRACE_S; what failed by then is raised together. The threads are daemons, so a step that hangs in a system
     call cannot keep the process alive.
     """
@@ -42,9 +43,10 @@ def run_all(steps: Mapping[str, Callable[[], Any]], cancelled: threading.Event) 
     finally:
         if len(results) < len(steps):
             cancelled.set()
+        end_s = time.monotonic() + CANCEL_GRACE_S
         for thread in threads:
             if thread.ident is not None:
-                thread.join(CANCEL_GRACE_S)
+                thread.join(max(0.0, end_s - time.monotonic()))
     while not finished.empty():
         errors += [e for e in [finished.get()[2]] if e is not None]
     return _results_or_raise(results, [e for e in errors if not isinstance(e, Interrupted)])

@@ -15,6 +15,8 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import Task, task
 
+from tfs_workflow.interrupts import arm
+
 # ruff: noqa: PLC0415, ARG001, PLR0913, PLR0917  # imports wait for their task; invoke reads options off parameters
 
 Body = Callable[..., None]
@@ -29,6 +31,7 @@ COMMON = {
 @contextmanager
 def quick_imports() -> Iterator[None]:
     """Import without looking for garbage or plugins: there are none, and looking costs a sixth of the time."""
+    arm()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()
     try:

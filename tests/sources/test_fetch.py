@@ -26,7 +26,7 @@ from tests.support.git_server import BUNDLED_MODEL, MODEL_PATH, ROOT, TAG, GitSe
 from tfs_workflow.config import ArchiveSource, BundledSource, DirectorySource, GitSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
 from tfs_workflow.sources import fetch, kept
-from tfs_workflow.sources.record import digests, stamps
+from tfs_workflow.stamps import digests, stamps
 from tfs_workflow.workspace import Workspace
 
 Build = Callable[..., GitSource]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfs_workflow.checks.engine import is_official
 from tfs_workflow.checks.report import Finding, failure, ok, warning
-from tfs_workflow.config import Batching, Config, DirectorySource, LoadedConfig
+from tfs_workflow.config import Batching, Config, DirectorySource, LoadedConfig, Server
 from tfs_workflow.config_shape import suggestion
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.modelserver.flags import FLAGS, UsageError, parse
@@ -17,7 +17,7 @@ from tfs_workflow.modelserver.flags import FLAGS, UsageError, parse
 EMBEDDED_FLAGS = frozenset(
     ("bind_address", "rest_api_max_body_bytes", "rest_api_max_connections", "max_waiting_requests", "drain_seconds")
 )
-CONTAINER_KEYS = ("memory", "cpus")
+CONTAINER_KEYS = ("memory", "cpus", "restart")
 
 
 def configuration_findings(loaded: LoadedConfig, runtime: str) -> Iterator[Finding]:
@@ -108,7 +108,7 @@ def _object_stores(config: Config) -> Iterator[Finding]:
 def _without_effect(config: Config, runtime: str) -> Iterator[Finding]:
     if runtime != "docker":
         for key in CONTAINER_KEYS:
-            if getattr(config.server, key) is not None:
+            if getattr(config.server, key) != Server.model_fields[key].default:
                 evidence = f"has no effect with runtime: {runtime}, which is no container"
                 yield warning(f"configuration: server.{key}", evidence, "remove it, or set runtime: docker")
     if runtime == "native" and not config.server.expose:

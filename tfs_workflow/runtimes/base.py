@@ -12,13 +12,17 @@ from tfs_workflow.serving.spec import ServerSpec
 
 PROJECT_LABEL = "tfs-workflow.project"
 DIGEST_LABEL = "tfs-workflow.spec"
+WORKSPACE_LABEL = "tfs-workflow.workspace"
+MACHINE_LABEL = "tfs-workflow.machine"
 
 
 @dataclass(frozen=True)
 class ModelServer:
     """A model server that bears the project's label, running or ended.
 
-    `exit_code` is None while it runs. `image` and `image_digest` are empty where no image is involved.
+    `exit_code` is None while it runs; one that waits to be restarted does not run. `restarts` counts how often the
+    engine restarted it. `image` and `image_digest` (its id on the engine) are empty where no image is involved.
+    `workspace` and `machine` say whose it is and where; `superseded` is one that made room for its successor.
     """
 
     runtime: str
@@ -34,6 +38,10 @@ class ModelServer:
     image_digest: str = ""
     exposed: bool = False
     host: str = "127.0.0.1"
+    restarts: int = 0
+    workspace: str = ""
+    machine: str = ""
+    superseded: bool = False
 
     @property
     def rest_url(self) -> str:
@@ -51,8 +59,8 @@ class Runtime(Protocol):
 
     name: str
 
-    def find(self, project: str) -> list[ModelServer]:
-        """Every server that bears the project's label, running or ended, newest first."""
+    def find(self, project: str | None) -> list[ModelServer]:
+        """Every server that bears the project's label (None: any project's), running or ended, newest first."""
 
     def start(self, spec: ServerSpec) -> ModelServer:
         """Start a server, labelled from birth; nothing is left behind when it raises."""
@@ -61,7 +69,10 @@ class Runtime(Protocol):
         """Make room for the old server's successor; the old one runs again if the block raises, else it is gone."""
 
     def refresh(self, server: ModelServer) -> ModelServer:
-        """The same server as it is now; its exit code is set once it ended."""
+        """The same server as it is now; its exit code is set once it ended, also if something started it again."""
+
+    def image_now(self, server: ModelServer) -> tuple[str, str]:
+        """Id and registry digest of what the server's image reference names by now; empty where there is none."""
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The server's log lines, oldest first, without line ends; with `follow`, until it ends."""

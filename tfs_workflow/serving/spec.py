@@ -43,6 +43,7 @@ class ServerSpec:
     memory_bytes: int | None = None
     cpus: float | None = None
     pids: int = 512
+    restart: str = "no"
     metrics: bool = False
     batching: tuple[tuple[str, int | bool | tuple[int, ...]], ...] = ()
     flags: tuple[tuple[str, str], ...] = ()

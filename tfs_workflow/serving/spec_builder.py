@@ -32,6 +32,7 @@ def build_spec(
         memory_bytes=parse_size(server.memory) if server.memory else None,
         cpus=server.cpus,
         pids=server.pids,
+        restart=server.restart if docker else "no",
         metrics=server.metrics,
         batching=tuple(server.batching.model_dump(exclude_none=True).items()) if server.batching else (),
         flags=tuple((name, _flag_text(value)) for name, value in server.flags.items()),

@@ -15,7 +15,7 @@ from tfs_workflow.lock import LockedModel, model_differences
 from tfs_workflow.retries import Transfer
 from tfs_workflow.sources import bundled, directory, git
 from tfs_workflow.sources.landing import disk_errors
-from tfs_workflow.sources.record import digests, is_intact, stamps
+from tfs_workflow.stamps import digests, is_intact, stamps
 from tfs_workflow.workspace import Workspace
 
 

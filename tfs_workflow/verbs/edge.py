@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any
 
 from tfs_workflow import console
 from tfs_workflow.config import LoadedConfig, load
 from tfs_workflow.errors import Interrupted, WorkflowError
-
-TERMINATED = 143
+from tfs_workflow.interrupts import unwinding
 
 
 @dataclass(frozen=True)
@@ -46,23 +43,16 @@ def show(options: Options, document: Any, lines: Iterable[str]) -> None:
 def reported_errors(verbose: bool = False) -> Iterator[None]:
     """Expected errors and interrupts end the process here; an unexpected error keeps its traceback."""
     console.set_verbose(verbose)
-    before = signal.signal(signal.SIGTERM, _terminated)
-    try:
-        yield
-    except WorkflowError as error:
-        console.error(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console.error("interrupted; what this step had started is removed")
-        sys.exit(Interrupted.exit_code)
-    except BrokenPipeError:
-        # The reader of our output went away (| head); without stdout the interpreter has nothing to complain about.
-        sys.stdout = None
-        sys.exit(0)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of a signal handler
-    """SIGTERM unwinds like Ctrl-C, so that the same cleaning up happens."""
-    raise SystemExit(TERMINATED)
+    with unwinding():
+        try:
+            yield
+        except WorkflowError as error:
+            console.error(str(error))
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            console.error("interrupted; what this step had started is removed")
+            sys.exit(Interrupted.exit_code)
+        except BrokenPipeError:
+            # The reader of our output went away (| head); without stdout the interpreter has nothing to complain about.
+            sys.stdout = None
+            sys.exit(0)

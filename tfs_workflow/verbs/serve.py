@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from tfs_workflow import console
 from tfs_workflow.config import LoadedConfig
 from tfs_workflow.retries import Transfer
@@ -19,7 +21,10 @@ def serve(options: Options, *, follow: bool = False) -> None:
     with verb(options) as loaded:
         done = started(loaded, Transfer(announce=console.note))
         _say_what_is_unusual(done)
-        document = server_document(done.server, done.models) | {"unchanged": done.unchanged}
+        document = server_document(done.server, done.models) | {
+            "unchanged": done.unchanged,
+            "replaced": [asdict(reason) for reason in done.replaced],
+        }
         show(options, document, [*model_lines(done.server, done.models), curl_line(loaded.config, done.server)])
         if follow:
             _follow(loaded, done.server)
@@ -32,8 +37,8 @@ def _say_what_is_unusual(done: Served) -> None:
         console.warn(f"ports {ports} are open to the whole network: {why}")
     if done.unchanged:
         console.note(f"already running with this configuration, since {done.server.started_at:%F %T} UTC")
-    elif done.replaced:
-        console.note("the running server had another configuration and was replaced")
+    for reason in done.replaced:
+        console.note(f"replaced the running server: {reason}")
 
 
 def _follow(loaded: LoadedConfig, server: ModelServer) -> None:

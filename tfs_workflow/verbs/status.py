@@ -1,17 +1,26 @@
-"""invoke status: what runs, with which versions, since when."""
+"""invoke status: what runs, with which versions, since when, and what drifted."""
 
 from __future__ import annotations
 
-from tfs_workflow.serving.client import ServingClient
+from collections.abc import Iterator
+from dataclasses import asdict
+
 from tfs_workflow.verbs.edge import Options, show, verb
 from tfs_workflow.verbs.server_view import model_lines, server_document, server_lines
-from tfs_workflow.workflow.project import running
+from tfs_workflow.workflow.status import Status, raise_unless_served
+from tfs_workflow.workflow.status import status as observed
 
 
 def status(options: Options) -> None:
-    """Show the project's server and its models."""
+    """Show the project's server, its models and every drift; not ready when a model is not served."""
     with verb(options) as loaded:
-        _, server = running(loaded)
-        with ServingClient(server.rest_url) as client:
-            models = {name: client.status(name) for name in loaded.config.models}
-        show(options, server_document(server, models), [*server_lines(server), *model_lines(server, models)])
+        found = observed(loaded)
+        document = server_document(found.server, found.models)
+        show(options, document | {"drift": [asdict(one) for one in found.drift]}, _lines(found))
+        raise_unless_served(found)
+
+
+def _lines(found: Status) -> Iterator[str]:
+    yield from server_lines(found.server)
+    yield from model_lines(found.server, found.models)
+    yield from (f"drift  {one}; {one.fix}" for one in found.drift)

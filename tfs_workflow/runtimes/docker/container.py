@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
 from docker.types import LogConfig, Mount
 
 from tfs_workflow import __version__
-from tfs_workflow.runtimes.base import DIGEST_LABEL, PROJECT_LABEL
+from tfs_workflow.runtimes.base import DIGEST_LABEL, MACHINE_LABEL, PROJECT_LABEL, WORKSPACE_LABEL
 from tfs_workflow.serving.spec import ModelSpec, ServerSpec, server_flags
 
 # The image's own script does not exec, so the server would never see SIGTERM (docs/decisions/0002).
@@ -16,6 +17,8 @@ BINARY = "/usr/bin/tensorflow_model_server"
 REST_PORT, GRPC_PORT = 8501, 8500
 CONFIG_DIR = "/etc/tfs-workflow"
 NOBODY = 65534
+# The engine waits twice as long before each: 0.1 s, 0.2 s and so on, so this one gives up after about three seconds.
+RESTARTS = 5
 
 
 def container_name(project: str) -> str:
@@ -29,14 +32,17 @@ def base_path(model: ModelSpec) -> str:
 
 
 def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int) -> dict[str, Any]:
-    """Arguments of docker-py's `containers.create`; `uid` and `gid` are the user's, root becomes nobody."""
+    """Arguments of docker-py's `containers.create`; `uid` and `gid` are the user's, root becomes nobody.
+
+    `config_dir` lies in the workspace.
+    """
     user, group = (uid, gid) if uid else (NOBODY, NOBODY)
     return {
         "image": spec.image,
         "name": container_name(spec.project),
         "entrypoint": [BINARY],
         "command": server_flags(spec, CONFIG_DIR, REST_PORT, GRPC_PORT),
-        "labels": labels(spec),
+        "labels": labels(spec, config_dir.parent),
         "init": True,
         "user": f"{user}:{group}",
         "cap_drop": ["ALL"],
@@ -47,6 +53,7 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int) -> dict[str
         "mem_limit": spec.memory_bytes,
         "memswap_limit": spec.memory_bytes,
         "nano_cpus": int(spec.cpus * 1e9) if spec.cpus else None,
+        "restart_policy": {"Name": spec.restart, "MaximumRetryCount": RESTARTS} if spec.restart != "no" else None,
         "mounts": [_mount(CONFIG_DIR, config_dir), *(_mount(base_path(m), m.base_path) for m in spec.models)],
         "ports": {
             f"{REST_PORT}/tcp": (spec.address, spec.rest_port or None),
@@ -57,11 +64,13 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int) -> dict[str
     }
 
 
-def labels(spec: ServerSpec) -> dict[str, str]:
-    """The labels that make the container ours."""
+def labels(spec: ServerSpec, workspace: Path) -> dict[str, str]:
+    """The labels that make the container ours, and say which workspace on which machine claims it."""
     return {
         PROJECT_LABEL: spec.project,
         DIGEST_LABEL: spec.digest(),
+        WORKSPACE_LABEL: str(workspace),
+        MACHINE_LABEL: socket.gethostname(),
         "tfs-workflow.version": __version__,
         "tfs-workflow.image": spec.image,
         "tfs-workflow.expose": str(spec.expose).lower(),

@@ -26,15 +26,20 @@ NO_SPACE = re.compile(r"no space left on device", re.IGNORECASE)
 
 def image_digest(engine: Engine, reference: str) -> str | None:
     """The registry digest of an image that is here (its id where it was built here), or None."""
+    return image_identity(engine, reference)[1] or None
+
+
+def image_identity(engine: Engine, reference: str) -> tuple[str, str]:
+    """Id on the engine and registry digest (the id where it was built here) of an image; empty where it is not here."""
     with engine_errors("inspect the image"):
         try:
             found = engine.client.images.get(reference)
         except ImageNotFound:
-            return None
+            return "", ""
     digests: list[str] = found.attrs.get("RepoDigests") or []
     repository = reference.partition("@")[0].rsplit(":", 1)[0]
     matching = [d for d in digests if d.partition("@")[0].endswith(repository)] or digests
-    return matching[0].partition("@")[2] if matching else str(found.id)
+    return str(found.id), matching[0].partition("@")[2] if matching else str(found.id)
 
 
 def pull(engine: Engine, reference: str, transfer: Transfer) -> str:

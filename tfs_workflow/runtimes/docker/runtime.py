@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 
 from tfs_workflow.errors import NotReady, ToolMissing, WorkflowError
-from tfs_workflow.runtimes.base import DIGEST_LABEL, PROJECT_LABEL, ModelServer
+from tfs_workflow.runtimes.base import DIGEST_LABEL, MACHINE_LABEL, PROJECT_LABEL, WORKSPACE_LABEL, ModelServer
 from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.docker import container
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
+from tfs_workflow.runtimes.docker.image import image_identity
 from tfs_workflow.runtimes.ports import port_holder
 from tfs_workflow.serving.spec import ServerSpec, server_files
 
@@ -33,12 +36,11 @@ class DockerRuntime:
         self.engine = engine
         self.config_dir = config_dir
 
-    def find(self, project: str) -> list[ModelServer]:
-        """Every container that bears the project's label, running or ended, newest first."""
+    def find(self, project: str | None) -> list[ModelServer]:
+        """Every container that bears the project's label (None: any), running or ended, newest first."""
+        label = PROJECT_LABEL if project is None else f"{PROJECT_LABEL}={project}"
         with engine_errors("list containers"):
-            found = self.engine.client.containers.list(
-                all=True, filters={"label": f"{PROJECT_LABEL}={project}"}, ignore_removed=True
-            )
+            found = self.engine.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
             return [_observed(one) for one in found]
 
     def start(self, spec: ServerSpec) -> ModelServer:
@@ -99,27 +101,45 @@ class DockerRuntime:
     @contextmanager
     def replacing(self, old: ModelServer) -> Iterator[None]:
         """Stop and rename the old container for the block; it comes back if the block raises, else it is removed."""
-        with engine_errors("stop the previous container"):
+        with engine_errors("find the previous container"):
             previous = self.engine.client.containers.get(old.id)
             name = str(previous.name)
-            previous.stop(timeout=10)
-            previous.rename(name + PREVIOUS)
         try:
+            with engine_errors("stop the previous container"):
+                previous.stop(timeout=10)
+                previous.rename(name + PREVIOUS)
             yield
         except BaseException:
             with engine_errors("bring the previous container back"):
-                previous.rename(name)
-                previous.start()
+                _bring_back(previous, name)
             raise
         _remove(previous)
 
     def refresh(self, server: ModelServer) -> ModelServer:
-        """The same container as the engine sees it now; one that is gone counts as killed."""
+        """The same container as the engine sees it now; one that is gone counts as killed.
+
+        One that the engine restarted since `server` was observed has ended, whatever became of it afterwards.
+        """
         with engine_errors("inspect the container"):
             try:
-                return _observed(self.engine.client.containers.get(server.id))
+                found = _observed(self.engine.client.containers.get(server.id))
             except NotFound:
-                return ModelServer(**{**vars(server), "exit_code": 137})
+                return replace(server, exit_code=137)
+            if found.restarts > server.restarts and found.exit_code is None:
+                return replace(found, exit_code=self._last_exit_code(found))
+            return found
+
+    def _last_exit_code(self, server: ModelServer) -> int:
+        """How a container ended that runs again: its own state has forgotten that, the engine's events have not."""
+        died = self.engine.client.events(
+            since=0, until=int(time.time()) + 1, filters={"container": server.id, "event": "die"}, decode=True
+        )
+        codes = [int(event["Actor"]["Attributes"]["exitCode"]) for event in died]
+        return codes[-1] if codes else 1
+
+    def image_now(self, server: ModelServer) -> tuple[str, str]:
+        """Id and digest of the image that the container's image reference names by now."""
+        return image_identity(self.engine, server.image)
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The container's log lines; with `follow`, until it ends."""
@@ -136,9 +156,19 @@ class DockerRuntime:
             _remove(found)
 
 
+def _bring_back(previous: Container, name: str) -> None:
+    """Start it again under its name; whatever of its stopping an interrupt cut short is done by then."""
+    previous.stop(timeout=1)
+    previous.reload()
+    if previous.name != name:
+        previous.rename(name)
+    previous.start()
+
+
 def _observed(found: Container) -> ModelServer:
     attrs: dict[str, Any] = found.attrs
     state, labels = attrs["State"], attrs["Config"]["Labels"]
+    runs = state["Running"] and not state["Restarting"]
     return ModelServer(
         runtime=DockerRuntime.name,
         id=str(found.id),
@@ -147,11 +177,15 @@ def _observed(found: Container) -> ModelServer:
         rest_port=_published(attrs, container.REST_PORT),
         grpc_port=_published(attrs, container.GRPC_PORT),
         started_at=_moment(state["StartedAt"] if state["Running"] else attrs["Created"]),
-        exit_code=None if state["Running"] else int(state["ExitCode"]),
+        exit_code=None if runs else int(state["ExitCode"]),
         out_of_memory=bool(state["OOMKilled"]),
         image=labels.get("tfs-workflow.image", attrs["Config"]["Image"]),
         image_digest=attrs["Image"],
         exposed=labels.get("tfs-workflow.expose") == "true",
+        restarts=int(attrs["RestartCount"]),
+        workspace=labels.get(WORKSPACE_LABEL, ""),
+        machine=labels.get(MACHINE_LABEL, ""),
+        superseded=str(found.name).endswith(PREVIOUS),
     )
 
 
@@ -161,8 +195,9 @@ def _published(attrs: dict[str, Any], port: int) -> int:
 
 
 def _moment(text: str) -> datetime:
-    """The engine's RFC 3339 time, whose nanoseconds Python 3.10 cannot read."""
-    return datetime.fromisoformat(text[:19] + "+00:00")
+    """The engine's RFC 3339 time in UTC, whose nanoseconds Python 3.10 cannot read."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole[:19]}.{fraction[:6]:0<6}+00:00")
 
 
 def _remove(found: Container) -> None:

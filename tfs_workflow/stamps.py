@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 _CHUNK_BYTES = 1 << 20
+# Relative path → [size in bytes, mtime in ns, sha256].
+Stamps = dict[str, list[int | str]]
 
 
 def served_files(base_path: Path) -> Iterator[Path]:
@@ -46,6 +48,47 @@ def is_intact(base_path: Path, known: Mapping[str, list[int | str]]) -> bool:
     except OSError:
         return False
     return {name: [s.st_size, s.st_mtime_ns] for name, s in found.items()} == {n: k[:2] for n, k in known.items()}
+
+
+def glance(base_path: Path, versions: Sequence[int], known: Stamps) -> Stamps:
+    """The stamps of these versions' files as they are now, without reading one; an unknown digest is empty."""
+    found: Stamps = {}
+    for path in served_files(base_path):
+        relative = path.relative_to(base_path).as_posix()
+        if _version(relative) in versions:
+            status, before = path.stat(), known.get(relative, [])
+            moved = before[:2] != [status.st_size, status.st_mtime_ns]
+            found[relative] = [status.st_size, status.st_mtime_ns, ""] if moved else list(before)
+    return found
+
+
+def changed_since(base_path: Path, versions: Container[int], known: Stamps) -> list[str]:
+    """A line for every file of these versions that is not as it was; reads only files whose size or time moved."""
+    lines, found = [], set()
+    recorded = {version for name in known if (version := _version(name)) in versions}
+    for path in served_files(base_path) if base_path.is_dir() else ():
+        relative = path.relative_to(base_path).as_posix()
+        found.add(relative)
+        if _version(relative) not in recorded:
+            continue
+        if relative not in known:
+            lines.append(f"{relative} is new")
+        elif not _is_same(path, known[relative]):
+            lines.append(f"{relative} changed")
+    gone = (name for name in known if name not in found and _version(name) in versions)
+    return sorted([*lines, *(f"{name} is gone" for name in gone)])
+
+
+def _is_same(path: Path, stamp: list[int | str]) -> bool:
+    status = path.stat()
+    if [status.st_size, status.st_mtime_ns] == stamp[:2]:
+        return True
+    return status.st_size == stamp[0] and bool(stamp[2]) and _sha256(path) == stamp[2]
+
+
+def _version(relative: str) -> int | None:
+    head = relative.partition("/")[0]
+    return int(head) if head.isdigit() else None
 
 
 def digests(known: Mapping[str, list[int | str]]) -> dict[str, str]:

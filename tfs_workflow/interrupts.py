@@ -1,0 +1,76 @@
+"""Ctrl-C and SIGTERM: the first one unwinds whatever runs, later ones wait for the clean-up, which has a bound."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any] | int | None
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+# Longer than any clean-up takes with an engine that answers; a replaced server may have to be brought back.
+CLEAN_UP_S = 10.0
+_TOO_LONG = b"error: cleaning up takes too long; invoke teardown removes what may be left\n"
+# Signals are the process's own, and so is this: how many verbs are being unwound if one comes, and which came.
+_state = {"open": 0, "came": 0}
+
+
+def arm() -> None:
+    """From now on SIGINT and SIGTERM end the process with 130 and 143; who ignores them goes on doing so."""
+    for number in NUMBERS:
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            signal.signal(number, _on_signal)
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM SystemExit(143), once; more of them change nothing.
+
+    A clean-up that takes longer than CLEAN_UP_S is cut short. A block inside another one is part of that.
+    """
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    arm()
+    _state["open"] += 1
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if _state["came"]:
+            raise  # the process ends: nothing may come in between any more
+        _leave(before)
+        raise
+    except BaseException:
+        _leave(before)
+        raise
+    else:
+        _leave(before)
+
+
+def _leave(before: Mapping[signal.Signals, Handler]) -> None:
+    """The end of a block that no signal ended, or that took it as an ordinary end."""
+    _state["open"] -= 1
+    if not _state["open"]:
+        _state["came"] = 0
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of a signal handler
+    if _state["came"]:
+        return
+    if _state["open"]:
+        _state["came"] = number
+        signal.signal(signal.SIGALRM, _give_up)
+        signal.setitimer(signal.ITIMER_REAL, CLEAN_UP_S)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+    raise SystemExit(128 + number)
+
+
+def _give_up(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    os.write(2, _TOO_LONG)
+    os._exit(128 + _state["came"])

@@ -1,0 +1,74 @@
+"""status: the project's server, its models, and in what it differs from what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tfs_workflow import lock
+from tfs_workflow.config import LoadedConfig
+from tfs_workflow.errors import ConfigError, NotReady
+from tfs_workflow.prepared import prepared
+from tfs_workflow.runtimes.base import ModelServer, Runtime
+from tfs_workflow.serving.client import ServingClient
+from tfs_workflow.serving.interface import NothingAnswers, State, VersionStatus
+from tfs_workflow.workflow.drift import SETUP_AND_SERVE, Drift, drift, served
+from tfs_workflow.workflow.project import known, server_spec
+from tfs_workflow.workflow.serve import raise_ended
+from tfs_workflow.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Status:
+    """What runs, with the status of every model of the YAML, and every drift."""
+
+    server: ModelServer
+    models: Mapping[str, list[VersionStatus]]
+    drift: tuple[Drift, ...]
+
+    def unserved(self) -> list[str]:
+        """The models of which no version is AVAILABLE."""
+        return [m for m, versions in self.models.items() if not any(v.state is State.AVAILABLE for v in versions)]
+
+
+def status(loaded: LoadedConfig) -> Status:
+    """Look at the project's server; NotReady, with the diagnosis, when there is none, it ended, or it is silent."""
+    runtime, server = known(loaded)
+    if server.exit_code is not None:
+        raise_ended(runtime, server)
+    with ServingClient(server.rest_url) as client:
+        try:
+            models = {name: client.status(name) for name in loaded.config.models}
+        except NothingAnswers:
+            server = runtime.refresh(server)
+            if server.exit_code is not None or server.restarts:
+                raise_ended(runtime, server)
+            raise
+    return Status(server, models, tuple(_drift(loaded, runtime, server, models)))
+
+
+def _drift(
+    loaded: LoadedConfig, runtime: Runtime, server: ModelServer, models: Mapping[str, list[VersionStatus]]
+) -> Iterator[Drift]:
+    workspace = Workspace.open(loaded.workspace, loaded.config.project)
+    try:
+        workspace, made = prepared(workspace, loaded.config)
+    except ConfigError as error:
+        yield Drift("configuration", error.where, error.what, SETUP_AND_SERVE)
+        return
+    yield from drift(runtime, server, server_spec(loaded.config, made), served(workspace), models)
+    pinned = lock.read(lock.lock_path(loaded.path))
+    locked = pinned.image_digest if pinned and pinned.image == server.image else ""
+    if locked and made.image_digest not in ("", locked):
+        evidence = f"the lock file names {locked[:19]}, setup found {made.image_digest[:19]}"
+        yield Drift("image", server.image, evidence, SETUP_AND_SERVE)
+
+
+def raise_unless_served(found: Status) -> None:
+    """Raise NotReady when some model has no version that answers."""
+    if missing := found.unserved():
+        raise NotReady(
+            f"no version is AVAILABLE of {', '.join(missing)}",
+            where=found.server.project,
+            fix="run invoke serve; invoke logs shows what the server said",
+        )
