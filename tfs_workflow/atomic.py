@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from tfs_workflow.errors import ConfigError
+
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a file so that every reader sees the old text or the new, also after a kill at any moment.
@@ -50,6 +52,20 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """What the system says against writing there, as ConfigError, since the user chose the place."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(
+            "cannot be written",
+            where=str(path),
+            evidence=str(error.strerror),
+            fix="make room there or give us the right to write, or set `workspace` in the YAML to another path",
+        ) from error
 
 
 def _remove_leftovers(path: Path) -> None:

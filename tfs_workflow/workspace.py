@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tfs_workflow import __version__
-from tfs_workflow.atomic import write_whole
+from tfs_workflow.atomic import write_errors, write_whole
 from tfs_workflow.errors import ConfigError, WorkflowError
 from tfs_workflow.leftovers import end_processes, remove
 
@@ -113,11 +113,12 @@ class Workspace:
             return self._state().get(key)
 
     def remember(self, key: str, value: Any) -> None:
-        """Keep a JSON value for the verbs that follow; None forgets it."""
+        """Keep a JSON value for the verbs that follow; None forgets it. ConfigError where it cannot be written."""
         with self._state_lock:
             state = self._state() | {key: value}
             kept = {name: item for name, item in state.items() if item is not None}
-            write_whole(self.path / _STATE, json.dumps(kept, indent=1, sort_keys=True) + "\n", mode=0o600)
+            with write_errors(self.path / _STATE):
+                write_whole(self.path / _STATE, json.dumps(kept, indent=1, sort_keys=True) + "\n", mode=0o600)
 
     def purge(self) -> None:
         """Remove the workspace and all that is in it; ConfigError, and nothing removed, if it holds foreign files."""

@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 import subprocess
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +90,9 @@ def registry(directory: Path) -> Iterator[RegistryServer]:
                 yield server
         finally:
             process.terminate()
-            process.communicate()
+            process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
 
 
 def _port(process: subprocess.Popen[str]) -> int:
@@ -97,5 +101,7 @@ def _port(process: subprocess.Popen[str]) -> int:
     for line in process.stderr or ():
         said.append(line)
         if found := re.search(r"listening on 127\.0\.0\.1:(\d+)", line):
+            # Read on, or it stops in the middle of a request once the pipe is full.
+            threading.Thread(target=deque, args=(process.stderr, 0), daemon=True).start()
             return int(found[1])
     raise RuntimeError("docker-registry ended: " + "".join(said[-5:]))

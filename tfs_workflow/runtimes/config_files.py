@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tfs_workflow.atomic import write_whole
+from tfs_workflow.atomic import write_errors, write_whole
 
 
 def write_config_files(directory: Path, files: Mapping[str, str]) -> None:
-    """Make the directory hold exactly these files; each appears whole."""
-    for name, text in files.items():
-        write_whole(directory / name, text)
-    for path in directory.iterdir():
-        if path.name not in files:
-            path.unlink()
+    """Make the directory hold exactly these files; each appears whole. ConfigError on a full disk."""
+    with write_errors(directory):
+        for name, text in files.items():
+            write_whole(directory / name, text)
+        for path in directory.iterdir():
+            if path.name not in files:
+                path.unlink()

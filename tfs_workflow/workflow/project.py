@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 
 from tfs_workflow.checks.engine import locality
 from tfs_workflow.checks.report import raise_first_failure
 from tfs_workflow.config import Config, LoadedConfig
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ConfigError, NotReady
 from tfs_workflow.prepared import Prepared
 from tfs_workflow.retries import Transfer
 from tfs_workflow.runtimes.base import ModelServer, Runtime
@@ -51,7 +52,9 @@ def started_with(workspace: Workspace) -> tuple[str, ...]:
 
 def remember_started(workspace: Workspace, *names: str) -> None:
     """Keep which runtimes may hold a server, before the server is there; none forgets them."""
-    workspace.remember(_STARTED, sorted(set(names)) or None)
+    # Forgetting may fail on a full disk: then a runtime is asked in vain, and teardown has done its work.
+    with nullcontext() if names else suppress(ConfigError):
+        workspace.remember(_STARTED, sorted(set(names)) or None)
 
 
 def running(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:

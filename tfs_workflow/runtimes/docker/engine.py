@@ -11,12 +11,14 @@ from functools import cached_property
 
 import docker
 from docker.errors import APIError, DockerException
+from requests.exceptions import ChunkedEncodingError, JSONDecodeError, RequestException
 from requests.exceptions import ConnectionError as EngineConnectionError
-from requests.exceptions import RequestException
 
 from tfs_workflow.errors import ToolMissing, WorkflowError
 
 ANSWER_TIMEOUT_S = 60
+# Its version costs an engine nothing; one that does not tell it soon will not do anything else either.
+VERSION_TIMEOUT_S = 10
 
 
 class EngineFailed(WorkflowError):
@@ -43,9 +45,12 @@ class Engine:
 
 
 def _open_client(timeout_s: int) -> docker.DockerClient:
+    version_timeout_s = min(timeout_s, VERSION_TIMEOUT_S)
     if os.environ.get("DOCKER_HOST"):
-        return docker.from_env(timeout=timeout_s)
-    client: docker.DockerClient = docker.from_context(timeout=timeout_s)
+        client: docker.DockerClient = docker.from_env(timeout=version_timeout_s)
+    else:
+        client = docker.from_context(timeout=version_timeout_s)
+    client.api.timeout = timeout_s
     return client
 
 
@@ -74,12 +79,27 @@ def _unreachable(action: str, error: Exception) -> ToolMissing:
             fix="add yourself to the engine's group (sudo usermod -aG docker $USER, then log in again), "
             "use a rootless engine, or set runtime: embedded",
         )
-    lost = isinstance(error, EngineConnectionError) and "FileNotFoundError" not in text and "refused" not in text
+    if "timed out" in text:
+        return ToolMissing(
+            f"the Docker engine says nothing: cannot {action}",
+            evidence=evidence,
+            fix="see whether docker info answers, restart the engine if not, then run it again; "
+            "or set runtime: embedded",
+        )
     return ToolMissing(
-        f"lost the Docker engine while trying to {action}" if lost else f"no Docker engine answers: cannot {action}",
+        f"lost the Docker engine while trying to {action}"
+        if _is_cut_off(error, text)
+        else f"no Docker engine answers: cannot {action}",
         evidence=evidence,
         fix="start Docker (or point DOCKER_HOST or the docker context at a running engine), or set runtime: embedded",
     )
+
+
+def _is_cut_off(error: Exception, text: str) -> bool:
+    """Whether an engine was there and went away in the middle of its answer."""
+    if isinstance(error, (ChunkedEncodingError, JSONDecodeError)):
+        return True
+    return isinstance(error, EngineConnectionError) and "FileNotFoundError" not in text and "refused" not in text
 
 
 def _address() -> str:
