@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import diagnosis_document
 from tfs_workflow import errors
 
 ROOT = Path(__file__).parents[1]
@@ -45,3 +46,8 @@ def test_the_readme_names_every_verb_and_its_options() -> None:
         for argument in collection()[name].get_arguments():
             if argument.name not in common:
                 assert f"--{argument.name.replace('_', '-')}" in row, (name, argument.name)
+
+
+def test_the_diagnoses_are_those_of_the_table() -> None:
+    written = diagnosis_document.DOCUMENT.read_text()
+    assert written == diagnosis_document.document(), "run: python -m tests.support.diagnosis_document"

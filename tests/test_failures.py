@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.modelserver import graphs
@@ -43,10 +46,7 @@ def test_nothing_failed_before_setup_nor_while_all_is_well(lab: CommandLine) -> 
 
 
 def test_a_start_that_failed_is_explained_until_one_succeeds(lab: CommandLine) -> None:
-    served_from(lab, graphs.starting(lab.directory / "model" / "1").parent)
-    lab.config["models"]["half_plus_two"]["source"] = [
-        {"directory": str(graphs.refusing(lab.directory / "bad" / "1").parent)}
-    ]
+    served_from(lab, graphs.refusing(lab.directory / "model" / "1").parent)
     lab.ok("setup")
     assert "what the model computes when it is loaded fails" in lab.fails(5, "serve")
     found = failed(lab)
@@ -117,4 +117,7 @@ def test_logs_and_status_name_the_cause_of_a_version_that_ended(lab: CommandLine
     assert all("saved_model.pb as binary proto" in line for line in marked)
     lines = [json.loads(line) for line in lab.ok("logs", "--json").splitlines()]
     assert {line["diagnosis"] for line in lines} == {"", "saved-model-corrupt"}
+    on_a_terminal = pexpect.run(shlex.join(lab.argv("logs")), env=os.environ | {"TERM": "xterm"}).decode()
+    assert "\x1b[1;31m" in on_a_terminal
+    assert ">> " not in on_a_terminal
     assert failed(lab)["diagnosis"] == "saved-model-corrupt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,11 @@ from pathlib import Path
 import docker
 import pytest
 
+from tests.support.chain import NEVER_READY
+from tests.support.command import CommandLine
+from tests.support.faults import kill, running, servers
 from tests.support.reproductions import CONTAINERS, outcome
+from tests.support.waiting import until
 from tfs_workflow.runtimes.docker import DockerRuntime, Engine
 
 Changed = Callable[[str], str]
@@ -45,3 +50,29 @@ def test_a_container_that_fails_in_this_way_is_diagnosed(name: str, changed: Cha
     runtime = DockerRuntime(Engine(), tmp_path / "serving")
     error = outcome(made, lambda _: runtime, tmp_path, runtime="docker", image=changed(made.in_image))
     assert error.diagnosis == name, str(error)
+    assert "not AVAILABLE after" not in error.what, "waiting ends the moment waiting is hopeless"
+
+
+def test_a_failed_start_and_a_killed_server_are_explained_afterwards(lab: CommandLine) -> None:
+    lab.ok("setup")
+    lab.config["server"] |= {"flags": NEVER_READY, "ready_timeout_s": 1}
+    lab.fails(5, "serve")
+    assert explained(lab) == ("not-looking", None)
+    lab.config["server"]["flags"] = {"file_system_poll_wait_seconds": "often"}
+    assert "a flag has a value of the wrong kind" in lab.fails(5, "serve")
+    assert explained(lab) == ("flag-refused", 255)
+    lab.config["server"] |= {"flags": {}, "ready_timeout_s": 60}
+    lab.ok("serve")
+    assert lab.ok_json("doctor", "--after") == {"failed": False}
+    kill(servers(lab)[0])
+    until(lambda: not running(lab))
+    assert explained(lab) == ("killed", 137)
+    assert "the server was killed from outside" in lab.run("status").stderr
+
+
+def explained(lab: CommandLine) -> tuple[str, int | None]:
+    """Diagnosis and exit code that `doctor --after` tells."""
+    done = lab.run("doctor", "--after", "--json")
+    assert done.returncode == 5, done.stderr
+    found = json.loads(done.stdout)
+    return found["diagnosis"], found["exit_code"]

@@ -9,9 +9,9 @@ import pytest
 
 from tests.modelserver import graphs
 from tests.support.reproductions import CONTAINERS, PROCESSES, Reproduction, graph, outcome, release
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import NotReady, ToolMissing
 from tfs_workflow.runtimes.registry import Runtimes
-from tfs_workflow.serving.diagnoses import ROWS
+from tfs_workflow.serving.diagnoses import OVERDUE, ROWS
 from tfs_workflow.serving.diagnosis import REPORT
 
 
@@ -35,6 +35,7 @@ def test_a_process_that_fails_in_this_way_is_diagnosed(name: str, here: Path) ->
     assert row.cause in error.what
     assert error.fix == row.fix
     assert error.evidence
+    assert ("not AVAILABLE after" in error.what) == (row in OVERDUE), "waiting ends the moment waiting is hopeless"
 
 
 # Reproduced through the command line, since nobody may be left who saw the process end.
@@ -56,3 +57,15 @@ def test_an_unknown_failure_shows_its_last_lines_and_how_to_report_it(here: Path
     assert "exit code 255" in error.evidence
     assert error.fix == REPORT
     assert "invoke doctor --after" in error.fix
+
+
+def test_a_binary_that_the_kernel_refuses_is_a_missing_tool(here: Path) -> None:
+    def foreign(directory: Path) -> dict[str, object]:
+        path = directory / "tensorflow_model_server"
+        path.write_bytes(b"\x7fELF of another machine")
+        path.chmod(0o755)
+        return {"runtime": "native", "binary": str(path)}
+
+    with pytest.raises(ToolMissing, match="cannot be executed") as error:
+        failure(Reproduction(spec=foreign), here)
+    assert "Exec format error" in error.value.evidence

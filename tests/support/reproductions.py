@@ -228,6 +228,16 @@ def release() -> None:
             pass
 
 
+def logged(words: str) -> Callable[[ModelServer, Path], None]:
+    """Wait until the server's log has these words."""
+
+    def wait(server: ModelServer, base_path: Path) -> None:
+        log = base_path.parent / "run" / "server.log"
+        until(lambda: words in log.read_text())
+
+    return wait
+
+
 def _replaced_by_a_newer(server: ModelServer, base_path: Path) -> None:
     with ServingClient(server.rest_url) as client:
 
@@ -296,10 +306,21 @@ PROCESSES: dict[str, Reproduction] = {
     "start-up-failed": Reproduction(graph(graphs.refusing)),
     "warmup-failed": Reproduction(warmed_up(_record("no_such_input"))),
     "unloaded": Reproduction(then=_replaced_by_a_newer),
-    "load-retried": Reproduction(graph(graphs.twice_the_same_name), flags={"max_num_load_retries": "9"}, timeout_s=2),
-    "warming-up": Reproduction(warmed_up(_record("x"), graph(partial(graphs.slow, products=900))), timeout_s=2),
-    "still-loading": Reproduction(graph(graphs.toiling, 900), timeout_s=2),
-    "not-looking": Reproduction(flags=NEVER_READY, timeout_s=1),
+    "load-retried": Reproduction(
+        graph(graphs.twice_the_same_name),
+        flags={"max_num_load_retries": "9"},
+        then=logged("Loading servable: {name: m version: 1} failed"),
+        timeout_s=0.5,
+    ),
+    "warming-up": Reproduction(
+        warmed_up(_record("x"), graph(partial(graphs.slow, products=900))),
+        then=logged("Starting to read warmup data"),
+        timeout_s=0.5,
+    ),
+    "still-loading": Reproduction(
+        graph(graphs.toiling, 900), then=logged("Loading servable version {name: m version: 1}"), timeout_s=0.5
+    ),
+    "not-looking": Reproduction(flags=NEVER_READY, timeout_s=0.5),
 }
 
 BINARY = "/usr/bin/tensorflow_model_server"
