@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +26,7 @@ from tfs_workflow.serving.spec import ModelSpec, ServerSpec, server_files, serve
 # A process has no labels; its environment is as good: set before its first instruction, readable by its owner.
 PROJECT_VARIABLE = "TFS_WORKFLOW_PROJECT"
 DIGEST_VARIABLE = "TFS_WORKFLOW_SPEC"
+WORKSPACE_VARIABLE = "TFS_WORKFLOW_WORKSPACE"
 RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
 FOLLOW_INTERVAL_S = 0.1
@@ -38,9 +41,9 @@ class ProcessRuntime:
         self.log_path = log_path
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
-    def find(self, project: str) -> list[ModelServer]:
-        """Every running process of this runtime that bears the project's mark, newest first."""
-        found = [s for p in psutil.process_iter() if (s := _observed(p)) and s.project == project]
+    def find(self, project: str | None) -> list[ModelServer]:
+        """Every running process of this runtime that bears the project's mark (None: any), newest first."""
+        found = [s for p in psutil.process_iter() if (s := _observed(p)) and project in (None, s.project)]
         return sorted((s for s in found if s.runtime == self.name), key=lambda s: s.started_at, reverse=True)
 
     def start(self, spec: ServerSpec) -> ModelServer:
@@ -49,7 +52,7 @@ class ProcessRuntime:
         rest_port, grpc_port = _port(spec, "rest_port"), _port(spec, "grpc_port")
         write_config_files(self.config_dir, server_files(spec, _base_path))
         argv = [*command, *server_flags(spec, str(self.config_dir), rest_port, grpc_port)]
-        return self._spawn(argv, _environment(spec, self.name))
+        return self._spawn(argv, _environment(spec, self.name, self.config_dir.parent))
 
     def _command(self, spec: ServerSpec) -> list[str]:
         if self.name == "embedded":
@@ -77,10 +80,11 @@ class ProcessRuntime:
             yield
             return
         files = {path.name: path.read_text() for path in self.config_dir.iterdir()}
-        self.stop(old, timeout_s=10)
         try:
+            self.stop(old, timeout_s=10)
             yield
         except BaseException:
+            self.stop(old, timeout_s=1)  # again, should an interrupt have cut it short
             write_config_files(self.config_dir, files)
             self._spawn(argv, environment)
             raise
@@ -93,7 +97,11 @@ class ProcessRuntime:
             exit_code = None if code is None else (128 - code if code < 0 else code)
         else:
             exit_code = None if _is_running(int(server.id)) else 137
-        return ModelServer(**{**vars(server), "exit_code": exit_code})
+        return replace(server, exit_code=exit_code)
+
+    def image_now(self, server: ModelServer) -> tuple[str, str]:  # noqa: ARG002  # the Protocol's
+        """No image is involved."""
+        return "", ""
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The lines of the process's log file; with `follow`, until it ends."""
@@ -173,10 +181,15 @@ def _base_path(model: ModelSpec) -> str:
     return str(model.base_path.resolve())
 
 
-def _environment(spec: ServerSpec, runtime: str) -> dict[str, str]:
+def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, str]:
     """Only what a server needs of ours, so that no secret of the user's shell lives on in it."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    marks = {PROJECT_VARIABLE: spec.project, DIGEST_VARIABLE: spec.digest(), RUNTIME_VARIABLE: runtime}
+    marks = {
+        PROJECT_VARIABLE: spec.project,
+        DIGEST_VARIABLE: spec.digest(),
+        RUNTIME_VARIABLE: runtime,
+        WORKSPACE_VARIABLE: str(workspace),
+    }
     return kept | marks | {"PYTHONUNBUFFERED": "1"}
 
 
@@ -226,6 +239,8 @@ def _server(pid: int, environment: dict[str, str], argv: list[str], started_at: 
         started_at=started_at,
         # tensorflow_model_server has no flag for the address and listens on every interface.
         exposed=environment[RUNTIME_VARIABLE] == "native" or "--bind_address=0.0.0.0" in argv,
+        workspace=environment.get(WORKSPACE_VARIABLE, ""),
+        machine=socket.gethostname(),  # or it would not be among our processes
     )
 
 
