@@ -70,6 +70,14 @@ def step(text: str) -> None:
     print(f"\x1b[1m$ {text}\x1b[0m" if is_coloured() else f"$ {text}", file=sys.stderr, flush=True)
 
 
+def confirmed(question: str) -> bool | None:
+    """The user's yes or no; None where nobody sits at a terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def set_verbose(verbose: bool) -> None:
     """Show debug lines from now on, or not."""
     _shown["debug"] = verbose

@@ -154,16 +154,31 @@ def logs(
 @command(
     purge="Also remove the workspace (only one with our marker).",
     image="Also remove the image.",
+    orphans="Instead, list and remove servers of any project that no workspace claims any more.",
+    projects="With --orphans: only projects of such names, a shell pattern (default: *).",
+    yes="With --orphans: do not ask.",
 )
 def teardown(
-    c: Context, purge: bool = False, image: bool = False, config: str = "", json: bool = False, verbose: bool = False
+    c: Context,
+    purge: bool = False,
+    image: bool = False,
+    orphans: bool = False,
+    projects: str = "*",
+    yes: bool = False,
+    config: str = "",
+    json: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Stop and remove what bears this project's label."""
     with quick_imports():
         from tfs_workflow.verbs import edge
         from tfs_workflow.verbs import teardown as verb
 
-    verb.teardown(edge.Options(config, json, verbose), purge=purge, image=image)
+    options = edge.Options(config, json, verbose)
+    if orphans:
+        verb.teardown_orphans(options, projects, yes=yes)
+    else:
+        verb.teardown(options, purge=purge, image=image)
 
 
 @command()

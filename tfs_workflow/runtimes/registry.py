@@ -29,8 +29,10 @@ class Runtimes:
 
         return ProcessRuntime(name, self.config_dir, self.log_path)
 
-    def find(self, project: str, names: tuple[str, ...], required: str = "") -> list[tuple[Runtime, ModelServer]]:
-        """The project's servers under these runtimes; only the `required` one must answer."""
+    def find(
+        self, project: str | None, names: tuple[str, ...], required: str = ""
+    ) -> list[tuple[Runtime, ModelServer]]:
+        """The project's servers (None: any project's) under these runtimes; only the `required` one must answer."""
         found: list[tuple[Runtime, ModelServer]] = []
         for name in names:
             runtime = self.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -76,6 +76,8 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
         live = _without_ended(runtimes.find(config.project, tuple(names), required=made.runtime))
         reasons = [reason for owner, server in live for reason in _reasons(owner, server, spec, workspace)]
         if len(live) == 1 and not reasons:
+            if live[0][1].runtime not in started_with(workspace):  # a state that was lost
+                remember_started(workspace, *names)
             return _unchanged(*live[0], wait, partial(remember_served, workspace, spec=spec, versions=wanted))
         remember_started(workspace, *names)
         runtime = runtimes.get(made.runtime)
@@ -159,6 +161,8 @@ def _wait(runtime: Runtime, server: ModelServer, wanted: Mapping[str, list[int]]
 
 
 def raise_ended(runtime: Runtime, server: ModelServer) -> None:
-    """Raise NotReady with the diagnosis of a server that ended by itself."""
-    found = explain(runtime, runtime.refresh(server))
-    raise found.error(f"the server ended: {found.cause}")
+    """Raise NotReady with the diagnosis of a server that ended by itself, once or in a loop."""
+    ended = runtime.refresh(replace(server, restarts=0))
+    found = explain(runtime, ended)
+    loop = f" (the engine restarted it {ended.restarts} times)" if ended.restarts else ""
+    raise found.error(f"the server ended{loop}: {found.cause}")

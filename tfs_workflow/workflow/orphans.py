@@ -1,0 +1,97 @@
+"""Orphans: servers of any project that no workspace claims any more, such as those of runs that were killed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tfs_workflow.errors import ConfigError, WorkflowError
+from tfs_workflow.runtimes.base import ModelServer, Runtime
+from tfs_workflow.runtimes.registry import EVERY, Runtimes
+from tfs_workflow.workflow.project import started_with
+from tfs_workflow.workspace import Workspace
+
+STOP_S = 10
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A server that nobody would miss, and why."""
+
+    runtime: Runtime
+    server: ModelServer
+    reason: str
+
+
+def find_orphans(projects: str = "*") -> list[Orphan]:
+    """Every orphan of this machine that we may judge; `projects` is a shell pattern for their names."""
+    runtimes = Runtimes(Path(os.devnull), Path(os.devnull))  # only who starts or reads needs their files
+    found = []
+    for runtime, server in runtimes.find(None, EVERY):
+        with _judged(server) as reason:
+            if reason and fnmatchcase(server.project, projects):
+                found.append(Orphan(runtime, server, reason))
+    return sorted(found, key=lambda orphan: (orphan.server.project, orphan.server.started_at))
+
+
+def remove_orphans(orphans: Sequence[Orphan]) -> list[Orphan]:
+    """Stop and remove those that still are orphans; what was removed."""
+    removed = []
+    for orphan in orphans:
+        with _judged(orphan.server) as reason:
+            if reason:
+                orphan.runtime.stop(orphan.server, STOP_S)
+                removed.append(orphan)
+    return removed
+
+
+@contextmanager
+def _judged(server: ModelServer) -> Iterator[str]:
+    """Why nobody would miss the server, empty when somebody may; true for as long as the block lasts."""
+    with ExitStack() as held:
+        yield _reason(server, held)
+
+
+def _reason(server: ModelServer, held: ExitStack) -> str:
+    if server.machine not in ("", socket.gethostname()):
+        return ""  # a shared engine: its workspace is on another machine
+    if not server.workspace:
+        return _ended(server)  # of a version that did not say whose it is
+    try:
+        workspace = _workspace(server)
+        held.enter_context(workspace.exclusive(wait=False))
+    except FileNotFoundError:
+        return "its workspace is gone"
+    except ConfigError:
+        return "its workspace is not its project's any more"
+    except (PermissionError, WorkflowError):
+        return ""  # another user's, or a verb is at work in it
+    return _unclaimed(server, workspace)
+
+
+def _workspace(server: ModelServer) -> Workspace:
+    """The workspace that the server names; FileNotFoundError, PermissionError or ConfigError where it is not ours."""
+    path = Path(server.workspace)
+    if path.lstat().st_uid != os.geteuid():
+        raise PermissionError(path)
+    workspace = Workspace.open(path, server.project)
+    if workspace is None:
+        raise FileNotFoundError(path)
+    return workspace
+
+
+def _unclaimed(server: ModelServer, workspace: Workspace) -> str:
+    if server.superseded:
+        return "its replacement was cut short"
+    if server.runtime not in started_with(workspace):
+        return "its workspace does not claim it"
+    return _ended(server)
+
+
+def _ended(server: ModelServer) -> str:
+    return "" if server.exit_code is None else f"ended with exit code {server.exit_code}"
