@@ -212,10 +212,11 @@ _HELD: list[socket.socket] = []
 
 
 def taken(flag: str) -> Callable[[Path], Overrides]:
-    """A spec with a port on which another listens."""
+    """A spec with a port that another has; nobody listens on it, so that a question is refused at once."""
 
     def overrides(directory: Path) -> Overrides:
-        _HELD.append(socket.create_server(("127.0.0.1", 0)))
+        _HELD.append(socket.socket())
+        _HELD[-1].bind(("127.0.0.1", 0))
         return {"flags": {flag: str(_HELD[-1].getsockname()[1])}}
 
     return overrides
