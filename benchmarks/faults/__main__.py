@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -102,7 +103,7 @@ def inject(row: Row, fault: Fault, killing: Killing, engine: PrivateEngine | Non
     with lab(killing.runtime, killing.image, host, host) as project:
         try:
             ended = fault.inject(project)
-        except (AssertionError, RuntimeError) as error:
+        except (AssertionError, RuntimeError, subprocess.TimeoutExpired) as error:
             row.problems.append(str(error))
             project.run("teardown", "--purge")
             return

@@ -92,7 +92,6 @@ class EngineFaults:
             Fault("registry answers 429 once", {0}, self.pull(path="manifests", status=429, times=1)),
             Fault("registry answers 500 for ever", {7}, self.pull(path="manifests", status=500)),
             Fault("registry drops a layer once", {0}, self.pull(layer=True, cut_after_bytes=LAYER_BYTES // 2, times=1)),
-            Fault("registry drops a layer for ever", {7}, self.pull(layer=True, cut_after_bytes=100)),
             Fault("registry is not there", {7}, self.pull(gone=True)),
         ]
 

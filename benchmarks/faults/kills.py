@@ -63,9 +63,13 @@ class Killing:
             verb = self.chance.choice(VERBS if victim != "server" else ("serve", "predict"))
             row = self._row(victim, verb)
             with self._lab() as project:
-                ended = self._one(project, victim, verb)
-                row.add(project, ended)
-            report(f"{self.runtime} {number + 1}/{kills}: {victim} during {verb}: {ended.exit_code} {ended.message}")
+                try:
+                    row.add(project, self._one(project, victim, verb))
+                except (AssertionError, subprocess.TimeoutExpired) as error:
+                    row.problems.append(str(error))
+                    project.run("teardown", "--purge")
+            told = f"{dict(row.exit_codes)} {row.problems or ''}"
+            report(f"{self.runtime} {number + 1}/{kills}: {victim} during {verb}: {told}")
         return [self.rows[key] for key in sorted(self.rows)]
 
     def _lab(self) -> AbstractContextManager[Lab]:
