@@ -13,7 +13,7 @@ import pytest
 from tests.support.chain import NEVER_READY
 from tests.support.command import CommandLine
 from tests.support.faults import kill, running, servers
-from tests.support.reproductions import CONTAINERS, outcome
+from tests.support.reproductions import CONTAINERS, outcome, signalling
 from tests.support.waiting import until
 from tfs_workflow.runtimes.docker import DockerRuntime, Engine
 
@@ -68,6 +68,14 @@ def test_a_failed_start_and_a_killed_server_are_explained_afterwards(lab: Comman
     until(lambda: not running(lab))
     assert explained(lab) == ("killed", 137)
     assert "the server was killed from outside" in lab.run("status").stderr
+
+
+def test_a_server_that_the_engine_restarted_is_explained_by_its_last_end(lab: CommandLine) -> None:
+    lab.config["server"]["restart"] = "on-failure"
+    lab.ok("setup", "serve")
+    signalling("SEGV")(servers(lab)[0], lab.directory)
+    until(lambda: servers(lab)[0].restarts > 0)
+    assert explained(lab) == ("crashed", 139)
 
 
 def explained(lab: CommandLine) -> tuple[str, int | None]:

@@ -27,7 +27,9 @@ Every row is reproduced by a test with a real server that fails in this very way
 server is the package's own, which uses TensorFlow Serving's words and TensorFlow's own loader. Of `processor-too-old`,
 the exit code is reproduced by the signal, and the line of the log is a recorded one, since it takes another processor.
 
-What no row explains is shown with its last lines, and with what a report should hold.
+What no row explains is shown with its last lines, and with what a report should hold. To add a row, write it into
+`tfs_workflow/serving/diagnoses/`, say in `tests/support/reproductions.py` how a server comes to fail in this way, and
+run `python -m tests.support.diagnosis_document`, which writes this page.
 
 | name | what shows it | cause | what mends it | tracker | seen in |
 | --- | --- | --- | --- | --- | --- |

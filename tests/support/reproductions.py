@@ -276,6 +276,9 @@ PROCESSES: dict[str, Reproduction] = {
     "batching-not-enabled": Reproduction(spec=file_of("batching_parameters_file", "max_batch_size { value: 8 }")),
     "file-unparsable": Reproduction(spec=file_of("monitoring_config_file", "prometheus: yes")),
     "file-missing": Reproduction(flags={"model_config_file": "/nowhere/models.config"}),
+    "scheme-unknown": Reproduction(
+        spec=configured('name: "m" base_path: "s3://bucket/m" model_platform: "tensorflow"')
+    ),
     "base-path-missing": Reproduction(models.not_there),
     "version-missing": Reproduction(model={"latest": None, "versions": (7,)}),
     "no-version": Reproduction(models.without_version),
@@ -329,15 +332,19 @@ BINARY = "/usr/bin/tensorflow_model_server"
 FOR_ARM64 = f"cp /bin/true {BINARY} && printf '\\267\\000' | dd of={BINARY} bs=1 seek=18 conv=notrunc"
 
 
-def _kill(name: str) -> Reproduction:
-    """A container whose server gets this signal while it waits for its model."""
+def signalling(name: str) -> Callable[[ModelServer, Path], None]:
+    """Send this signal to the server in its container; the engine signals init, which passes on only some."""
 
     def send(server: ModelServer, base_path: Path) -> None:
         found = docker.from_env().containers.get(server.id)
-        # The engine signals the init process, which passes on only some signals.
         until(lambda: found.exec_run(["sh", "-c", f"kill -{name} $(cat /proc/1/task/1/children)"]).exit_code == 0)
 
-    return Reproduction(flags=NEVER_READY, then=send)
+    return send
+
+
+def _kill(name: str) -> Reproduction:
+    """A container whose server gets this signal while it waits for its model."""
+    return Reproduction(flags=NEVER_READY, then=signalling(name))
 
 
 def _kill_container(server: ModelServer, base_path: Path) -> None:

@@ -14,6 +14,11 @@ _SOURCE = "sources/storage_path/file_system_storage_path_source.cc"
 
 def versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
     """Version number to directory; None when the base path cannot be read, which is no reason to stop serving."""
+    if "://" in config.base_path:  # no file system of the cloud is built in, as in TensorFlow Serving since 2.7
+        scheme = config.base_path.partition("://")[0]
+        reason = f"UNIMPLEMENTED: File system scheme '{scheme}' not implemented (file: '{config.base_path}')"
+        _say_not_found(config, reason)
+        return None
     base_path = Path(config.base_path)
     try:
         found = {version.number: version.path for version in savedmodel.scan(base_path).found}
@@ -21,8 +26,7 @@ def versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
         _say_access_error(f"{error.where}; {error.evidence}")
         return None
     if not base_path.exists():
-        reason = f"NOT_FOUND: {base_path} not found"
-        _say_access_error(f"Could not find base path {base_path} for servable {config.name} with error {reason}")
+        _say_not_found(config, f"NOT_FOUND: {base_path} not found")
     if not found:
         log.warning(
             _SOURCE,
@@ -36,6 +40,10 @@ def versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
             "in the servable's version policy, was not found in the file system",
         )
     return found if found or base_path.is_dir() else None
+
+
+def _say_not_found(config: ModelConfig, reason: str) -> None:
+    _say_access_error(f"Could not find base path {config.base_path} for servable {config.name} with error {reason}")
 
 
 def _say_access_error(what: str) -> None:

@@ -51,7 +51,7 @@ def models_of(config: ModelServerConfig) -> dict[str, ModelConfig]:
         if model.name in models:
             raise invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
         _check_platform(model)
-        if not model.base_path.startswith("/"):
+        if not model.base_path.startswith("/") and "://" not in model.base_path:
             raise invalid_argument(
                 f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
             )

@@ -88,11 +88,14 @@ def explain(runtime: Runtime, server: ModelServer) -> Diagnosis:
 
 
 def _of_server(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> Failure | None:
-    if server.exit_code is None:
+    if server.exit_code is None and not server.restarts:
         return _of_models(runtime, server, models)
+    # Observed as if none of its restarts were known yet, one that runs again has the exit code of its last end.
+    server = runtime.refresh(replace(server, restarts=0))
     found = explain(runtime, server)
+    restarted = f" (the engine restarted it {server.restarts} times)" if server.restarts else ""
     return Failure(
-        f"the server ended: {found.cause}",
+        f"the server ended: {found.cause}{restarted}",
         _now(),
         found.name,
         evidence=found.evidence,

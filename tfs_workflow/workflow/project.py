@@ -64,7 +64,8 @@ def running(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:
         if server.exit_code is None:
             return runtime, server
     ended = f"the last one ended with exit code {found[0][1].exit_code}" if found else ""
-    raise NotReady("no server of this project runs", where=loaded.config.project, evidence=ended, fix="invoke serve")
+    fix = "invoke serve; invoke doctor --after tells why the last one ended" if found else "invoke serve"
+    raise NotReady("no server of this project runs", where=loaded.config.project, evidence=ended, fix=fix)
 
 
 def known(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:

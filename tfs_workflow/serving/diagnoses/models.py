@@ -7,6 +7,14 @@ NEWER_SERVER = "use a server (server.image) at least as new as the TensorFlow th
 
 MODELS = (
     Row(
+        "scheme-unknown",
+        "a base path lies on a storage that this server cannot read, such as s3:// since release 2.7",
+        "fetch the model with a source of the YAML, and serve it from this machine",
+        log=r"File system scheme '.*' not implemented",
+        hopeless=True,
+        issues=(1963,),
+    ),
+    Row(
         "base-path-missing",
         "a model's base path is not there for the server",
         "check the model's source and path, then: invoke setup",
