@@ -27,8 +27,9 @@ class Status:
     drift: tuple[Drift, ...]
 
     def unserved(self) -> list[str]:
-        """The models of which no version is AVAILABLE."""
-        return [m for m, versions in self.models.items() if not any(v.state is State.AVAILABLE for v in versions)]
+        """The models of the server of which no version is AVAILABLE; one that it does not know yet is drift."""
+        states = {model: {version.state for version in versions} for model, versions in self.models.items()}
+        return [model for model, seen in states.items() if seen and State.AVAILABLE not in seen]
 
 
 def status(loaded: LoadedConfig) -> Status:
