@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.checks.findings import is_ok, one
-from tfs_workflow.checks.configuration import EMBEDDED_FLAGS, broken, configuration_findings, known_flags
+from tfs_workflow.checks.configuration import EMBEDDED_FLAGS, FLAG_SINCE, broken, configuration_findings, known_flags
 from tfs_workflow.checks.report import Finding, Status
 from tfs_workflow.config import load
 from tfs_workflow.errors import ConfigError
@@ -47,6 +47,22 @@ def test_a_flag_that_the_server_does_not_know(tmp_path: Path, flag: str, fix: st
 
 
 @pytest.mark.parametrize(
+    ("image", "known"),
+    [("tensorflow/serving:2.7.4", False), ("mirror/tensorflow/serving:2.7.4-gpu", False), (OFFICIAL, True),
+     ("tensorflow/serving:2.8.0", True), ("own/server:1.0", True), ("tensorflow/serving:nightly", True)],
+)  # fmt: skip
+def test_a_flag_that_came_after_the_image(tmp_path: Path, image: str, known: bool) -> None:
+    found = checked(tmp_path, image=image, flags={"num_request_iterations_for_warmup": 2})
+    flag = [f for f in found if f.check == "configuration: server.flags.num_request_iterations_for_warmup"]
+    assert [f.status for f in flag] == ([] if known else [Status.WARNING])
+    assert all("2.8 or later" in f.evidence for f in flag)
+
+
+def test_only_flags_of_the_server_are_dated() -> None:
+    assert set(FLAG_SINCE) <= {flag.name for flag in FLAGS}
+
+
+@pytest.mark.parametrize(
     ("flag", "value"),
     [
         ("num_load_threads", "many"),
@@ -66,6 +82,18 @@ def test_a_file_that_a_flag_names_must_be_there_for_a_local_server(tmp_path: Pat
     assert one(checked(tmp_path, "embedded", flags=flag), check).status is Status.FAILURE
     (tmp_path / "ssl.conf").touch()
     assert is_ok(checked(tmp_path, "embedded", flags=flag))
+
+
+@pytest.mark.parametrize("flag", ["batching_parameters_file", "enable_batching", "model_config_file"])
+def test_a_flag_that_has_a_key_of_its_own_never_reaches_the_server(tmp_path: Path, flag: str) -> None:
+    """So there is no batching file without the flag, and no hand-written model configuration with a logging_config."""
+    with pytest.raises(ConfigError, match="set by this tool; use the key"):
+        checked(tmp_path, flags={flag: "x"})
+
+
+def test_a_models_logging_config_is_refused_and_not_ignored(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="logging_config"):
+        checked(tmp_path, model=MODEL | {"logging_config": {"sampling_config": {"sampling_rate": 0.1}}})
 
 
 def test_labels_that_a_flag_would_have_refused(tmp_path: Path) -> None:

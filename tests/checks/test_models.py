@@ -14,6 +14,7 @@ from tests.checks.findings import is_ok, one, statuses
 from tests.support import models
 from tests.support.needs import missing
 from tfs_workflow.checks.models import model_findings, version_is_newer
+from tfs_workflow.checks.operations import known
 from tfs_workflow.checks.report import Finding, Status
 from tfs_workflow.protos.saved_model_pb2 import SavedModel
 from tfs_workflow.serving.spec import ModelSpec
@@ -146,3 +147,50 @@ def test_a_model_that_a_newer_tensorflow_wrote_than_the_server_has(tmp_path: Pat
 )
 def test_versions_are_compared_as_numbers(written: str, server: str, newer: bool) -> None:
     assert version_is_newer(written, server) == newer
+
+
+def test_a_clean_model_has_only_operations_that_the_server_knows(tmp_path: Path) -> None:
+    found = one(checked(models.good(tmp_path)), "model m v1: operations")
+    assert found.status is Status.OK
+    assert known().release in found.evidence
+
+
+def with_operation(directory: Path, name: str) -> Path:
+    return edit(models.good(directory), lambda saved: saved.meta_graphs[0].graph_def.node.add(name="n", op=name))
+
+
+def test_an_operation_that_the_embedded_server_does_not_know(tmp_path: Path) -> None:
+    base_path = with_operation(tmp_path, "SentencepieceTokenizeOp")
+    release = known().release
+    exact = list(model_findings(ModelSpec("m", base_path), None, release, embedded=True))
+    found = one(exact, "model m v1: operations")
+    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 4)
+    assert "SentencepieceTokenizeOp" in found.evidence
+    perhaps = one(checked(base_path, server_version="2.19.0"), "model m v1: operations")
+    assert perhaps.status is Status.WARNING
+    assert "Op type not registered" in perhaps.fix
+
+
+def test_a_function_of_the_model_is_no_unknown_operation(tmp_path: Path) -> None:
+    def call(saved: SavedModel) -> None:
+        graph = saved.meta_graphs[0].graph_def
+        graph.library.function.add().signature.name = "my_function"
+        graph.node.add(name="call", op="my_function")
+
+    found = one(checked(edit(models.good(tmp_path), call)), "model m v1: operations")
+    assert found.status is Status.OK
+
+
+def test_a_graph_that_wants_a_newer_consumer(tmp_path: Path) -> None:
+    def newer(saved: SavedModel) -> None:
+        saved.meta_graphs[0].graph_def.versions.min_consumer = known().graph_version + 1
+
+    base_path = edit(models.good(tmp_path), newer)
+    exact = list(model_findings(ModelSpec("m", base_path), None, known().release, embedded=True))
+    assert one(exact, "model m v1: operations").status is Status.FAILURE
+
+
+def test_the_list_of_operations_is_of_the_pinned_tensorflow() -> None:
+    pins = (Path(__file__).parents[2] / "constraints.txt").read_text()
+    assert f"tensorflow-cpu=={known().release}" in pins
+    assert {"PartitionedCallV2", "Placeholder", "MatMul"} - known().names == {"PartitionedCallV2"}

@@ -17,6 +17,20 @@ from tfs_workflow.modelserver.flags import FLAGS, UsageError, parse
 EMBEDDED_FLAGS = frozenset(
     ("bind_address", "rest_api_max_body_bytes", "rest_api_max_connections", "max_waiting_requests", "drain_seconds")
 )
+# The first release with a flag, from tensorflow/serving's RELEASE.md; what is not here is older, or not known to us.
+FLAG_SINCE = {
+    "use_alts_credentials": (2, 6),
+    "thread_pool_factory_config_file": (2, 6),
+    "tensorflow_session_config_file": (2, 8),
+    "num_request_iterations_for_warmup": (2, 8),
+    # In 2.20 and not in a main.cc that has the flags of 2.8: of a later release, which one is not told anywhere.
+    "mixed_precision": (2, 9),
+    "skip_initialize_tpu": (2, 9),
+    "enable_grpc_healthcheck_service": (2, 9),
+    "enable_serialization_as_tensor_content": (2, 9),
+    "xla_gpu_compilation_enabled": (2, 9),
+    "enable_per_model_metrics": (2, 9),
+}
 CONTAINER_KEYS = ("memory", "cpus", "restart")
 
 
@@ -48,6 +62,15 @@ def known_flags(runtime: str, image: str) -> list[str]:
     return [flag.name for flag in FLAGS if ours or flag.name not in EMBEDDED_FLAGS]
 
 
+def newer_flag(name: str, image: str) -> str:
+    """Why an official image's release does not know the flag, or an empty string."""
+    tag = re.match(r"(\d+)\.(\d+)", image.partition("@")[0].rpartition(":")[2])
+    since = FLAG_SINCE.get(name)
+    if not (tag and since and is_official(image)) or tuple(map(int, tag.groups())) >= since:
+        return ""
+    return f"{image} does not know this flag: it came with {'.'.join(map(str, since))} or later"
+
+
 def _flags(config: Config, runtime: str) -> Iterator[Finding]:
     known = known_flags(runtime, config.server.image)
     for name, value in config.server.flags.items():
@@ -55,6 +78,8 @@ def _flags(config: Config, runtime: str) -> Iterator[Finding]:
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if name not in known:
             yield warning(check, "the server does not know this flag, says so once and goes on", _meant(name, known))
+        elif runtime == "docker" and (newer := newer_flag(name, config.server.image)):
+            yield warning(check, newer, "take a newer image, or remove the flag")
         elif refused := _refused(name, text):
             yield failure(check, refused, "give a value of the flag's type", ConfigError)
         else:

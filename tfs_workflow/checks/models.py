@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tfs_workflow import savedmodel
 from tfs_workflow.checks import warmup
+from tfs_workflow.checks.operations import operation_findings
 from tfs_workflow.checks.report import Finding, exit_code, failed, failure, ok, warning
 from tfs_workflow.checks.served import check_labels, check_readable, check_versions, listed
 from tfs_workflow.errors import ModelInvalid, WorkflowError
-from tfs_workflow.savedmodel import SERVE_TAG, Skipped, Version
+from tfs_workflow.savedmodel import SERVE_TAG, Skipped
 from tfs_workflow.serving.describe import tensor_text
 from tfs_workflow.serving.spec import ModelSpec
 from tfs_workflow.serving.spec_builder import wanted_versions
@@ -26,11 +28,13 @@ def model_findings(
     reader: tuple[int, int] | None = None,
     server_version: str = "",
     tags: frozenset[str] = frozenset({SERVE_TAG}),
+    *,
+    embedded: bool = False,
 ) -> Iterator[Finding]:
     """Everything about one model.
 
     `reader` is the uid and gid that the server reads the files with, None for our own; `server_version` is
-    TensorFlow's version in the server, empty where it is not known.
+    TensorFlow's version in the server, empty where it is not known; `embedded` says that it is our own server.
     """
     name = f"model {model.name}"
     try:
@@ -48,7 +52,11 @@ def model_findings(
         yield from attempt(f"{name}: labels", lambda: check_labels(model, wanted, present), labels)
     for version in found.found:
         if version.number in wanted:
-            yield from _version_findings(f"{name} v{version.number}", version, reader, server_version, tags)
+            title = f"{name} v{version.number}"
+            readable = list(attempt(f"{title}: readable", partial(check_readable, version.path, reader), _who(reader)))
+            yield from readable
+            if reader is not None or not exit_code(readable):
+                yield from _version_findings(title, version.path, server_version, tags, embedded=embedded)
 
 
 def attempt(check: str, question: Callable[[], object], evidence: str) -> Iterator[Finding]:
@@ -103,25 +111,22 @@ def _skipped(name: str, base_path: Path, skipped: tuple[Skipped, ...]) -> Iterat
 
 
 def _version_findings(
-    name: str, version: Version, reader: tuple[int, int] | None, server_version: str, tags: frozenset[str]
+    name: str, directory: Path, server_version: str, tags: frozenset[str], *, embedded: bool
 ) -> Iterator[Finding]:
-    readable = list(attempt(f"{name}: readable", lambda: check_readable(version.path, reader), _who(reader)))
-    yield from readable
-    if reader is None and exit_code(readable):
-        return
     try:
-        graph = savedmodel.meta_graph(savedmodel.read(version.path), tags, version.path)
-        savedmodel.check_variables(version.path, graph)
-        _check_pointers(version.path)
+        graph = savedmodel.meta_graph(savedmodel.read(directory), tags, directory)
+        savedmodel.check_variables(directory, graph)
+        _check_pointers(directory)
     except ModelInvalid as error:
         yield failed(f"{name}: files", error)
         return
-    size_bytes = sum(path.stat().st_size for path in version.path.rglob("*") if path.is_file())
+    size_bytes = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     yield ok(f"{name}: files", f"saved_model.pb parses, variables complete, {size_bytes:,} bytes")
     signatures = {key: savedmodel.signature_of(graph.signature_def[key]) for key in sorted(graph.signature_def)}
     yield _signature_finding(name, {key: one for key, one in signatures.items() if not key.startswith("__")})
     yield from _writer(name, graph.meta_info_def.tensorflow_version, server_version)
-    yield from _warmup(name, version.path)
+    yield from operation_findings(f"{name}: operations", graph.graph_def, server_version, embedded=embedded)
+    yield from _warmup(name, directory)
 
 
 def _who(reader: tuple[int, int] | None) -> str:

@@ -172,7 +172,8 @@ class _Examination:
             yield from selinux.container_access(name, spec.base_path, selinux.is_enforcing(), label)
         tags = str(self.config.server.flags.get("saved_model_tags", "serve"))
         version = server_version(runtime, self.config.server.image)
-        yield from model_findings(spec, reader(runtime), version, frozenset(tags.split(",")))
+        same = runtime == "embedded"
+        yield from model_findings(spec, reader(runtime), version, frozenset(tags.split(",")), embedded=same)
 
     def spec(self) -> ServerSpec:
         """The server spec of the models whose files are here."""
