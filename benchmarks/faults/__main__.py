@@ -31,7 +31,7 @@ from tests.support.git_server import GitServer, tutorial_repository
 from tests.support.registry import registry
 
 IMAGE = "tfs-workflow/model-server:test"
-DOCKER_SHARE = 3  # one kill in so many is on docker, which takes longer
+DOCKER_SHARE = 5  # one kill in so many is on docker, which takes longer
 
 
 def arguments() -> argparse.Namespace:

@@ -64,7 +64,9 @@ class Killing:
             row = self._row(victim, verb)
             with self._lab() as project:
                 try:
-                    row.add(project, self._one(project, victim, verb))
+                    ended = self._one(project, victim, verb)
+                    row.add(project, ended, _words(project, verb) if verb == "predict" else ())
+                    _check_output(project, whole=verb == "predict")
                 except (AssertionError, subprocess.TimeoutExpired) as error:
                     row.problems.append(str(error))
                     project.run("teardown", "--purge")
@@ -96,7 +98,7 @@ class Killing:
         _, said = process.communicate(timeout=LONGEST_VERB_S)
         if victim == "engine" and self.engine is not None:
             self.engine.start()
-        _check_output(project, process.returncode)
+        _check_output(project, whole=False)
         return Ended.of(subprocess.CompletedProcess([], process.returncode, "", said))
 
     def _prepare(self, project: Lab, verb: str) -> None:
@@ -130,10 +132,13 @@ def _output(project: Lab) -> Path:
     return project.directory / "out.jsonl"
 
 
-def _check_output(project: Lab, exit_code: int) -> None:
+def _check_output(project: Lab, *, whole: bool) -> None:
     """A prediction's file is whole, or not there."""
-    if _output(project).exists() and len(_output(project).read_text().splitlines()) != ROWS:
-        raise AssertionError(f"predict left a half file; it exited {exit_code}")
+    there = _output(project).exists()
+    if whole and not there:
+        raise AssertionError("predict, run again, left no file")
+    if there and len(_output(project).read_text().splitlines()) != ROWS:
+        raise AssertionError("predict left a half file")
 
 
 def _kill_server(project: Lab, process: subprocess.Popen[str]) -> None:

@@ -23,13 +23,13 @@ FLAG_SINCE = {
     "thread_pool_factory_config_file": (2, 6),
     "tensorflow_session_config_file": (2, 8),
     "num_request_iterations_for_warmup": (2, 8),
-    # In 2.20 and not in a main.cc that has the flags of 2.8: of a later release, which one is not told anywhere.
-    "mixed_precision": (2, 9),
-    "skip_initialize_tpu": (2, 9),
-    "enable_grpc_healthcheck_service": (2, 9),
-    "enable_serialization_as_tensor_content": (2, 9),
-    "xla_gpu_compilation_enabled": (2, 9),
-    "enable_per_model_metrics": (2, 9),
+    # In 2.20 and not in a main.cc that has the flags above: at the earliest of 2.8; which release is not told anywhere.
+    "mixed_precision": (2, 8),
+    "skip_initialize_tpu": (2, 8),
+    "enable_grpc_healthcheck_service": (2, 8),
+    "enable_serialization_as_tensor_content": (2, 8),
+    "xla_gpu_compilation_enabled": (2, 8),
+    "enable_per_model_metrics": (2, 8),
 }
 CONTAINER_KEYS = ("memory", "cpus", "restart")
 

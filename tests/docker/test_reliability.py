@@ -1,0 +1,26 @@
+"""The short run of the fault suite: every fault once, and kills at moments that are others each day."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KILLS = 12
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_fault_once_and_some_kills(image: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can start a second engine and mount a small disk; .ci/run is root")
+    seed = f"{datetime.now(timezone.utc):%Y%m%d}"
+    command = [sys.executable, "-m", "benchmarks.faults", f"--kills={KILLS}", f"--seed={seed}", f"--image={image}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{KILLS} of them kills, seed {seed}" in done.stdout
