@@ -92,6 +92,17 @@ def test_missing_values_repeat_the_last_one(target: str) -> None:
     assert list(call(target, services.PREDICT, request).outputs["y"].float_val) == [2.5, 3.0, 3.0, 3.0]
 
 
+@pytest.mark.parametrize("shape", [(1,), (3,), (2, 3), (130,)])
+def test_the_quick_way_answers_as_the_general_one(target: str, shape: tuple[int, ...]) -> None:
+    values = [float(i) for i in range(int(np.prod(shape)))]
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(*values, shape=shape)})
+    for _ in range(8):  # by then the model is known to be quick
+        quick = call(target, services.PREDICT, request)
+    request.output_filter.append("y")  # which the quick way leaves to the general one
+    assert quick == call(target, services.PREDICT, request)
+    assert [dim.size for dim in quick.outputs["y"].tensor_shape.dim] == list(shape)
+
+
 def test_the_output_filter_chooses(target: str) -> None:
     request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1)}, output_filter=["y"])
     assert list(call(target, services.PREDICT, request).outputs) == ["y"]
@@ -239,10 +250,37 @@ def test_the_health_service_is_behind_its_flag(wanted: bool) -> None:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         if wanted:
             assert check(b"", timeout=60) == b"\x08\x01"
+            with pytest.raises(grpc.RpcError) as caught:
+                check(b"\x0a\x04nope", timeout=60)
+            assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+            watching = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=60)
+            assert next(watching) == b"\x08\x01"
+            server.process.terminate()
+            with pytest.raises(grpc.RpcError) as caught:
+                next(watching)
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert server.process.wait(timeout=60) == 0
         else:
             with pytest.raises(grpc.RpcError) as caught:
                 check(b"", timeout=60)
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_compressed_requests(target: str, compression: grpc.Compression) -> None:
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(*[1.0] * 500)})
+    answer = call(target, services.PREDICT, request, compression=compression)
+    assert list(answer.outputs["y"].float_val) == [2.5] * 500
+
+
+def test_a_packed_message_that_unpacks_beyond_the_bound_is_refused() -> None:
+    with serving("--rest_api_max_body_bytes=100000") as server:
+        values = np.zeros(50_000, np.float32)
+        tensor = TensorProto(dtype=DT_FLOAT, tensor_shape={"dim": [{"size": 50_000}]}, tensor_content=values.tobytes())
+        request = apis.PredictRequest(model_spec=spec(), inputs={"x": tensor})
+        with pytest.raises(grpc.RpcError) as caught:
+            call(f"127.0.0.1:{server.grpc_port}", services.PREDICT, request, compression=grpc.Compression.Gzip)
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def test_messages_far_over_grpcs_own_limit(target: str) -> None:

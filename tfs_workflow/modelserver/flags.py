@@ -53,8 +53,8 @@ FLAGS: tuple[Flag, ...] = (
     _ignored("platform_config_file", "", "Text file with a PlatformConfigMap message."),
     Flag("per_process_gpu_memory_fraction", 0.0, "Share of the GPU's memory that the server takes; 0 means as needed."),
     Flag("saved_model_tags", "serve", "Comma-separated tags of the graph to load from a SavedModel."),
-    Flag("grpc_channel_arguments", "", "Comma-separated key=value arguments of the gRPC server."),
-    Flag("grpc_max_threads", 4 * CPUS, "Threads for gRPC requests."),
+    _ignored("grpc_channel_arguments", "", "Comma-separated key=value arguments of the gRPC server."),
+    _ignored("grpc_max_threads", 4 * CPUS, "Threads for gRPC requests."),
     Flag("enable_model_warmup", True, "Run the requests of assets.extra/tf_serving_warmup_requests before serving."),
     Flag("num_request_iterations_for_warmup", 1, "How often each warm-up request is run."),
     Flag("version", False, "Print the version and end."),
@@ -76,7 +76,7 @@ FLAGS: tuple[Flag, ...] = (
     # Our own.
     Flag("bind_address", "", "Address to listen on; all of them when empty."),
     Flag("rest_api_max_body_bytes", 256 * 2**20, "Largest body of a HTTP/REST request; more is answered with 413."),
-    Flag("rest_api_max_connections", 4096, "Most HTTP connections at a time; more are answered with 503."),
+    Flag("rest_api_max_connections", 4096, "Most connections at a time, of REST and of gRPC; more are answered with 503."),
     Flag("max_waiting_requests", 1000, "Most requests that wait for a thread; more are answered with 503."),
     Flag("drain_seconds", 10.0, "Longest wait, after SIGTERM, for requests in work."),
 )

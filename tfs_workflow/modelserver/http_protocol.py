@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import httptools
 
+from tfs_workflow.modelserver.connections import Connections
 from tfs_workflow.modelserver.http_message import Request, Response, error_page, inflated, serialized
 
 # A request and what takes its response, on the event loop.
@@ -18,52 +18,6 @@ App = Callable[[Request, Callable[[Response], None]], None]
 
 _METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 _BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one client may ask for."""
-
-    max_body_bytes: int = 256 * 2**20
-    max_head_bytes: int = 256 * 2**10
-    max_connections: int = 4096
-    max_pipelined: int = 16
-    head_timeout_s: float = 20
-    body_timeout_s: float = 30
-    min_body_bytes_per_s: float = 16 * 2**10
-    idle_timeout_s: float = 300
-    write_timeout_s: float = 60
-
-
-class Connections:
-    """All connections of the server: counted, swept for those that are too slow, and ended gracefully."""
-
-    def __init__(self, app: App, limits: Limits) -> None:
-        self.app = app
-        self.limits = limits
-        self.open: set[HttpConnection] = set()
-        self.ending = False
-
-    def __call__(self) -> HttpConnection:
-        """A protocol for a new connection, as asyncio's servers want it."""
-        return HttpConnection(self)
-
-    def sweep(self) -> None:
-        """End every connection whose deadline has passed; called each second."""
-        now_s = time.monotonic()
-        for connection in [c for c in self.open if c.deadline_s < now_s]:
-            connection.expire()
-
-    def end(self) -> None:
-        """Close what is idle; the rest closes with its next response."""
-        self.ending = True
-        for connection in list(self.open):
-            connection.end()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request is still in work."""
-        return any(connection.in_work for connection in self.open)
 
 
 class HttpConnection(asyncio.Protocol):
@@ -88,7 +42,7 @@ class HttpConnection(asyncio.Protocol):
         "in_work",
     )  # fmt: skip
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections[App]) -> None:
         self._connections = connections
         self._transport: Any = None
         self._parser = httptools.HttpRequestParser(self)
@@ -112,10 +66,9 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         self._transport = transport
-        limits = self._connections.limits
         self._connections.open.add(self)
-        self.deadline_s = time.monotonic() + limits.head_timeout_s
-        if len(self._connections.open) > limits.max_connections or self._connections.ending:
+        self.deadline_s = time.monotonic() + self._connections.limits.head_timeout_s
+        if self._connections.is_full:
             self._reject(error_page(503, b"Retry-After: 1\r\n"))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
@@ -285,7 +238,12 @@ class HttpConnection(asyncio.Protocol):
             return error_page(404)  # a target without a leading slash is none of ours
         return error_page(400)
 
-    # deadlines
+    # the server's side
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is in work."""
+        return self.in_work is not None
 
     def expire(self) -> None:
         """The deadline has passed: say so if a request was under way, and close."""

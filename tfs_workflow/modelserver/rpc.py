@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import time
-from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfs_workflow.modelserver import inference, quick, tensor_proto
+from tfs_workflow.modelserver import inference, tensor_proto
 from tfs_workflow.modelserver.inference import Classes, Task
 from tfs_workflow.modelserver.repository import Repository, Version
 from tfs_workflow.modelserver.servable import DEFAULT_SIGNATURE, Plan, Servable
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensors import Array, Tensor
 from tfs_workflow.protos import serving_apis_pb2 as apis
-from tfs_workflow.protos.tensor_pb2 import DataType
 
 Find = Callable[[apis.ModelSpec], Servable]
 
 SIGNATURE_DEF = "signature_def"
-_FLOAT = DataType.DT_FLOAT
 
 
 def finder(repository: Repository) -> Find:
@@ -56,43 +51,6 @@ def predict(find: Find, request: apis.PredictRequest, as_content: bool) -> Plan[
         return response
 
     return predict_plan(servable, request).then(answer)
-
-
-def quick_predict(servable: Servable, request: apis.PredictRequest) -> apis.PredictResponse | None:
-    """The answer to a few floats for the default signature, run here and now, on the event loop (see quick.py).
-
-    None when the request is of another kind. Raises StatusError when the run fails.
-    """
-    call = servable.float_call
-    if call is None or request.output_filter or request.model_spec.signature_name not in ("", DEFAULT_SIGNATURE):
-        return None
-    message = (
-        request.inputs[call.aliases[0]] if len(request.inputs) == 1 and call.aliases[0] in request.inputs else None
-    )
-    if message is None or message.dtype != _FLOAT or message.tensor_shape.unknown_rank:
-        return None
-    shape = tuple([dim.size for dim in message.tensor_shape.dim])
-    content = message.tensor_content
-    if not 1 <= len(shape) <= 2 or len(content) % 4:
-        return None
-    numbers = array("f", content if content else message.float_val)
-    if not numbers or min(shape) < 1 or len(numbers) != math.prod(shape):
-        return None
-    started_s = time.perf_counter()
-    try:
-        out_shape, values = call.run(shape, numbers, quick.MOST_BYTES)
-    finally:
-        servable.pace.note(time.perf_counter() - started_s)
-    if not values:
-        return None
-    response = apis.PredictResponse(model_spec=_answered(servable, request.model_spec))
-    output = response.outputs[call.aliases[1]]
-    output.dtype = _FLOAT
-    output.tensor_shape.SetInParent()
-    for size in out_shape:
-        output.tensor_shape.dim.add().size = size
-    output.float_val.extend(values)
-    return response
 
 
 def classify(find: Find, request: apis.ClassificationRequest) -> Plan[apis.ClassificationResponse]:

@@ -5,25 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import grpc.aio
 import uvloop
 
-from tfs_workflow.modelserver import capi, grpc_services, log, model_config
+from tfs_workflow.modelserver import capi, grpc_server, log, model_config
 from tfs_workflow.modelserver.batching import Batcher, options_of
+from tfs_workflow.modelserver.connections import Connections, Limits
 from tfs_workflow.modelserver.dispatch import Dispatcher
 from tfs_workflow.modelserver.flags import Flags, usage
 from tfs_workflow.modelserver.grpc_services import GrpcApi
-from tfs_workflow.modelserver.http_protocol import Connections, Limits
+from tfs_workflow.modelserver.http_protocol import HttpConnection
 from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
 from tfs_workflow.modelserver.repository import Options, Repository
 from tfs_workflow.modelserver.rest import RestApi
 from tfs_workflow.modelserver.servable import Servable
 from tfs_workflow.modelserver.session import Session
+from tfs_workflow.modelserver.sockets import bound_socket
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.warmup import warm_up
 from tfs_workflow.modelserver.workers import Workers
@@ -95,15 +97,15 @@ class Server:
         flags = self._flags
         workers = Workers("request", flags.rest_api_num_threads, flags.max_waiting_requests)
         dispatcher = Dispatcher(workers, flags.rest_api_timeout_in_ms, self._batcher)
-        rpcs = await self._start_grpc(dispatcher)
-        connections = await self._start_rest(dispatcher)
-        tasks = [loop.create_task(_sweep(connections))]
+        limits = Limits(max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections)
+        ports = [await self._start_grpc(dispatcher, limits), await self._start_rest(dispatcher, limits)]
+        tasks = [loop.create_task(_sweep(ports))]
         if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
             tasks.append(loop.create_task(self._watch_config()))
         await ending.wait()
         for task in tasks:
             task.cancel()
-        await self._drain(connections, rpcs)
+        await self._drain(ports)
 
     def _model_config(self) -> ModelServerConfig:
         flags = self._flags
@@ -134,12 +136,11 @@ class Server:
                 raise
         return servable
 
-    async def _start_grpc(self, dispatcher: Dispatcher) -> grpc.aio.Server | None:
+    async def _start_grpc(self, dispatcher: Dispatcher, limits: Limits) -> Connections[Any]:
         flags = self._flags
-        if not flags.port and not flags.grpc_socket_path:
-            return None
-        api = GrpcApi(self._repository, dispatcher, self._metrics, flags.enable_serialization_as_tensor_content)
-        return await grpc_services.start(api, flags)
+        as_content, health = flags.enable_serialization_as_tensor_content, flags.enable_grpc_healthcheck_service
+        api = GrpcApi(self._repository, dispatcher, self._metrics, as_content, health)
+        return await grpc_server.start(api, flags, limits)
 
     async def _watch_config(self) -> None:
         """Read the configuration file again and again; one that is wrong leaves what is there."""
@@ -155,18 +156,17 @@ class Server:
             except StatusError as error:
                 log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
 
-    async def _start_rest(self, dispatcher: Dispatcher) -> Connections:
+    async def _start_rest(self, dispatcher: Dispatcher, limits: Limits) -> Connections[Any]:
         flags = self._flags
         api = RestApi(
             self._repository, dispatcher, self._metrics, flags.rest_api_enable_cors_support, self._metrics_path
         )
-        limits = Limits(max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections)
-        connections = Connections(api, limits)
+        connections = Connections(HttpConnection, api, limits)
         if flags.rest_api_port:
             await self._listen(connections)
         return connections
 
-    async def _listen(self, connections: Connections) -> None:
+    async def _listen(self, connections: Connections[Any]) -> None:
         flags = self._flags
         if flags.rest_api_port == flags.port:
             log.error(
@@ -177,20 +177,19 @@ class Server:
             return
         address = f"localhost:{flags.rest_api_port}"
         try:
-            listener = _bound_socket(flags.bind_address, flags.rest_api_port)
+            listener = bound_socket(flags.bind_address, flags.rest_api_port)
             await asyncio.get_running_loop().create_server(connections, sock=listener, backlog=1024)
         except OSError as error:
             log.error(_SERVER, f"Failed to start HTTP Server at {address}: {error}")
             return
         log.info(_SERVER, f"Exporting HTTP/REST API at:{address} ...")
 
-    async def _drain(self, connections: Connections, rpcs: grpc.aio.Server | None) -> None:
+    async def _drain(self, ports: Sequence[Connections[Any]]) -> None:
         log.info(_SERVER, "Ending: no new requests; those in work are finished.")
-        connections.end()
-        if rpcs is not None:
-            await rpcs.stop(self._flags.drain_seconds)
+        for connections in ports:
+            connections.end()
         deadline_s = time.monotonic() + self._flags.drain_seconds
-        while connections.is_busy and time.monotonic() < deadline_s:
+        while any(connections.is_busy for connections in ports) and time.monotonic() < deadline_s:
             await asyncio.sleep(0.005)
         self._repository.stop()
 
@@ -208,26 +207,11 @@ def _batcher(flags: Flags, metrics: Metrics) -> Batcher | None:
     return Batcher(options_of(parameters), metrics)
 
 
-async def _sweep(connections: Connections) -> None:
+async def _sweep(ports: Sequence[Connections[Any]]) -> None:
     while True:
         await asyncio.sleep(1)
-        connections.sweep()
-
-
-def _bound_socket(address: str, port: int) -> socket.socket:
-    """A listening socket on the address; on all of IPv6 and IPv4 when it is empty."""
-    if address:
-        return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
-    if socket.has_dualstack_ipv6():
-        try:
-            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-        except OSError as error:
-            if error.errno not in _NO_IPV6:
-                raise
-    return socket.create_server(("", port))
-
-
-_NO_IPV6 = {97, 99}  # EAFNOSUPPORT, EADDRNOTAVAIL
+        for connections in ports:
+            connections.sweep()
 
 
 def _lifecycle(flags: Flags) -> Options:

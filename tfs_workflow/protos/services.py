@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tfs_workflow.protos import health_pb2
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
+HEALTH_SERVICE = "grpc.health.v1.Health"
 
 
 @dataclass(frozen=True)
@@ -35,3 +37,5 @@ GET_MODEL_METADATA = Method(
 )
 GET_MODEL_STATUS = Method(MODEL_SERVICE, "GetModelStatus", apis.GetModelStatusRequest, apis.GetModelStatusResponse)
 RELOAD_CONFIG = Method(MODEL_SERVICE, "HandleReloadConfigRequest", apis.ReloadConfigRequest, apis.ReloadConfigResponse)
+HEALTH_CHECK = Method(HEALTH_SERVICE, "Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)
+HEALTH_WATCH = Method(HEALTH_SERVICE, "Watch", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse)

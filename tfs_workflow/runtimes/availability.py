@@ -7,7 +7,7 @@ import shutil
 
 from tfs_workflow.errors import ToolMissing
 
-EMBEDDED_MODULES = ("tensorflow", "cffi", "numpy", "orjson", "httptools", "simdjson", "uvloop", "grpc")
+EMBEDDED_MODULES = ("tensorflow", "cffi", "numpy", "orjson", "httptools", "simdjson", "uvloop", "ngh2")
 
 
 def require_embedded() -> None:

@@ -1,0 +1,90 @@
+"""gRPC's frame for messages, its headers and its status, as bytes (grpc/doc/PROTOCOL-HTTP2.md)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import NamedTuple
+from urllib.parse import quote
+
+from tfs_workflow.modelserver.status import Code, StatusError
+
+Headers = list[tuple[bytes, bytes]]
+
+PREFIX = struct.Struct(">BI")
+# What protobuf reads and writes at most.
+MAX_MESSAGE_BYTES = 2**31 - 1
+HEADERS: Headers = [(b":status", b"200"), (b"content-type", b"application/grpc")]
+OK: Headers = [(b"grpc-status", b"0")]
+_UNSUPPORTED_TYPE: Headers = [(b":status", b"415")]
+_NO_METHOD: Headers = [(b":status", b"405")]
+_UNIT_MS = {72: 3_600_000.0, 77: 60_000.0, 83: 1000.0, 109: 1.0, 117: 1e-3, 110: 1e-6}  # H M S m u n
+_WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
+# What gRPC leaves as it is in a message: printable ASCII, the percent sign excepted.
+_PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+
+
+class Head(NamedTuple):
+    """What the headers of a call say; a timeout of 0 is none, an empty encoding none."""
+
+    path: bytes
+    timeout_ms: int
+    encoding: bytes
+
+
+def read_head(headers: tuple[tuple[bytes, bytes], ...]) -> Head | Headers:
+    """The call that a request's headers begin, or the headers that refuse what is no gRPC."""
+    fields = dict(headers)
+    if fields.get(b":method") != b"POST":
+        return _NO_METHOD
+    if not fields.get(b"content-type", b"").startswith(b"application/grpc"):
+        return _UNSUPPORTED_TYPE
+    timeout = fields.get(b"grpc-timeout")
+    return Head(fields[b":path"], _timeout_ms(timeout) if timeout else 0, fields.get(b"grpc-encoding", b""))
+
+
+def message_of(body: bytes, encoding: bytes, most_unpacked_bytes: int) -> bytes:
+    """The one message of a unary request; raises StatusError when it is not one whole message."""
+    if len(body) < PREFIX.size:
+        raise StatusError(Code.INTERNAL, "the request has no message")
+    packed, size = PREFIX.unpack_from(body)
+    if len(body) != PREFIX.size + size:
+        raise StatusError(Code.INTERNAL, "the request is not one whole message")
+    message = body[PREFIX.size :]
+    if not packed:
+        return message
+    return _unpacked(message, encoding, most_unpacked_bytes)
+
+
+def framed(message: bytes) -> bytes:
+    """A message as it goes over the wire."""
+    return PREFIX.pack(0, len(message)) + message
+
+
+def status_headers(error: StatusError) -> Headers:
+    """The trailers that end a call with an error."""
+    # TensorFlow Serving cuts messages at this length (grpc_status_util.cc).
+    message = error.message[:1024].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return [(b"grpc-status", b"%d" % error.code), (b"grpc-message", quote(message, safe=_PLAIN).encode())]
+
+
+def _timeout_ms(text: bytes) -> int:
+    number, unit_ms = text[:-1], _UNIT_MS.get(text[-1])
+    if unit_ms is None or not number.isdigit() or len(number) > 8:
+        return 0
+    return max(int(int(number) * unit_ms), 1)
+
+
+def _unpacked(message: bytes, encoding: bytes, most_bytes: int) -> bytes:
+    bits = _WINDOW_BITS.get(encoding)
+    if bits is None:
+        name = encoding.decode("latin-1") or "identity"
+        raise StatusError(Code.UNIMPLEMENTED, f"Compression algorithm '{name}' not supported.")
+    unpacker = zlib.decompressobj(bits)
+    try:
+        unpacked = unpacker.decompress(message, most_bytes + 1)
+    except zlib.error as error:
+        raise StatusError(Code.INTERNAL, "Unexpected error decompressing data for algorithm") from error
+    if len(unpacked) > most_bytes:
+        raise StatusError(Code.RESOURCE_EXHAUSTED, f"Received message larger than max ({most_bytes} bytes unpacked)")
+    return unpacked

@@ -1,0 +1,20 @@
+"""Listening sockets."""
+
+from __future__ import annotations
+
+import socket
+
+_NO_IPV6 = {97, 99}  # EAFNOSUPPORT, EADDRNOTAVAIL
+
+
+def bound_socket(address: str, port: int) -> socket.socket:
+    """A listening socket on the address; on all of IPv6 and IPv4 when it is empty. Raises OSError."""
+    if address:
+        return socket.create_server((address, port), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+    return socket.create_server(("", port))
