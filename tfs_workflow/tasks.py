@@ -193,7 +193,7 @@ def demo(c: Context, config: str = "", json: bool = False, verbose: bool = False
 
 @command(after="Explain the last failure instead: of a server that ended, or of a start.")
 def doctor(c: Context, after: bool = False, config: str = "", json: bool = False, verbose: bool = False) -> None:
-    """Check everything that serving needs, or explain what failed; change nothing."""
+    """Check what serving needs, or explain what failed."""
     with quick_imports():
         from tfs_workflow.verbs import doctor as verb
         from tfs_workflow.verbs import edge
