@@ -332,16 +332,19 @@ def test_no_hook_filter_or_line_end_conversion_touches_the_files(
         (hooks / name).chmod(0o755)
     config = tmp_path / "gitconfig"
     config.write_text(
-        f'[init]\n\ttemplateDir = {hooks.parent}\n[core]\n\tautocrlf = true\n\thooksPath = {hooks}\n[filter "lfs"]\n\tsmudge = touch {trap}\n'
-        f"\trequired = true\n"
+        f"[init]\n\ttemplateDir = {hooks.parent}\n[core]\n\tautocrlf = true\n\thooksPath = {hooks}\n"
+        f'[filter "lfs"]\n\tsmudge = touch {trap}\n\trequired = true\n'
     )
     files: dict[str, bytes | None] = {"m/.gitattributes": b"* text=auto filter=lfs ident\n", "m/1/a.txt": b"$Id$\nb\n"}
-    repository(git_server).commit(files)
+    older = repository(git_server).commit(files)
+    repository(git_server).commit({"m/2/a.txt": b"c\n"})
+    git_server.protocol_v2 = False  # then a single commit is refused, and fetched with all branches and tags
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    found = fetching(source(ref="master", path="m"))
-    assert (found.base_path / "1" / "a.txt").read_bytes() == b"$Id$\nb\n"
-    assert not trap.exists()
+    for ref in ("master", older):
+        found = fetching(source(ref=ref, path="m"))
+        assert (found.base_path / "1" / "a.txt").read_bytes() == b"$Id$\nb\n"
+        assert not trap.exists()
 
 
 def test_an_lfs_pointer_is_not_taken_for_a_model(fetching: Fetching, source: Build, git_server: GitServer) -> None:
