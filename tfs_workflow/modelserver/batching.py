@@ -97,8 +97,8 @@ class Batcher:
         try:
             task = _Task(plan, self._size(plan), done, time.monotonic())
             with self._ready:
-                self._enqueue(task)
-                self._ready.notify()
+                if self._enqueue(task):
+                    self._ready.notify()
         except StatusError as error:
             done(error)
 
@@ -117,7 +117,10 @@ class Batcher:
             )
         return size
 
-    def _enqueue(self, task: _Task) -> None:
+    def _enqueue(self, task: _Task) -> bool:
+        """Whether a thread has to look: for a batch that begins or is full. To wake one for each task costs as much
+        as the task.
+        """
         feeds = tuple(sorted(name for name, _ in task.plan.feeds))
         key = (id(task.plan.servable.session), feeds, tuple(task.plan.fetches))
         queue = self._queues.setdefault(key, deque())
@@ -127,8 +130,10 @@ class Batcher:
                     Code.UNAVAILABLE, "The batch scheduling queue to which this task was submitted is full"
                 )
             queue.append(_Batch(opened_s=task.enqueued_s))
-        queue[-1].tasks.append(task)
-        queue[-1].size += task.size
+        batch = queue[-1]
+        batch.tasks.append(task)
+        batch.size += task.size
+        return len(batch.tasks) == 1 or batch.size >= self._options.max_batch_size
 
     def _work(self) -> None:
         while True:

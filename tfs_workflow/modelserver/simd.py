@@ -21,6 +21,7 @@ PIECE_BYTES = 256 * 1024
 
 # Parsing needs the interpreter's lock all the time: threads that parse at the same time only slow each other down.
 _turn = threading.Lock()
+_parser = simdjson.Parser()  # used again, since the memory of a new one has to be had from the system first
 
 _HEAD = re.compile(
     rb'\s*\{\s*(?:"signature_name"\s*:\s*"(?P<signature>[A-Za-z0-9_./-]*)"\s*,\s*)?"(?P<key>instances|inputs)"\s*:\s*'
@@ -75,11 +76,14 @@ def _pieces(body: bytes, start: int, end: int, rank: int) -> Iterator[bytes]:
 def _piece(text: bytes, rank: int) -> tuple[tuple[int, ...], Array]:
     """Shape and numbers of a list; raises ValueError or TypeError when it is not regular or not of numbers."""
     with _turn:
-        array: Any = simdjson.Parser().parse(text)
-        shape = _regular_shape(array)
-        if len(shape) != rank or text.count(b"[") != _list_count(shape):
-            raise ValueError(shape)
-        numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
+        array: Any = _parser.parse(text)
+        try:
+            shape = _regular_shape(array)
+            if len(shape) != rank or text.count(b"[") != _list_count(shape):
+                raise ValueError(shape)
+            numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
+        finally:
+            del array  # the parser is free for the next only then
     if not numbers.size or numbers.size != math.prod(shape):
         raise ValueError(shape)
     return shape, numbers

@@ -73,7 +73,9 @@ def is_ordinary(values: Array) -> bool:
     if values.size <= 64:  # numpy takes longer than this to begin
         return all(value == 0 or smallest <= abs(value) < math.inf for value in values.tolist())
     magnitudes = np.abs(values)
-    return bool((((magnitudes >= smallest) & np.isfinite(magnitudes)) | (magnitudes == 0)).all())
+    if not magnitudes.max() < math.inf:  # NaN is not either
+        return False
+    return bool(magnitudes.min() >= smallest or ((magnitudes >= smallest) | (magnitudes == 0)).all())
 
 
 def flushed(values: Array) -> Array:
