@@ -56,7 +56,7 @@ def main() -> int:
             serving(GitServer(root / "repositories")) as git,
             serving(ArchiveServer()) as archives,
             private_engine(options.image) as engine,
-            EngineProxy(engine.socket) as proxy,
+            EngineProxy(engine.socket, engine.socket.with_name("proxy.sock")) as proxy,
             registry(root / "registry") as images,
             ThreadPoolExecutor(2) as lanes,
         ):

@@ -74,14 +74,13 @@ class EngineFaults:
         return [
             Fault(
                 f"engine drops the connection while {what}: `{verb}`",
-                codes,
+                {3},
                 self.proxied(verb, request, cut_after_bytes=5, times=1),
             )
             for what, (verb, request) in cuts.items()
-            for codes in ({0, 3} if verb == "teardown" else {3},)
         ] + [
-            Fault("engine drops the connection while the image is pulled", {0, 3, 7}, self.dropped_pull),
-            Fault("engine drops the connection while logs are followed", {0, 3}, self.dropped_logs),
+            Fault("engine drops the connection while the image is pulled", {3}, self.dropped_pull),
+            Fault("engine drops the connection while logs are followed", {3}, self.dropped_logs),
         ]
 
     def registry_faults(self) -> list[Fault]:

@@ -31,11 +31,11 @@ class EngineFault:
 
 
 class EngineProxy:
-    """Listens on a socket beside the engine's own; `fault` may be changed while it runs."""
+    """Listens on `listening` for an engine that listens elsewhere; `fault` may be changed while it runs."""
 
-    def __init__(self, engine: Path) -> None:
+    def __init__(self, engine: Path, listening: Path) -> None:
         self._engine = engine
-        self.socket = engine.with_name("proxy.sock")
+        self.socket = listening
         self.fault = EngineFault()
         self._listener = socket.socket(socket.AF_UNIX)
         self._closing = threading.Event()

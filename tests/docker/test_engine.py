@@ -12,9 +12,11 @@ from pathlib import Path
 import docker
 import pytest
 
+from benchmarks.faults.proxy import EngineFault, EngineProxy
 from tests.support.command import CommandLine
 from tests.support.needs import missing
 
+SOCKET = Path("/var/run/docker.sock")
 NOBODY = 65534
 # Root may use every socket, unless it gives up what lets it pass by permissions.
 AS_ANYBODY = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
@@ -85,6 +87,37 @@ def test_the_engine_may_be_gone_when_it_is_not_needed_for_teardown(tmp_path: Pat
     line.environment["DOCKER_HOST"] = f"unix://{tmp_path}/no.sock"
     line.ok("setup", "serve")
     line.ok("teardown", "--purge")
+
+
+@pytest.fixture
+def proxy() -> Iterator[EngineProxy]:
+    """A way to the engine on which its answers may be cut off."""
+    with tempfile.TemporaryDirectory() as directory, EngineProxy(SOCKET, Path(directory, "engine.sock")) as one:
+        yield one
+
+
+def test_a_log_that_the_engine_cuts_off_is_not_the_end_of_the_server(lab: CommandLine, proxy: EngineProxy) -> None:
+    lab.ok("setup", "serve")
+    lab.environment["DOCKER_HOST"] = proxy.host
+    proxy.fault = EngineFault("GET .*/logs", cut_after_bytes=400)
+    assert "lost the Docker engine while following the log" in lab.fails(3, "logs", "--follow")
+    lab.environment.clear()
+    lab.ok("predict")
+
+
+def test_an_answer_that_is_cut_off_leaves_no_container(lab: CommandLine, proxy: EngineProxy) -> None:
+    lab.ok("setup")
+    lab.environment["DOCKER_HOST"] = proxy.host
+    proxy.fault = EngineFault("POST .*/containers/create", cut_after_bytes=5, times=1)
+    assert "lost the Docker engine while trying to create the container" in lab.fails(3, "serve")
+    lab.environment.clear()
+    lab.fails(5, "status")
+
+
+def test_an_engine_that_says_nothing_is_told_from_none(lab: CommandLine, proxy: EngineProxy) -> None:
+    lab.environment["DOCKER_HOST"] = proxy.host
+    proxy.fault = EngineFault(cut_after_bytes=0, silent=True)
+    assert "the Docker engine says nothing" in lab.fails(3, "setup")
 
 
 def test_a_foreign_container_of_our_name_is_left_alone(lab: CommandLine, engine: docker.DockerClient) -> None:

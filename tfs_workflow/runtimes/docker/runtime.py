@@ -14,6 +14,7 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 from docker.models.containers import Container
+from requests.exceptions import RequestException
 
 from tfs_workflow.errors import NotReady, ToolMissing, WorkflowError
 from tfs_workflow.runtimes.base import DIGEST_LABEL, MACHINE_LABEL, PROJECT_LABEL, WORKSPACE_LABEL, ModelServer
@@ -25,6 +26,8 @@ from tfs_workflow.runtimes.ports import port_holder
 from tfs_workflow.serving.spec import ServerSpec, server_files
 
 PREVIOUS = "-previous"
+# The engine closes a log some moments before it calls the container ended.
+_END_TIMEOUT_S = 5
 
 
 class DockerRuntime:
@@ -147,6 +150,8 @@ class DockerRuntime:
             found = self.engine.client.containers.get(server.id)
             stream = found.logs(stream=True, follow=follow, tail="all" if tail is None else tail)
             yield from _lines(stream)
+            if follow:
+                _require_end(found)
 
     def stop(self, server: ModelServer, timeout_s: int) -> None:
         """Stop and remove the container; no error when it is already gone."""
@@ -203,6 +208,20 @@ def _moment(text: str) -> datetime:
 def _remove(found: Container) -> None:
     with suppress(NotFound, APIError):  # gone, or its removal is already in progress
         found.remove(force=True, v=True)
+
+
+def _require_end(found: Container) -> None:
+    """A log ends with its container; where that runs on, the engine has dropped the connection."""
+    try:
+        with suppress(NotFound):
+            found.wait(timeout=_END_TIMEOUT_S)
+    except RequestException as error:
+        raise ToolMissing(
+            "lost the Docker engine while following the log",
+            where=str(found.name),
+            evidence="the container still runs",
+            fix="see whether docker info answers, then follow it again",
+        ) from error
 
 
 def _lines(stream: Iterator[bytes]) -> Iterator[str]:
