@@ -160,6 +160,12 @@ def test_equal_ports_leave_grpc_alone() -> None:
     port = free_port()
     with launched(f"--model_base_path={BUNDLED}", f"--port={port}", f"--rest_api_port={port}") as server:
         server.wait_for("http_port cannot be same as grpc_port")
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+            client.sendall(b"GET /v1/models/default HTTP/1.1\r\n\r\n")
+            while client.recv(4096):
+                pass
+        assert server.end() == 0
+        assert not any("Traceback" in line for line in server.lines)
 
 
 def test_a_taken_grpc_port_ends_the_start() -> None:
