@@ -364,7 +364,7 @@ CONTAINERS: dict[str, Reproduction] = {
     "no-binary": Reproduction(in_image=f"rm {BINARY}"),
     "not-executable": Reproduction(in_image=f"chmod 0644 {BINARY}"),
     "wrong-architecture": Reproduction(in_image=FOR_ARM64),
-    "disk-full": Reproduction(graph(graphs.writing, "/tmp/written", 300)),
+    "disk-full": Reproduction(graph(graphs.writing, "/dev/shm/written", 70)),
     "read-only": Reproduction(graph(graphs.writing, "/written", 1)),
     "unreadable": Reproduction(_for_nobody),
     "processor-too-old": _kill("ILL"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -229,8 +230,9 @@ class GrpcConnection(asyncio.Protocol):
     def _close(self) -> None:
         self._calls.clear()
         self._receiving.clear()
-        while data := self._session.data_to_send(_WRITE_BYTES):
-            self._transport.write(data)
+        with suppress(ngh2.NGH2Error):  # what does not speak HTTP/2 at all is told nothing
+            while data := self._session.data_to_send(_WRITE_BYTES):
+                self._transport.write(data)
         self._transport.close()
 
     # the server's side

@@ -12,7 +12,6 @@ from tfs_workflow.errors import NotReady
 from tfs_workflow.serving.diagnosis import diagnose, ended_version, hopeless, overdue
 from tfs_workflow.serving.interface import NothingAnswers, State, VersionStatus
 
-LOG_LINES = 200
 LOG_INTERVAL_S = 1.0
 LIFE_INTERVAL_S = 0.1
 

@@ -146,7 +146,7 @@ MODELS = (
     Row(
         "disk-full",
         "the model writes files when it is loaded, and there is no space for them",
-        "free space, or let the model write less; a container has 256 MB in /tmp",
+        "free space, or let the model write less; a container has 256 MB in /tmp and 64 MB in /dev/shm",
         log=r"No space left on device",
     ),
     Row(
