@@ -14,6 +14,8 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 # Longer than any clean-up takes with an engine that answers; a replaced server may have to be brought back.
 CLEAN_UP_S = 10.0
+AGAIN_S = 0.01
+_IMPORTER = "<frozen importlib._bootstrap>"
 _TOO_LONG = b"error: cleaning up takes too long; invoke teardown removes what may be left\n"
 # Signals are the process's own, and so is this: how many verbs are being unwound if one comes, and which came.
 _state = {"open": 0, "came": 0}
@@ -35,32 +37,33 @@ def unwinding() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
     arm()
     _state["open"] += 1
+    ending = False
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        if _state["came"]:
-            raise  # the process ends: nothing may come in between any more
-        _leave(before)
+        ending = bool(_state["came"])
         raise
-    except BaseException:
-        _leave(before)
-        raise
-    else:
-        _leave(before)
+    finally:
+        _state["open"] -= 1
+        if not _state["open"]:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _settle(dict.fromkeys(NUMBERS, signal.SIG_IGN) if ending else before)
 
 
-def _leave(before: Mapping[signal.Signals, Handler]) -> None:
-    """The end of a block that no signal ended, or that took it as an ordinary end."""
-    _state["open"] -= 1
-    if not _state["open"]:
-        _state["came"] = 0
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _settle(handlers: Mapping[signal.Signals, Handler]) -> None:
+    """After a block: as it was before it, or deaf where a signal ended it and only the interpreter is left to end."""
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    _state["came"] = 0
 
 
-def _on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # the signature of a signal handler
+def _on_signal(number: int, frame: FrameType | None) -> None:
     if _state["came"]:
+        return
+    if _is_importing(frame):
+        # An import that is cut short leaves half a package behind, which the clean-up may need: it takes moments only.
+        signal.signal(signal.SIGALRM, lambda _, later: _on_signal(number, later))
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
         return
     if _state["open"]:
         _state["came"] = number
@@ -69,6 +72,14 @@ def _on_signal(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  #
         if number == signal.SIGINT:
             raise KeyboardInterrupt
     raise SystemExit(128 + number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTER:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _give_up(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -30,6 +31,9 @@ WORKSPACE_VARIABLE = "TFS_WORKFLOW_WORKSPACE"
 RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
 FOLLOW_INTERVAL_S = 0.1
+# How long to wait for the end of a process before looking whether only its parent has not been told of it.
+UNREAPED_S = 0.05
+KILLED_S = 5
 
 
 class ProcessRuntime:
@@ -117,12 +121,9 @@ class ProcessRuntime:
     def _ended(self, server: ModelServer) -> bool:
         """Wait one interval, or less when the process ends."""
         try:
-            psutil.Process(int(server.id)).wait(FOLLOW_INTERVAL_S)
-        except psutil.TimeoutExpired:
-            return False
+            return _ended_within(psutil.Process(int(server.id)), FOLLOW_INTERVAL_S)
         except psutil.NoSuchProcess:
-            pass
-        return True
+            return True
 
     def stop(self, server: ModelServer, timeout_s: int) -> None:
         """SIGTERM, and SIGKILL after `timeout_s`; no error when it is already gone."""
@@ -131,11 +132,9 @@ class ProcessRuntime:
             if _observed(process) is None:
                 return
             _signal(process, signal.SIGTERM)
-            try:
-                process.wait(timeout_s)
-            except psutil.TimeoutExpired:
+            if not _ended_within(process, timeout_s):
                 _signal(process, signal.SIGKILL)
-                process.wait()
+                _ended_within(process, KILLED_S)
         if child := self._children.pop(int(server.id), None):
             child.wait()
 
@@ -159,6 +158,18 @@ def _started(argv: list[str], environment: dict[str, str], log: BinaryIO) -> sub
             evidence=str(error.strerror),
             fix="give server.native_binary a tensorflow_model_server for this machine, or take another runtime",
         ) from error
+
+
+def _ended_within(process: psutil.Process, timeout_s: float) -> bool:
+    """Wait for its end, also where its parent is another verb, which may not look for it until we are done."""
+    end_s = time.monotonic() + timeout_s
+    while (left_s := end_s - time.monotonic()) >= 0:
+        with suppress(psutil.TimeoutExpired):
+            process.wait(min(left_s, UNREAPED_S))
+            return True
+        if not _is_running(process.pid):
+            return True
+    return False
 
 
 def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
@@ -249,4 +260,7 @@ def _flag(argv: list[str], name: str) -> str:
 
 
 def _is_running(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,17 @@
+"""Pairs of verbs at the same time on a real Docker engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.concurrency import Concurrency
+
+
+@pytest.fixture(params=range(4))
+def chunk(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.mark.slow
+class TestDocker(Concurrency):
+    """Forty pairs with a container as the server."""
