@@ -26,10 +26,11 @@ PATIENT = Limits(head_timeout_s=LONG_S, body_timeout_s=LONG_S, idle_timeout_s=LO
 LARGE = bytes(64 * 2**20)
 
 
+Served = tuple[socket.socket, Connections[Any]]
+
+
 @contextmanager
-def connected(
-    protocol: Any, app: Callable[..., None], limits: Limits
-) -> Iterator[tuple[socket.socket, Connections[Any]]]:
+def connected(protocol: Any, app: Callable[..., None], limits: Limits) -> Iterator[Served]:
     """A client of a server with these limits, on a loop of its own that sweeps often."""
     loop = asyncio.new_event_loop()
     connections = Connections(protocol, app, limits)
