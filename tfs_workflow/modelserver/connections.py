@@ -30,14 +30,15 @@ class Limits:
 class Connection(Protocol):
     """What the server asks of a connection."""
 
-    deadline_s: float
-
     @property
     def is_busy(self) -> bool:
         """Whether a request is in work."""
 
+    def is_late(self, now_s: float) -> bool:
+        """Whether the client has kept us waiting for too long."""
+
     def expire(self) -> None:
-        """The deadline has passed."""
+        """The client was late."""
 
     def end(self) -> None:
         """The server ends: close what is idle; the rest closes with its last response."""
@@ -63,9 +64,9 @@ class Connections(Generic[AppT]):
         return len(self.open) > self.limits.max_connections or self.ending
 
     def sweep(self) -> None:
-        """End every connection whose deadline has passed; called each second."""
+        """End every connection whose client is late; called each second."""
         now_s = time.monotonic()
-        for connection in [c for c in self.open if c.deadline_s < now_s]:
+        for connection in [c for c in self.open if c.is_late(now_s)]:
             connection.expire()
 
     def end(self) -> None:

@@ -76,7 +76,7 @@ FLAGS: tuple[Flag, ...] = (
     # Our own.
     Flag("bind_address", "", "Address to listen on; all of them when empty."),
     Flag("rest_api_max_body_bytes", 256 * 2**20, "Largest body of a HTTP/REST request; more is answered with 413."),
-    Flag("rest_api_max_connections", 4096, "Most connections at a time, of REST and of gRPC; more are answered with 503."),
+    Flag("rest_api_max_connections", 4096, "Most connections of a port at a time; more are answered with 503."),
     Flag("max_waiting_requests", 1000, "Most requests that wait for a thread; more are answered with 503."),
     Flag("drain_seconds", 10.0, "Longest wait, after SIGTERM, for requests in work."),
 )

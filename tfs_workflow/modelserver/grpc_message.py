@@ -56,6 +56,11 @@ def message_of(body: bytes, encoding: bytes, most_unpacked_bytes: int) -> bytes:
     return _unpacked(message, encoding, most_unpacked_bytes)
 
 
+def is_too_large(body: bytes) -> bool:
+    """Whether the message that begins here is larger than protobuf can read."""
+    return len(body) >= PREFIX.size and PREFIX.unpack_from(body)[1] > MAX_MESSAGE_BYTES
+
+
 def framed(message: bytes) -> bytes:
     """A message as it goes over the wire."""
     return PREFIX.pack(0, len(message)) + message

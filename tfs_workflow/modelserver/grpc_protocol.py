@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -33,44 +31,36 @@ _FRAME_BYTES = 2**20
 _WRITE_BYTES = 2**20
 
 
-class _Call:
-    """A request that is being read, or waits for its answer."""
-
-    __slots__ = ("chunks", "head", "size_bytes")
-
-    def __init__(self, head: Head) -> None:
-        self.head = head
-        self.chunks: list[bytes] = []
-        self.size_bytes = 0
-
-
 class GrpcConnection(asyncio.Protocol):
     """One connection; its calls are answered in whatever order they are done."""
 
     __slots__ = (
-        "_body_deadline_s",
+        "_answered",
         "_calls",
         "_connections",
+        "_has_ended",
         "_is_reading",
         "_paused",
-        "_queued_bytes",
         "_receiving",
+        "_seen",
+        "_seen_s",
         "_session",
         "_transport",
         "_watches",
-        "deadline_s",
     )  # fmt: skip
 
     def __init__(self, connections: Connections[App]) -> None:
         self._connections = connections
         self._transport: Any = None
         self._session: Any = ngh2.Connection(ngh2.Role.SERVER)
-        self._calls: dict[int, _Call] = {}
-        self._receiving: set[int] = set()
+        # Stream to head and what has come of the body; streams in work; streams that are answered on and on.
+        self._receiving: dict[int, tuple[Head, list[bytes]]] = {}
+        self._calls: set[int] = set()
         self._watches: set[int] = set()
-        self._is_reading = self._paused = False
-        self._queued_bytes = 0
-        self._body_deadline_s = self.deadline_s = 0.0
+        self._is_reading = self._paused = self._has_ended = False
+        self._answered = 0
+        self._seen: tuple[str, int] = ("", 0)
+        self._seen_s = 0.0
 
     # asyncio
 
@@ -79,7 +69,6 @@ class GrpcConnection(asyncio.Protocol):
         self._transport = transport
         connections, limits = self._connections, self._connections.limits
         connections.open.add(self)
-        self.deadline_s = time.monotonic() + limits.head_timeout_s
         settings = ngh2.Setting
         self._session.initiate_connection(
             {
@@ -96,11 +85,13 @@ class GrpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
         """The client is gone; what is in work for it goes on and its answer is dropped."""
         self._connections.open.discard(self)
-        self._calls.clear()
-        self._receiving.clear()
+        for streams in (self._calls, self._watches, self._receiving):
+            streams.clear()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
+        if self._has_ended:
+            return
         session = self._session
         self._is_reading = True
         try:
@@ -118,8 +109,6 @@ class GrpcConnection(asyncio.Protocol):
                 self._forget(event.stream_id)
         self._is_reading = False
         self._flush()
-        if not session.want_read and not session.want_write:
-            self._transport.close()
 
     def pause_writing(self) -> None:
         """The client reads slower than we answer."""
@@ -136,48 +125,41 @@ class GrpcConnection(asyncio.Protocol):
         head, stream = grpc_message.read_head(event.headers), event.stream_id
         if not isinstance(head, Head):
             self._session.send_response(stream, head, end_stream=True)
-            return
-        self._calls[stream] = _Call(head)
-        if event.end_stream:
-            self._refuse(stream, StatusError(Code.INTERNAL, "the request has no message"))
+        elif event.end_stream:
+            self._submit(stream, head, b"")
         else:
-            if not self._receiving:
-                self._body_deadline_s = time.monotonic() + self._connections.limits.body_timeout_s
-            self._receiving.add(stream)
+            self._receiving[stream] = (head, [])
 
     def _data(self, event: DataReceived) -> None:
-        stream = event.stream_id
-        if stream not in self._receiving:
+        stream, data = event.stream_id, event.data
+        receiving = self._receiving.get(stream)
+        if receiving is None:
             return  # refused already
-        call = self._calls[stream]
-        call.chunks.append(event.data)
-        call.size_bytes += len(event.data)
-        self._body_deadline_s += len(event.data) / self._connections.limits.min_body_bytes_per_s
-        if call.size_bytes > grpc_message.MAX_MESSAGE_BYTES + grpc_message.PREFIX.size:
-            self._refuse(stream, StatusError(Code.RESOURCE_EXHAUSTED, "Received message larger than 2 GiB"))
-        elif event.end_stream:
-            self._receiving.discard(stream)
-            self._submit(stream, call)
+        head, chunks = receiving
+        if event.end_stream:
+            del self._receiving[stream]
+            self._submit(stream, head, b"".join((*chunks, data)) if chunks else data)
+            return
+        chunks.append(data)
+        if len(chunks) == 1 and grpc_message.is_too_large(data):
+            del self._receiving[stream]
+            self._calls.add(stream)
+            self._answer(stream, StatusError(Code.RESOURCE_EXHAUSTED, "Received message larger than 2 GiB"))
 
-    def _submit(self, stream: int, call: _Call) -> None:
-        body = call.chunks[0] if len(call.chunks) == 1 else b"".join(call.chunks)
-        call.chunks.clear()
+    def _submit(self, stream: int, head: Head, body: bytes) -> None:
+        self._calls.add(stream)
         try:
-            message = grpc_message.message_of(body, call.head.encoding, self._connections.limits.max_body_bytes)
+            message = grpc_message.message_of(body, head.encoding, self._connections.limits.max_body_bytes)
         except StatusError as error:
             self._answer(stream, error)
             return
-        self._connections.app(call.head.path, message, call.head.timeout_ms, partial(self._answer, stream))
-
-    def _refuse(self, stream: int, error: StatusError) -> None:
-        """Answer before the request is read to its end; the rest is thrown away."""
-        self._receiving.discard(stream)
-        self._calls[stream].chunks.clear()
-        self._answer(stream, error)
+        self._connections.app(head.path, message, head.timeout_ms, partial(self._answer, stream))
 
     def _answer(self, stream: int, result: bytes | Watch | StatusError) -> None:
-        if self._calls.pop(stream, None) is None:
+        if stream not in self._calls:
             return  # the client has gone, or asks no more
+        self._calls.discard(stream)
+        self._answered += 1
         session = self._session
         try:
             if isinstance(result, StatusError):
@@ -197,43 +179,38 @@ class GrpcConnection(asyncio.Protocol):
             self._flush()
 
     def _forget(self, stream: int) -> None:
-        self._receiving.discard(stream)
+        self._receiving.pop(stream, None)
         self._watches.discard(stream)
-        self._calls.pop(stream, None)
+        self._calls.discard(stream)
 
     # bytes out
 
     def _flush(self) -> None:
-        """Write what flow control and the client's pace allow; set the next deadline."""
+        """Write what flow control and the client's pace allow."""
         session, transport = self._session, self._transport
         while not self._paused and (data := session.data_to_send(_WRITE_BYTES)):
             transport.write(data)
             if len(data) < _WRITE_BYTES:
                 break
-        self._set_deadline()
-        if self._connections.ending and not self.is_busy:
-            transport.close()
-
-    def _set_deadline(self) -> None:
-        limits, before = self._connections.limits, self._queued_bytes
-        queued = self._queued_bytes = self._session.queued_body_size()
-        if queued:
-            # Only reading counts as life here: a client that takes nothing has this long.
-            if queued < before or not before:
-                self.deadline_s = time.monotonic() + limits.write_timeout_s
-        elif self._receiving:
-            self.deadline_s = self._body_deadline_s
-        else:
-            waits = self._calls or self._watches
-            self.deadline_s = float("inf") if waits else time.monotonic() + limits.idle_timeout_s
+        if not session.want_read or (self._connections.ending and not self.is_busy):
+            self._close()
 
     def _close(self) -> None:
-        self._calls.clear()
-        self._receiving.clear()
-        with suppress(ngh2.NGH2Error):  # what does not speak HTTP/2 at all is told nothing
-            while data := self._session.data_to_send(_WRITE_BYTES):
-                self._transport.write(data)
-        self._transport.close()
+        """End the sending side now, and all of it when the client ends or two seconds have passed.
+
+        Closing at once would reset the connection while the client still sends, and take the last words with it.
+        """
+        if self._has_ended or self._transport.is_closing():
+            return
+        self._has_ended = True
+        for streams in (self._calls, self._watches, self._receiving):
+            streams.clear()
+        while data := self._session.data_to_send(_WRITE_BYTES):
+            self._transport.write(data)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
 
     # the server's side
 
@@ -243,9 +220,31 @@ class GrpcConnection(asyncio.Protocol):
         waiting_bytes = self._session.queued_body_size() + self._transport.get_write_buffer_size()
         return bool(self._calls) or waiting_bytes > 0
 
+    def is_late(self, now_s: float) -> bool:
+        """Whether the client has kept us waiting for too long; asked now and then, so that calls cost nothing."""
+        seen, allowed_s = self._waits_for()
+        if seen != self._seen:
+            self._seen, self._seen_s = seen, now_s
+        return now_s - self._seen_s > allowed_s
+
+    def _waits_for(self) -> tuple[tuple[str, int], float]:
+        """What the client has to do next, with what changes when it does so, and the seconds that it has."""
+        limits = self._connections.limits
+        if self._has_ended:
+            return ("hang up", 0), 2
+        if queued_bytes := self._session.queued_body_size():
+            return ("take its answer", queued_bytes), limits.write_timeout_s
+        if self._receiving:
+            stream, (_, chunks) = next(iter(self._receiving.items()))
+            rate_s = sum(map(len, chunks)) / limits.min_body_bytes_per_s
+            return ("send its request", stream), limits.body_timeout_s + rate_s
+        if self._calls or self._watches:
+            return ("wait for us", 0), float("inf")
+        return ("ask", self._answered), limits.idle_timeout_s if self._answered else limits.head_timeout_s
+
     def expire(self) -> None:
         """The deadline has passed: an idle client is told to connect anew when it needs to, a slow one is cut off."""
-        if self.is_busy:
+        if self.is_busy or self._has_ended:
             self._transport.abort()
         else:
             self._session.terminate_connection()
@@ -253,6 +252,9 @@ class GrpcConnection(asyncio.Protocol):
 
     def end(self) -> None:
         """The server ends: no new calls; close once none is in work."""
+        if self._has_ended:
+            self._transport.close()
+            return
         self._session.send_goaway()
         for stream in self._watches:
             self._session.send_trailers(stream, grpc_message.status_headers(StatusError(Code.UNAVAILABLE, "ending")))

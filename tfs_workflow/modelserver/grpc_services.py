@@ -24,8 +24,6 @@ from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from tfs_workflow.protos.services import Method
 
-_PENDING = object()
-
 # A message, the milliseconds that the client waits, and what takes the answer.
 Handler = Callable[[bytes, int, Reply], None]
 Prepare = Callable[[Any], Plan[Any]]
@@ -77,43 +75,44 @@ class GrpcApi:
         self, method: Method, name: str, prepare: Prepare, content: bytes, timeout_ms: int, reply: Reply
     ) -> None:
         started_s = time.perf_counter()
-        model = ""
+        if method is services.PREDICT and (result := self._quick_answer(content)) is not None:
+            self._count(name, result, self._last, started_s)
+            reply(result)
+            return
+        asked: list[Servable] = []
 
         def plan() -> Plan[bytes]:
-            nonlocal model
             made = prepare(_parsed(method.request, content))
-            model, self._last = made.servable.name, made.servable
+            self._last = made.servable
+            asked.append(made.servable)
             return made.then(_serialized)
 
         def done(result: Any) -> None:
-            code = result.code if isinstance(result, StatusError) else Code.OK
-            asked = model or (self._last.name if self._last else "")
-            self._metrics.request(asked, "GRPC", name, code, time.perf_counter() - started_s)
+            self._count(name, result, asked[-1] if asked else self._last, started_s)
             reply(result)
 
-        result = self._quick_answer(method, content)
-        if result is _PENDING:
-            # Which model it is for stands in the message; most likely the same as before.
-            self._dispatcher.submit(self._last, len(content), plan, done, timeout_ms)
-        else:
-            done(result)
+        # Which model it is for stands in the message; most likely the same as before.
+        self._dispatcher.submit(self._last, len(content), plan, done, timeout_ms)
 
-    def _quick_answer(self, method: Method, content: bytes) -> Any:
-        """The answer to a few floats for a model that may run in place; _PENDING for anything else."""
+    def _count(self, name: str, result: Any, servable: Servable | None, started_s: float) -> None:
+        code = result.code if isinstance(result, StatusError) else Code.OK
+        self._metrics.request(servable.name if servable else "", "GRPC", name, code, time.perf_counter() - started_s)
+
+    def _quick_answer(self, content: bytes) -> bytes | StatusError | None:
+        """The answer to a few floats for a model that may run in place; None for anything else."""
         servable = self._last
-        if method is not services.PREDICT or len(content) > quick.MOST_BYTES or servable is None:
-            return _PENDING
-        if self._as_content or self._dispatcher.batches or not servable.pace.is_quick:
-            return _PENDING
+        if servable is None or len(content) > quick.MOST_BYTES or not servable.pace.is_quick:
+            return None
+        if self._as_content or self._dispatcher.batches:
+            return None
         try:
             request = _parsed(apis.PredictRequest, content)
             servable = self._last = self._find(request.model_spec)
-            response = quick_rpc.predict(servable, request) if servable.pace.is_quick else None
+            return quick_rpc.predict(servable, request) if servable.pace.is_quick else None
         except SessionClosed:
-            return _PENDING
+            return None
         except StatusError as error:
             return error
-        return _PENDING if response is None else response
 
     def _ask(  # noqa: PLR0913, PLR0917  # bound once for each method
         self,

@@ -245,6 +245,10 @@ class HttpConnection(asyncio.Protocol):
         """Whether a request is in work."""
         return self.in_work is not None
 
+    def is_late(self, now_s: float) -> bool:
+        """Whether the client has kept us waiting for too long."""
+        return self.deadline_s < now_s
+
     def expire(self) -> None:
         """The deadline has passed: say so if a request was under way, and close."""
         if self._started and not self._paused and not self._rejected:
