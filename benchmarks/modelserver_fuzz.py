@@ -1,4 +1,4 @@
-"""Throws bytes at the embedded server: paths, headers, JSON and protobuf, made up and mutated.
+"""Throws bytes at the embedded server: paths, headers, JSON, protobuf and HTTP/2 frames, made up and mutated.
 
 python -m benchmarks.modelserver_fuzz [--inputs 200000] [--seed 1]
 
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import ngh2
 import psutil
 
 from benchmarks.modelserver_wrk import BUNDLED, free_port, started
@@ -85,6 +86,23 @@ def proto_request(chance: random.Random) -> bytes:
     return mutated(request.SerializeToString(), chance)
 
 
+def http2_exchange(chance: random.Random) -> bytes:
+    """What a gRPC client sends to open a connection and ask, that may be right."""
+    session = ngh2.Connection(ngh2.Role.CLIENT)
+    session.initiate_connection()
+    method = chance.choice(["Predict", "Predict", "Classify", "Nope"])
+    head = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"x")]
+    head += [(b":path", f"/tensorflow.serving.PredictionService/{method}".encode())]
+    head += [(b"content-type", b"application/grpc"), (b"grpc-timeout", chance.choice([b"1S", b"9", b"1n"]))]
+    for _ in range(chance.randrange(1, 4)):
+        message = proto_request(chance)
+        stream = session.send_request(head)
+        framed = struct.pack(">BI", chance.choice([0, 0, 0, 1, 7]), len(message)) + message
+        session.send_data(stream, framed, end_stream=chance.random() < 0.9)
+    wire = session.data_to_send()
+    return mutated(wire, chance) if chance.random() < 0.7 else wire
+
+
 def throw(port: int, request: bytes) -> None:
     """Send, and take what comes until it ends or pauses."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
@@ -142,7 +160,10 @@ def fuzz(inputs: int, seed: int) -> bool:
         send = rpc_thrower(rpc)
         before = (0.0, 0)
         for i in range(inputs):
-            if chance.random() < 0.25:
+            kind = chance.random()
+            if kind < 0.15:
+                throw(rpc, http2_exchange(chance))
+            elif kind < 0.3:
                 send(proto_request(chance) if chance.random() < 0.8 else struct.pack("<Q", chance.getrandbits(64)))
             else:
                 throw(rest, http_request(chance))
