@@ -12,7 +12,7 @@ from invoke.tasks import task
 from tfs_workflow.tasks import collection
 
 ROOT = Path(__file__).parent
-BENCHMARKS = ("startup", "docker_life", "fetch", "predict_jsonl", "modelserver")
+BENCHMARKS = ("startup", "docker_life", "fetch", "predict_jsonl", "interrupts", "modelserver")
 
 
 @task

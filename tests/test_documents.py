@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import diagnosis_document
+from tests.support.options import options
 from tfs_workflow import errors
 
 ROOT = Path(__file__).parents[1]
@@ -37,15 +38,13 @@ def test_the_readme_names_every_exit_code() -> None:
 
 
 def test_the_readme_names_every_verb_and_its_options() -> None:
-    from tfs_workflow.tasks import collection  # noqa: PLC0415
-
     readme = (ROOT / "README.md").read_text()
     common = {"config", "json", "verbose", "instances", "inputs", "input", "output"}
     for name in ("setup", "serve", "predict", "describe", "status", "logs", "teardown", "demo"):
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
-        for argument in collection()[name].get_arguments():
+        for argument in options(name):
             if argument.name not in common:
-                assert f"--{argument.name.replace('_', '-')}" in row, (name, argument.name)
+                assert f"--{str(argument.name).replace('_', '-')}" in row, (name, argument.name)
 
 
 def test_the_diagnoses_are_those_of_the_table() -> None:

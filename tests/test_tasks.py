@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import tasks
+from tests.support.options import options
 from tfs_workflow.tasks import collection
 
 ROOT = Path(__file__).parents[1]
@@ -42,13 +43,13 @@ def test_every_task_and_option_has_a_help_text(name: str) -> None:
     task = collection()[name]
     assert task.__doc__
     assert len(task.__doc__.splitlines()[0]) < 60
-    for argument in task.get_arguments():
+    for argument in options(name):
         assert argument.help, argument.name
 
 
 @pytest.mark.parametrize("name", sorted(VERBS))
 def test_every_verb_has_the_common_options(name: str) -> None:
-    assert {"config", "json", "verbose"} <= {argument.name for argument in collection()[name].get_arguments()}
+    assert {"config", "json", "verbose"} <= {argument.name for argument in options(name)}
 
 
 def test_listing_the_tasks_imports_nothing_that_only_running_them_needs() -> None:

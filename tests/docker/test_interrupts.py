@@ -25,7 +25,7 @@ ENDINGS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 def endless(engine: docker.DockerClient, image: str, tmp_path: Path) -> Iterator[str]:
     """A base image whose first step takes longer than anybody waits."""
     reference = f"tfs-workflow/endless:{tmp_path.name.lower().replace('[', '').replace(']', '')}"
-    container = engine.containers.create(BASE_IMAGE)
+    container = engine.containers.create(BASE_IMAGE, ["true"])
     container.commit(*reference.split(":"), changes=["ONBUILD RUN echo reached && sleep 600"])
     container.remove()
     yield reference

@@ -35,14 +35,16 @@ ENTRIES = {MARKER, ".lock", "state.json", "models", "serving", "run", "staging"}
 class Concurrency:
     """Ten pairs on one project, each from the state that the last one left; the fixture `chunk` numbers them."""
 
+    verbs = VERBS
+
     def test_pairs_of_verbs_end_in_a_legal_state(self, lab: CommandLine, chunk: int) -> None:
         seed = f"{SEED}-{type(self).__name__}-{chunk}"
         choice = random.Random(seed)
-        succeeds(lab, "setup")
+        lab.ok("setup")
         for number in range(PAIRS):
             # A second one that comes a little later meets the first one further on.
             delays = (0.0, choice.uniform(0, LATEST_S))
-            pair = [Forked.start(lab, *choice.choice(VERBS), delay_s=delay_s) for delay_s in delays]
+            pair = [Forked.start(lab, *choice.choice(self.verbs), delay_s=delay_s) for delay_s in delays]
             done = [one.done() for one in pair]
             story = f"seed {seed}, pair {number}, second after {delays[1]:.3f} s: {done}"
             problems = [*(p for one in done for p in unusual(one)), *illegal(lab)]

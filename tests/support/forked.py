@@ -37,10 +37,10 @@ class Forked:
 
     @classmethod
     def start(cls, lab: CommandLine, *words: str, delay_s: float = 0.0) -> Forked:
-        """Start the words on the project's YAML, this much later."""
+        """Start the words on the project's YAML as the last verb of `lab` left it, this much later."""
         directory = Path(lab.directory, f"output-{time.monotonic_ns()}")
         directory.mkdir()
-        argv = ["tfs", *lab.argv(*words)[3:]]
+        argv = ["tfs", *words, "--config", str(lab.directory / "tfs.yaml")]
         process = _CONTEXT.Process(target=_run, args=(argv, str(directory), delay_s))
         process.start()
         return cls(words, process, directory)
