@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -205,8 +206,9 @@ class GrpcConnection(asyncio.Protocol):
         self._has_ended = True
         for streams in (self._calls, self._watches, self._receiving):
             streams.clear()
-        while data := self._session.data_to_send(_WRITE_BYTES):
-            self._transport.write(data)
+        with suppress(ngh2.NGH2Error):  # what does not speak HTTP/2 at all is told nothing
+            while data := self._session.data_to_send(_WRITE_BYTES):
+                self._transport.write(data)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         else:
