@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfs_workflow.serving.diagnosis import diagnose, hopeless, overdue
+from tfs_workflow.serving.diagnosis import diagnose, hopeless, marked, overdue
 
 NO_VERSION = (
     "W tensorflow_serving/sources/storage_path/file_system_storage_path_source.cc:268] No versions of servable m found "
@@ -65,6 +65,14 @@ def test_lines_that_go_on_belong_together() -> None:
     found = diagnose(["Loading servable: {name: m version: 1} failed: NOT_FOUND: gone", "\t [[{{node init}}]]"], 255)
     assert found.name == "start-up-failed"
     assert "NOT_FOUND: gone [[{{node init}}]]" in found.evidence
+
+
+def test_the_lines_of_a_log_are_marked_that_show_a_failure() -> None:
+    node = "\t [[{{node init}}]]"
+    lines = ["Adding/updating models.", "Loading servable: {name: m version: 1} failed: NOT_FOUND: gone", node]
+    lines += ["Exporting HTTP/REST API at:localhost:8501 ...", "a prediction failed: NOT_FOUND: gone", node, DATA_LOSS]
+    rows = [row.name if row else "" for _, row in marked(lines)]
+    assert rows == ["", "", "start-up-failed", "", "", "", "saved-model-corrupt"]
 
 
 def test_an_unknown_failure_shows_the_last_lines() -> None:

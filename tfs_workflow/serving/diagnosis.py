@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tfs_workflow.errors import NotReady
@@ -77,9 +77,14 @@ def ended_version(error_code: str, error_message: str) -> Diagnosis:
     return Diagnosis(UNKNOWN, "the cause is not known", "mend or remove that version; if it is sound, " + REPORT, text)
 
 
-def telling(line: str) -> Row | None:
-    """The row that this line of a log alone shows, if any."""
-    return next((row for row in FAILURES if not row.unless and _is_in(row.log, line)), None)
+def marked(lines: Iterable[str]) -> Iterator[tuple[str, Row | None]]:
+    """Each line of a log with the row that it alone shows, or with the line that it goes on from."""
+    begun = ""
+    for line in lines:
+        goes_on = line.startswith("\t")
+        begun = begun if goes_on else line
+        text = f"{begun} {line}" if goes_on else line
+        yield line, next((row for row in FAILURES if not row.unless and _is_in(row.log, text)), None)
 
 
 def _by_exit_code(exit_code: int | None, rows: Iterable[Row]) -> Row | None:

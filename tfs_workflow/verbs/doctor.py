@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfs_workflow import console, errors
 from tfs_workflow.checks.report import Finding, Status, exit_code
-from tfs_workflow.serving.diagnosis import telling
+from tfs_workflow.serving.diagnosis import marked
 from tfs_workflow.verbs.edge import Options, reported_errors, verb
 from tfs_workflow.verbs.logs import show_line
 
@@ -56,8 +56,8 @@ def _show(failure: Failure) -> None:
     console.result(str(error))
     if failure.lines:
         console.result("the last lines of its log:")
-    for line in failure.lines[-SHOWN_LINES:]:
-        show_line(line, is_telling=telling(line) is not None)
+    for line, row in marked(failure.lines[-SHOWN_LINES:]):
+        show_line(line, is_telling=row is not None)
 
 
 def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:

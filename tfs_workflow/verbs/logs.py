@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tfs_workflow import console
-from tfs_workflow.serving.diagnosis import telling
+from tfs_workflow.serving.diagnosis import marked
 from tfs_workflow.verbs.edge import Options, verb
 from tfs_workflow.workflow.project import known
 
@@ -15,8 +15,7 @@ def logs(options: Options, *, follow: bool = False, tail: int = 0) -> None:
     with verb(options) as loaded:
         runtime, server = known(loaded)
         seen = None
-        for line in runtime.logs(server, tail=tail or None, follow=follow):
-            row = telling(line)
+        for line, row in marked(runtime.logs(server, tail=tail or None, follow=follow)):
             seen = row or seen
             if options.json:
                 console.result(json.dumps({"line": line, "diagnosis": row.name if row else ""}))

@@ -181,7 +181,9 @@ MODELS = (
         "what the model computes when it is loaded fails",
         "see the line: it is the model's own computation; try the model with TensorFlow's saved_model_cli, and export "
         "it again",
-        log=r"\[\[\{\{node |\[\[\w+\]\]",
+        # A prediction that fails logs its node as well.
+        log=r"(Loading servable: .* failed|due to error): .*\[\[.+\]\]",
+        status=r"\[\[.+\]\]",
     ),
     Row(
         "warmup-failed",
