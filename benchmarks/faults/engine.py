@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ END_S = 30
 class PrivateEngine:
     """A dockerd with its own root, socket, bridge and loop-mounted disk; only root can start one.
 
+    `also_listening` is a second address, and `hidden` a directory that it sees empty, as on another machine.
     It sets no rules of iptables, so that it cannot disturb the machine's own engine; ports are published by its proxy.
     """
 
@@ -29,7 +31,10 @@ class PrivateEngine:
         self.bridge = bridge
         self.data = directory / "data"
         self.socket = directory / "docker.sock"
+        self.also_listening = ""
+        self.hidden: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._containerd: subprocess.Popen[bytes] | None = None
 
     @property
     def host(self) -> str:
@@ -40,6 +45,11 @@ class PrivateEngine:
         """Start it and return once it answers."""
         command = ["dockerd", f"--host={self.host}", f"--data-root={self.data}", f"--bridge={self.bridge}"]
         command += [f"--exec-root={self.directory}/exec", f"--pidfile={self.directory}/docker.pid"]
+        command += [f"--containerd={self._containerd_socket()}"]
+        command += [f"--host={self.also_listening}"] if self.also_listening else []
+        if self.hidden is not None:
+            hide = 'mount -t tmpfs none "$0" && exec "$@"'
+            command = ["unshare", "--mount", "sh", "-c", hide, str(self.hidden), *command]
         command += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]
         with (self.directory / "dockerd.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
@@ -87,11 +97,12 @@ class PrivateEngine:
     def _answers(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             raise RuntimeError(f"dockerd ended: {(self.directory / 'dockerd.log').read_text()[-2000:]}")
-        try:
-            with self.client() as client:
-                return bool(client.ping())
-        except docker.errors.DockerException:
-            return False
+        with socket.socket(socket.AF_UNIX) as connection, suppress(OSError):
+            connection.settimeout(END_S)
+            connection.connect(str(self.socket))
+            connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in connection.recv(64)
+        return False
 
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
@@ -100,15 +111,26 @@ class PrivateEngine:
             self._process = None
 
     def end(self) -> None:
-        """Remove its containers, and leave no process of it; a killed dockerd leaves its containerd to the next one."""
+        """Remove its containers, and leave no process of it."""
         if self._process is not None:
             with suppress(docker.errors.DockerException), self.client() as client:
                 for container in client.containers.list(all=True):
                     container.remove(force=True)
             self.stop()
-        with suppress(OSError, ValueError):
-            pid = int((self.directory / "exec" / "containerd" / "containerd.pid").read_text())
-            os.kill(pid, signal.SIGTERM)
+        if self._containerd is not None:
+            self._containerd.terminate()
+            self._containerd.wait(END_S)
+
+    def _containerd_socket(self) -> Path:
+        """Its own, as Debian's docker has: it goes on when dockerd is killed."""
+        address = self.directory / "containerd.sock"
+        if self._containerd is None:
+            command = ["containerd", "--config=/dev/null", f"--address={address}", f"--root={self.data}/containerd"]
+            command += [f"--state={self.directory}/containerd"]
+            with (self.directory / "containerd.log").open("ab") as log:
+                self._containerd = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            until(address.exists)
+        return address
 
 
 @contextmanager

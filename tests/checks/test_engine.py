@@ -38,6 +38,17 @@ def test_a_remote_engine_with_injected_facts_fails_with_what_to_do() -> None:
     assert "runtime: embedded" in found.fix
 
 
+def test_a_remote_engine_with_injected_facts_needs_open_ports() -> None:
+    elsewhere = replace(GOOD, address="tcp://10.0.0.2:2376", local=False)
+    closed = one(engine_findings(elsewhere, IMAGE), "engine: location")
+    assert closed.status is Status.FAILURE
+    assert "server.expose: true" in closed.fix
+    open_ports = one(engine_findings(elsewhere, IMAGE, expose=True), "engine: location")
+    assert (open_ports.status, "copied to it" in open_ports.evidence) == (Status.OK, True)
+    by_ssh = replace(elsewhere, address="ssh://gpu-box")
+    assert one(engine_findings(by_ssh, IMAGE, expose=True), "engine: location").status is Status.FAILURE
+
+
 def test_too_little_space_with_injected_facts_matters_only_while_the_image_is_not_there() -> None:
     small = replace(GOOD, free_bytes=300 << 20)
     assert statuses(engine_findings(small, IMAGE)) == {"engine: disk space": "warning"}

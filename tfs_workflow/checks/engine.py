@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 # What the images take once they are unpacked, roughly: tensorflow/serving:2.20.0, and the same for GPUs.
 IMAGE_BYTES, GPU_IMAGE_BYTES = 1 << 30, 8 << 30
 CHECK = "engine"
+_ELSEWHERE = "point DOCKER_HOST or the docker context at a local engine, or set runtime: embedded"
 
 
-def engine_findings(facts: EngineFacts, image: str) -> Iterator[Finding]:
-    """Everything about an engine that answers."""
+def engine_findings(facts: EngineFacts, image: str, expose: bool = False) -> Iterator[Finding]:
+    """Everything about an engine that answers; `expose` says that its ports may be open to the network."""
     kind = "Podman" if facts.podman else "Docker"
     traits = ", rootless" if facts.rootless else ""
     yield ok(CHECK, f"{kind} {facts.version} at {facts.address} ({facts.origin}{traits})")
-    yield from locality(facts.address, facts.local)
+    yield from locality(facts.address, facts.local, expose)
     yield from room(facts, image)
     yield from gpu(facts, image)
     yield from architecture(facts.architecture, image, facts.image_architecture)
@@ -35,18 +36,23 @@ def without_engine(error: WorkflowError, runtime: str) -> Finding:
     return warning(CHECK, f"{found.evidence}; runtime: auto takes the embedded server instead", found.fix)
 
 
-def locality(address: str, local: bool) -> Iterator[Finding]:
-    """A remote engine looks for the models' directories on its own machine, and publishes the ports there."""
+def locality(address: str, local: bool, expose: bool = False) -> Iterator[Finding]:
+    """A remote engine has neither the models' directories nor this machine's loopback.
+
+    The models are copied to it (#2004); its ports can only be reached where they are open to the network.
+    """
+    check = f"{CHECK}: location"
     if local:
-        yield ok(f"{CHECK}: location", "local: it can mount this machine's directories")
+        yield ok(check, "local: it can mount this machine's directories")
+    elif address.startswith("ssh:"):
+        evidence = f"{address} is another machine, whose ports are not reached through ssh"
+        yield failure(check, evidence, f"run tfs on that machine, {_ELSEWHERE}", ToolMissing)
+    elif expose:
+        yield ok(check, f"{address} is another machine: models are copied to it, ports are open to its whole network")
     else:
-        yield failure(
-            f"{CHECK}: location",
-            f"{address} is another machine, which has neither the models' directories nor this machine's ports",
-            "run tfs on that machine, point DOCKER_HOST or the docker context at a local engine, "
-            "or set runtime: embedded",
-            ToolMissing,
-        )
+        evidence = f"{address} is another machine: what it publishes on its own loopback cannot be reached from here"
+        fix = f"set server.expose: true to open its ports to the network, run tfs on that machine, {_ELSEWHERE}"
+        yield failure(check, evidence, fix, ToolMissing)
 
 
 def room(facts: EngineFacts, image: str) -> Iterator[Finding]:

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from tfs_workflow.runtimes.docker.facts import Holder
 
 
-def port_finding(key: str, port: int | str, address: str, ours: Set[int], published: Mapping[int, Holder]) -> Finding:
+def port_finding(  # noqa: PLR0913  # each is a fact of its own
+    key: str, port: int | str, address: str, ours: Set[int], published: Mapping[int, Holder], *, here: bool = True
+) -> Finding:
     """One port of the YAML, under its key.
 
-    `ours` are the ports of this project's server, `published` those of the engine's containers. gRPC shares its
+    `ours` are the ports of this project's server, `published` those of the engine's containers; `here` is False where
+    the engine is elsewhere, whose other processes nobody can ask. gRPC shares its
     port with another server that allows it (SO_REUSEPORT): both would get some of the requests. We do not ask to
     share, so such a port counts as taken.
     """
@@ -26,8 +29,8 @@ def port_finding(key: str, port: int | str, address: str, ours: Set[int], publis
     container = published.get(port)
     if port in ours:
         return ok(check, f"{port}: this project's own server")
-    if container is None and is_free(port, address):
-        return ok(check, f"{port} is free")
+    if container is None and (not here or is_free(port, address)):
+        return ok(check, f"{port} is free" if here else f"no container of the engine has {port}")
     holder = f"container {container.name}" if container else port_holder(port) or "another process"
     fix = f"stop it, or set server.{key} to another port or to auto"
     return failure(check, f"port {port} is taken by {holder}", fix, NotReady)

@@ -125,7 +125,8 @@ class _Examination:
             why = f" ({self.made.reason})" if self.config.runtime == "auto" and self.made else ""
             yield ok(engine.CHECK, f"not needed by runtime: {self.runtime()}{why}")
         else:
-            yield from _engine(self.facts, self.config.runtime, self.config.server.image)
+            server = self.config.server
+            yield from _engine(self.facts, self.config.runtime, server.image, server.expose)
         if self.runtime() == "embedded":
             require_embedded()
             yield ok("server", f"embedded, on TensorFlow {_tensorflow_version()}")
@@ -151,7 +152,8 @@ class _Examination:
         ours = {port for server in self.processes() for port in (server.rest_port, server.grpc_port)}
         ours |= {port for port, holder in published.items() if holder.project == self.config.project}
         for key in ("rest_port", "grpc_port"):
-            yield port_finding(key, getattr(self.config.server, key), self.spec().address, ours, published)
+            port = getattr(self.config.server, key)
+            yield port_finding(key, port, self.spec().address, ours, published, here=facts is None or facts.local)
 
     def processes(self) -> list[ModelServer]:
         """The project's servers that are local processes."""
@@ -224,13 +226,13 @@ def _engine_facts(image: str) -> EngineFacts:
     return engine_facts(image)
 
 
-def _engine(facts: Future[EngineFacts], runtime: str, image: str) -> Iterator[Finding]:
+def _engine(facts: Future[EngineFacts], runtime: str, image: str, expose: bool = False) -> Iterator[Finding]:
     try:
         found = facts.result()
     except ToolMissing as error:
         yield engine.without_engine(error, runtime)
     else:
-        yield from engine.engine_findings(found, image)
+        yield from engine.engine_findings(found, image, expose)
 
 
 def _tools(directory: Path, git_needed: bool, facts: EngineFacts | None) -> Iterator[Finding]:

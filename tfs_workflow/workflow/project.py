@@ -32,12 +32,12 @@ def reader(runtime: str) -> tuple[int, int] | None:
     return NOBODY if runtime == "docker" and os.getuid() == 0 else None
 
 
-def require_local_engine() -> None:
-    """Raise ToolMissing when the engine is on another machine, which could not mount the models; nobody is asked."""
+def require_engine_in_reach(config: Config) -> None:
+    """Raise ToolMissing when the engine is on another machine whose ports could not be reached; nobody is asked."""
     from tfs_workflow.runtimes.docker import facts  # noqa: PLC0415  # docker-py only where it is needed
 
     _, address = facts.chosen_address()
-    raise_first_failure(locality(address, facts.is_local(address)))
+    raise_first_failure(locality(address, facts.is_local(address), config.server.expose))
 
 
 def runtimes_of(workspace: Workspace) -> Runtimes:

@@ -30,7 +30,7 @@ from tfs_workflow.workflow.project import (
     announce_wait,
     reader,
     remember_started,
-    require_local_engine,
+    require_engine_in_reach,
     runtimes_of,
     server_spec,
     started_with,
@@ -67,7 +67,7 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
     workspace, made = prepared(Workspace.open(loaded.workspace, config.project), config)
     with workspace.exclusive(announce_wait(transfer)):
         if made.runtime == "docker":
-            require_local_engine()
+            require_engine_in_reach(config)
         spec = server_spec(config, made)
         wanted = check_models(spec, reader(made.runtime))
         wait = partial(_wait, wanted=wanted, timeout_s=config.server.ready_timeout_s)

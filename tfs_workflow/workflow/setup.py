@@ -22,7 +22,7 @@ from tfs_workflow.runtimes.availability import require_embedded
 from tfs_workflow.runtimes.choice import Choice, choose
 from tfs_workflow.runtimes.ports import is_free, port_holder
 from tfs_workflow.sources import Fetched, fetch
-from tfs_workflow.workflow.project import announce_wait, reader, require_local_engine, server_spec, started_with
+from tfs_workflow.workflow.project import announce_wait, reader, require_engine_in_reach, server_spec, started_with
 from tfs_workflow.workspace import Workspace
 
 
@@ -111,7 +111,7 @@ def _provide_image(config: Config, transfer: Transfer, *, offline: bool, update:
     from tfs_workflow.runtimes.docker import Engine, image  # noqa: PLC0415
     from tfs_workflow.runtimes.docker.facts import engine_facts  # noqa: PLC0415
 
-    require_local_engine()
+    require_engine_in_reach(config)
     engine, reference = Engine(), config.server.image
     digest = image.image_digest(engine, reference)
     if digest is not None and not update:
@@ -119,8 +119,10 @@ def _provide_image(config: Config, transfer: Transfer, *, offline: bool, update:
     if offline:
         raise FetchFailed("the image is not on this machine", where=reference, fix="run invoke setup without --offline")
     if digest is None:
-        raise_first_failure(engine_findings(engine_facts(reference), reference))
-        raise_first_failure(processor(cpu_flags(), platform.machine()))
+        facts = engine_facts(reference)
+        raise_first_failure(engine_findings(facts, reference, config.server.expose))
+        if facts.local:
+            raise_first_failure(processor(cpu_flags(), platform.machine()))
     return image.pull(engine, reference, transfer)
 
 

@@ -16,6 +16,10 @@ from tfs_workflow.serving.spec import ModelSpec, ServerSpec, server_flags
 BINARY = "/usr/bin/tensorflow_model_server"
 REST_PORT, GRPC_PORT = 8501, 8500
 CONFIG_DIR = "/etc/tfs-workflow"
+MODELS_DIR = "/models"
+# On an engine elsewhere one volume holds both; no model's name begins with a dot.
+VOLUME_CONFIG_DIR = f"{MODELS_DIR}/.tfs-workflow"
+PREFIX = "tfs-"
 NOBODY = 65534
 # The engine waits twice as long before each: 0.1 s, 0.2 s and so on, so this one gives up after about three seconds.
 RESTARTS = 5
@@ -23,25 +27,25 @@ RESTARTS = 5
 
 def container_name(project: str) -> str:
     """The one name of a project's container, so that the engine itself refuses a second one."""
-    return f"tfs-{project}"
+    return f"{PREFIX}{project}"
 
 
 def base_path(model: ModelSpec) -> str:
     """Where the container sees a model."""
-    return f"/models/{model.name}"
+    return f"{MODELS_DIR}/{model.name}"
 
 
-def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int) -> dict[str, Any]:
+def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str = "") -> dict[str, Any]:
     """Arguments of docker-py's `containers.create`; `uid` and `gid` are the user's, root becomes nobody.
 
-    `config_dir` lies in the workspace.
+    `config_dir` lies in the workspace; a `volume` holds models and configuration where the engine is elsewhere.
     """
     user, group = (uid, gid) if uid else (NOBODY, NOBODY)
     return {
         "image": spec.image,
         "name": container_name(spec.project),
         "entrypoint": [BINARY],
-        "command": server_flags(spec, CONFIG_DIR, REST_PORT, GRPC_PORT),
+        "command": server_flags(spec, VOLUME_CONFIG_DIR if volume else CONFIG_DIR, REST_PORT, GRPC_PORT),
         "labels": labels(spec, config_dir.parent),
         "init": True,
         "user": f"{user}:{group}",
@@ -54,7 +58,7 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int) -> dict[str
         "memswap_limit": spec.memory_bytes,
         "nano_cpus": int(spec.cpus * 1e9) if spec.cpus else None,
         "restart_policy": {"Name": spec.restart, "MaximumRetryCount": RESTARTS} if spec.restart != "no" else None,
-        "mounts": [_mount(CONFIG_DIR, config_dir), *(_mount(base_path(m), m.base_path) for m in spec.models)],
+        "mounts": [Mount(MODELS_DIR, volume, type="volume", read_only=True)] if volume else _binds(spec, config_dir),
         "ports": {
             f"{REST_PORT}/tcp": (spec.address, spec.rest_port or None),
             f"{GRPC_PORT}/tcp": (spec.address, spec.grpc_port or None),
@@ -75,6 +79,10 @@ def labels(spec: ServerSpec, workspace: Path) -> dict[str, str]:
         "tfs-workflow.image": spec.image,
         "tfs-workflow.expose": str(spec.expose).lower(),
     }
+
+
+def _binds(spec: ServerSpec, config_dir: Path) -> list[Mount]:
+    return [_mount(CONFIG_DIR, config_dir), *(_mount(base_path(m), m.base_path) for m in spec.models)]
 
 
 def _mount(target: str, source: Path) -> Mount:

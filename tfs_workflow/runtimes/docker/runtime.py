@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from requests.exceptions import RequestException
 from tfs_workflow.errors import NotReady, ToolMissing, WorkflowError
 from tfs_workflow.runtimes.base import DIGEST_LABEL, MACHINE_LABEL, PROJECT_LABEL, WORKSPACE_LABEL, ModelServer
 from tfs_workflow.runtimes.config_files import write_config_files
-from tfs_workflow.runtimes.docker import container
+from tfs_workflow.runtimes.docker import container, remote
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
+from tfs_workflow.runtimes.docker.facts import chosen_address, is_local
 from tfs_workflow.runtimes.docker.image import image_identity
 from tfs_workflow.runtimes.ports import port_holder
 from tfs_workflow.serving.spec import ServerSpec, server_files
@@ -44,25 +46,47 @@ class DockerRuntime:
         label = PROJECT_LABEL if project is None else f"{PROJECT_LABEL}={project}"
         with engine_errors("list containers"):
             found = self.engine.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
-            return [_observed(one) for one in found]
+            return [self._observed(one) for one in found]
 
     def start(self, spec: ServerSpec) -> ModelServer:
         """Create and start the container; raises NotReady when a port is taken, and leaves none behind then."""
-        write_config_files(self.config_dir, server_files(spec, container.base_path))
-        created = self._create(spec)
+        files = server_files(spec, container.base_path)
+        write_config_files(self.config_dir, files)
+        volume = self._volume(spec, files) if self._host else ""
+        try:
+            created = self._create(spec, volume)
+        except BaseException:
+            if volume:
+                remote.remove_volume(self.engine.client, volume)
+            raise
         try:
             with engine_errors("start the container"):
                 created.start()
                 created.reload()
-            return _observed(created)
+            return self._observed(created)
         except BaseException as error:
             _remove(created)
             if isinstance(error, EngineFailed) and _is_port_conflict(error.evidence):
                 raise self._port_taken(spec, error) from error
             raise
 
-    def _create(self, spec: ServerSpec) -> Container:
-        arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid())
+    @cached_property
+    def _host(self) -> str:
+        """The engine's machine where that is another; empty for this one."""
+        _, address = chosen_address()
+        return "" if is_local(address) else remote.host_of(address)
+
+    def _observed(self, found: Container) -> ModelServer:
+        server = _observed(found)
+        return replace(server, host=self._host) if self._host else server
+
+    def _volume(self, spec: ServerSpec, files: dict[str, str]) -> str:
+        with engine_errors("copy the models to the engine's machine"):
+            labels = container.labels(spec, self.config_dir.parent)
+            return remote.filled_volume(self.engine.client, spec, labels, files)
+
+    def _create(self, spec: ServerSpec, volume: str) -> Container:
+        arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid(), volume)
         try:
             # In a thread, since Ctrl-C must not lose sight of a container that the engine is just making.
             with engine_errors("create the container"), ThreadPoolExecutor(1) as pool:
@@ -125,7 +149,7 @@ class DockerRuntime:
         """
         with engine_errors("inspect the container"):
             try:
-                found = _observed(self.engine.client.containers.get(server.id))
+                found = self._observed(self.engine.client.containers.get(server.id))
             except NotFound:
                 return replace(server, exit_code=137)
             if found.restarts > server.restarts and found.exit_code is None:
@@ -208,6 +232,7 @@ def _moment(text: str) -> datetime:
 def _remove(found: Container) -> None:
     with suppress(NotFound, APIError):  # gone, or its removal is already in progress
         found.remove(force=True, v=True)
+    remote.remove_volumes(found)
 
 
 def _require_end(found: Container) -> None:

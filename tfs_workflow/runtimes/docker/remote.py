@@ -1,0 +1,97 @@
+"""An engine on another machine: it cannot mount our directories, so models and configuration go into a volume there."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from docker.types import Mount
+
+from tfs_workflow.runtimes.docker import container
+from tfs_workflow.serving.spec import ModelSpec, ServerSpec
+
+# An archive above this lies on the disk while it is sent.
+_IN_MEMORY_BYTES = 64 << 20
+
+
+def host_of(address: str) -> str:
+    """Where the ports of an engine at a tcp, http or https address are."""
+    return urlsplit(address).hostname or ""
+
+
+def filled_volume(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str]) -> str:
+    """Make a labelled volume that holds every model and the configuration; its name. Nothing is left when it fails."""
+    name = f"{container.container_name(spec.project)}-{spec.digest()}"
+    client.volumes.create(name, labels=dict(labels))
+    try:
+        _fill(client, spec, labels, files, name)
+    except BaseException:
+        remove_volume(client, name)
+        raise
+    return name
+
+
+def remove_volumes(found: Container) -> None:
+    """Remove the volumes that were made for a container that is gone."""
+    for mount in found.attrs.get("Mounts") or ():
+        if mount["Type"] == "volume" and str(mount.get("Name", "")).startswith(container.PREFIX):
+            remove_volume(found.client, mount["Name"])
+
+
+def remove_volume(client: Any, name: str) -> None:
+    """Remove a volume, unless it is gone, or its container's successor has it already."""
+    with suppress(NotFound, APIError):
+        client.volumes.get(name).remove(force=True)
+
+
+def _fill(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str], volume: str) -> None:
+    """Through a container that is never started; it bears the label, so that a killed run's is found."""
+    carrier = client.containers.create(
+        spec.image,
+        labels=dict(labels),
+        network_disabled=True,
+        mounts=[Mount(container.MODELS_DIR, volume, type="volume")],
+    )
+    try:
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as archive:
+            _write_archive(archive, spec, files)
+            archive.seek(0)
+            carrier.put_archive(container.MODELS_DIR, archive)
+    finally:
+        carrier.remove(force=True)
+
+
+def _write_archive(archive: IO[bytes], spec: ServerSpec, files: Mapping[str, str]) -> None:
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for model in spec.models:
+            _add_model(tar, model)
+        directory = Path(container.VOLUME_CONFIG_DIR).name
+        for name, text in files.items():
+            content = text.encode()
+            entry = tarfile.TarInfo(f"{directory}/{name}")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+def _add_model(tar: tarfile.TarFile, model: ModelSpec) -> None:
+    """Whole and readable for everyone: the server's user is another than ours."""
+    base_path = model.base_path.resolve()
+    for path in (base_path, *sorted(base_path.rglob("*"))):
+        inner = path.relative_to(base_path).as_posix()
+        entry = tar.gettarinfo(str(path.resolve()), f"{model.name}/{inner}")
+        entry.mode = 0o755 if entry.isdir() else 0o644
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = ""
+        if entry.isreg():
+            with path.open("rb") as content:
+                tar.addfile(entry, content)
+        else:
+            tar.addfile(entry)
