@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.modelserver.protocols import connected
 from tests.modelserver.test_grpc_protocol import HEAD, Client
 from tfs_workflow.modelserver.connections import Connections, Limits
 from tfs_workflow.modelserver.grpc_protocol import GrpcConnection
@@ -24,42 +23,6 @@ LONG_S = 600.0
 SHORT_S = 0.05
 PATIENT = Limits(head_timeout_s=LONG_S, body_timeout_s=LONG_S, idle_timeout_s=LONG_S, write_timeout_s=LONG_S)
 LARGE = bytes(64 * 2**20)
-
-
-Served = tuple[socket.socket, Connections[Any]]
-
-
-@contextmanager
-def connected(protocol: Any, app: Callable[..., None], limits: Limits) -> Iterator[Served]:
-    """A client of a server with these limits, on a loop of its own that sweeps often."""
-    loop = asyncio.new_event_loop()
-    connections = Connections(protocol, app, limits)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    async def serve() -> None:
-        server = await loop.create_server(connections, sock=listener)
-        while not ended.is_set():
-            await asyncio.sleep(0.01)
-            connections.sweep()
-        server.close()
-        while connections.open:
-            connections.end()
-            await asyncio.sleep(0.01)
-
-    ended = threading.Event()
-
-    def run() -> None:
-        loop.run_until_complete(serve())
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        with socket.create_connection(listener.getsockname(), timeout=60) as wire:
-            yield wire, connections
-    finally:
-        ended.set()
-        thread.join(60)
-        loop.close()
 
 
 def large_answer(_: Any, reply: Callable[[Response], None]) -> None:

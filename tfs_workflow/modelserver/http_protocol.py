@@ -17,6 +17,8 @@ from tfs_workflow.modelserver.http_message import Request, Response, error_page,
 App = Callable[[Request, Callable[[Response], None]], None]
 
 _METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
+# With these the body is not what follows the head, or something is to be done before it.
+_SPECIAL = {b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"}
 _BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -26,10 +28,12 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_body_bytes",
+        "_chunk",
         "_connections",
         "_head_bytes",
         "_headers",
         "_in_body",
+        "_last",
         "_parser",
         "_paused",
         "_raw_head",
@@ -50,6 +54,8 @@ class HttpConnection(asyncio.Protocol):
         self._rejected = False
         self._paused = False
         self._started = self._in_body = False
+        self._chunk = b""
+        self._last: tuple[bytes, Request] | None = None
         self.in_work: Request | None = None
         self.deadline_s = 0.0
         self._reset()
@@ -82,8 +88,10 @@ class HttpConnection(asyncio.Protocol):
         if self._rejected:
             return
         if not self._started:
+            if self._is_like_the_last(data):
+                return
             self._started = True
-            self._raw_head = data[:4096]
+            self._chunk, self._raw_head = data, data[:4096]
             self.deadline_s = time.monotonic() + self._connections.limits.head_timeout_s
         try:
             self._parser.feed_data(data)
@@ -95,6 +103,16 @@ class HttpConnection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > self._connections.limits.max_head_bytes:
                 self._reject(error_page(431))
+
+    def _is_like_the_last(self, data: bytes) -> bool:
+        """Take a request whose head is the last one's, byte for byte: a client that stays sends little else."""
+        if self._last is None:
+            return False
+        head, last = self._last
+        if len(data) != len(head) + len(last.body) or not data.startswith(head):
+            return False
+        self._take(Request(last.method, last.target, last.headers, data[len(head) :], keep_alive=True))
+        return True
 
     def pause_writing(self) -> None:
         """The client reads slower than we answer."""
@@ -162,12 +180,24 @@ class HttpConnection(asyncio.Protocol):
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
         self._body = []
+        self._remember(request)
         if b"gzip" in self._headers.get(b"content-encoding", b""):
             unpacked = inflated(body, self._connections.limits.max_body_bytes)
             if unpacked is None:
                 self._reject(error_page(413))
                 return
             request = request._replace(body=unpacked)
+        self._take(request)
+
+    def _remember(self, request: Request) -> None:
+        """Keep a head that says all about its request but the body's bytes, and came with it as one piece."""
+        chunk, head_bytes = self._chunk, len(self._chunk) - len(request.body)
+        is_one_piece = chunk.find(b"\r\n\r\n") + 4 == head_bytes
+        if is_one_piece and request.keep_alive and not _SPECIAL & request.headers.keys():
+            self._last = (chunk[:head_bytes], request)
+        self._chunk = b""
+
+    def _take(self, request: Request) -> None:
         self._waiting.append(request)
         if len(self._waiting) > self._connections.limits.max_pipelined:
             self._transport.pause_reading()
