@@ -1,5 +1,6 @@
 """The container's description is pure: hardened by default, opened only by the one key."""
 
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,18 @@ def test_the_binary_runs_directly_under_an_init_and_bears_the_labels_from_birth(
     assert arguments["entrypoint"] == ["/usr/bin/tensorflow_model_server"]
     assert arguments["labels"]["tfs-workflow.project"] == "lab"
     assert arguments["labels"]["tfs-workflow.spec"] == SPEC.digest()
+
+
+def test_the_labels_say_which_workspace_on_which_machine_claims_it() -> None:
+    labels = described()["labels"]
+    assert labels["tfs-workflow.workspace"] == "/lab"
+    assert labels["tfs-workflow.machine"] == socket.gethostname()
+
+
+def test_the_engine_restarts_nothing_unless_asked_and_then_with_a_bound() -> None:
+    assert described()["restart_policy"] is None
+    policy = described(replace(SPEC, restart="on-failure"))["restart_policy"]
+    assert policy == {"Name": "on-failure", "MaximumRetryCount": 5}
 
 
 def test_limits_come_in_the_engines_units() -> None:

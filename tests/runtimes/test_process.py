@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -72,6 +73,28 @@ def test_a_server_that_minds_no_sigterm_is_killed(runtime: ProcessRuntime, spec:
     until(lambda: list(runtime.logs(server)) == ["stubborn"])
     runtime.stop(server, timeout_s=0)
     assert runtime.find(spec.project) == []
+
+
+def test_a_server_whose_parent_does_not_ask_for_its_end_has_ended(runtime: ProcessRuntime, spec: ServerSpec) -> None:
+    """As after `invoke setup serve predict teardown`, whose teardown waits for another one to be done."""
+    marks = {"TFS_WORKFLOW_PROJECT": spec.project, "TFS_WORKFLOW_SPEC": "0", "TFS_WORKFLOW_RUNTIME": "native"}
+    program = (
+        "import json, subprocess, sys\n"
+        "server = subprocess.Popen([sys.argv[1]], env=json.loads(sys.argv[2]))\n"
+        "print(server.pid, flush=True)\n"
+        "input()\n"
+    )
+    argv = [sys.executable, "-c", program, spec.binary, json.dumps(dict(os.environ) | marks)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        parent.stdout.readline()
+        until(lambda: len(runtime.find(spec.project)) == 1)
+        (server,) = runtime.find(spec.project)
+        runtime.stop(server, timeout_s=10)
+        assert parent.poll() is None
+        assert runtime.refresh(server).exit_code == 137
+        assert runtime.find(spec.project) == []
+        parent.kill()
 
 
 def test_a_process_of_the_same_number_without_our_mark_is_left_alone(runtime: ProcessRuntime, spec: ServerSpec) -> None:
