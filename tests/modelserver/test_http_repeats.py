@@ -74,3 +74,11 @@ def test_one_after_another(kind: str) -> None:
             content, heard = wire("/a", body, kind)
             client.sendall(content)
             assert json.loads(read_response(client)[2]) == heard
+
+
+def test_pairs_that_come_as_one_piece_stay_pairs() -> None:
+    with connected(HttpConnection, echo, Limits()) as (client, _):
+        for body in (b"12345", b"67890"):
+            content, heard = wire("/a", body, "plain")
+            client.sendall(content * 2)
+            assert [json.loads(read_response(client)[2]) for _ in range(2)] == [heard, heard]
