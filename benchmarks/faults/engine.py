@@ -45,9 +45,10 @@ class PrivateEngine:
         """Start it and return once it answers."""
         command = ["dockerd", f"--host={self.host}", f"--data-root={self.data}", f"--bridge={self.bridge}"]
         command += [f"--exec-root={self.directory}/exec", f"--pidfile={self.directory}/docker.pid"]
-        command += [f"--containerd={self._containerd_socket()}"]
         command += [f"--host={self.also_listening}"] if self.also_listening else []
-        if self.hidden is not None:
+        if self.hidden is None:
+            command += [f"--containerd={self._containerd_socket()}"]
+        else:  # dockerd starts its own containerd, which has to see what it sees
             hide = 'mount -t tmpfs none "$0" && exec "$@"'
             command = ["unshare", "--mount", "sh", "-c", hide, str(self.hidden), *command]
         command += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false"]

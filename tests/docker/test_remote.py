@@ -38,7 +38,9 @@ def elsewhere(image: str, tmp_path: Path) -> Iterator[PrivateEngine]:
 @pytest.mark.timeout(600)
 def test_models_are_copied_to_an_engine_elsewhere(elsewhere: PrivateEngine, image: str, tmp_path: Path) -> None:
     line = CommandLine.in_directory(tmp_path, runtime="docker", image=image)
-    shutil.move(models.good(tmp_path, "1"), tmp_path / "base")
+    (tmp_path / "base").mkdir()
+    shutil.move(models.good(tmp_path, "1") / "1", tmp_path / "released")
+    (tmp_path / "base" / "1").symlink_to(tmp_path / "released")
     line.config["models"]["half_plus_two"]["source"] = [{"directory": str(tmp_path / "base")}]
     line.environment["DOCKER_HOST"] = elsewhere.also_listening
     assert "server.expose: true" in line.fails(3, "setup")

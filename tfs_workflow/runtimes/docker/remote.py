@@ -15,8 +15,9 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.types import Mount
 
+from tfs_workflow.atomic import write_errors
 from tfs_workflow.runtimes.docker import container
-from tfs_workflow.serving.spec import ModelSpec, ServerSpec
+from tfs_workflow.serving.spec import ServerSpec
 
 # An archive above this lies on the disk while it is sent.
 _IN_MEMORY_BYTES = 64 << 20
@@ -62,7 +63,8 @@ def _fill(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mappi
     )
     try:
         with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as archive:
-            _write_archive(archive, spec, files)
+            with write_errors(Path(tempfile.gettempdir())):
+                _write_archive(archive, spec, files)
             archive.seek(0)
             carrier.put_archive(container.MODELS_DIR, archive)
     finally:
@@ -70,9 +72,10 @@ def _fill(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mappi
 
 
 def _write_archive(archive: IO[bytes], spec: ServerSpec, files: Mapping[str, str]) -> None:
-    with tarfile.open(fileobj=archive, mode="w") as tar:
+    """Models with what their links lead to, and the configuration."""
+    with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
         for model in spec.models:
-            _add_model(tar, model)
+            tar.add(model.base_path.resolve(), model.name, filter=_for_everyone)
         directory = Path(container.VOLUME_CONFIG_DIR).name
         for name, text in files.items():
             content = text.encode()
@@ -81,17 +84,9 @@ def _write_archive(archive: IO[bytes], spec: ServerSpec, files: Mapping[str, str
             tar.addfile(entry, io.BytesIO(content))
 
 
-def _add_model(tar: tarfile.TarFile, model: ModelSpec) -> None:
-    """Whole and readable for everyone: the server's user is another than ours."""
-    base_path = model.base_path.resolve()
-    for path in (base_path, *sorted(base_path.rglob("*"))):
-        inner = path.relative_to(base_path).as_posix()
-        entry = tar.gettarinfo(str(path.resolve()), f"{model.name}/{inner}")
-        entry.mode = 0o755 if entry.isdir() else 0o644
-        entry.uid = entry.gid = 0
-        entry.uname = entry.gname = ""
-        if entry.isreg():
-            with path.open("rb") as content:
-                tar.addfile(entry, content)
-        else:
-            tar.addfile(entry)
+def _for_everyone(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Readable for the server's user, who is another than ours."""
+    entry.mode = 0o755 if entry.isdir() else 0o644
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    return entry
