@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -32,8 +33,12 @@ class Head(NamedTuple):
     encoding: bytes
 
 
+@lru_cache(maxsize=256)
 def read_head(headers: tuple[tuple[bytes, bytes], ...]) -> Head | Headers:
-    """The call that a request's headers begin, or the headers that refuse what is no gRPC."""
+    """The call that a request's headers begin, or the headers that refuse what is no gRPC.
+
+    A client sends the same ones again and again.
+    """
     fields = dict(headers)
     if fields.get(b":method") != b"POST":
         return _NO_METHOD

@@ -39,7 +39,8 @@ def predict(servable: Servable, request: apis.PredictRequest) -> bytes | None:
         servable.pace.note(time.perf_counter() - started_s)
     if not values:
         return None
-    return _response(result, shape, values) + _model_spec(servable.name, servable.version)
+    numbers = array("f", values).tobytes()
+    return _before_values(result, shape) + numbers + _model_spec(servable.name, servable.version)
 
 
 def _numbers(message: TensorProto) -> tuple[tuple[int, ...], array[float]] | None:
@@ -53,11 +54,14 @@ def _numbers(message: TensorProto) -> tuple[tuple[int, ...], array[float]] | Non
     return (shape, numbers) if is_whole else None
 
 
-def _response(alias: str, shape: tuple[int, ...], values: list[float]) -> bytes:
-    """A PredictResponse with one output (serving_apis.proto, tensor.proto), without its model_spec."""
+@lru_cache(maxsize=1024)
+def _before_values(alias: str, shape: tuple[int, ...]) -> bytes:
+    """A PredictResponse with one float output, up to its values (serving_apis.proto, tensor.proto)."""
     dims = b"".join([_field(b"\x12", b"\x08" + _varint(size) if size else b"") for size in shape])
-    tensor = b"\x08\x01" + _field(b"\x12", dims) + _field(b"\x2a", array("f", values).tobytes())
-    return _field(b"\x0a", _field(b"\x0a", alias.encode()) + _field(b"\x12", tensor))
+    values_bytes = 4 * math.prod(shape)
+    tensor = b"\x08\x01" + _field(b"\x12", dims) + b"\x2a" + _varint(values_bytes)
+    entry = _field(b"\x0a", alias.encode()) + b"\x12" + _varint(len(tensor) + values_bytes) + tensor
+    return b"\x0a" + _varint(len(entry) + values_bytes) + entry
 
 
 @lru_cache(maxsize=256)
