@@ -46,6 +46,11 @@ def test_models_are_copied_to_an_engine_elsewhere(elsewhere: PrivateEngine, imag
     assert "server.expose: true" in line.fails(3, "setup")
     line.config["server"]["expose"] = True
     line.ok("setup")
+    with elsewhere.client() as client:
+        in_the_way = client.containers.create(image, name=f"tfs-{line.project}")
+        assert "exists already" in line.fails(5, "serve")
+        assert (client.containers.list(all=True), client.volumes.list()) == ([in_the_way], [])
+        in_the_way.remove()
     served = line.ok_json("serve")
     assert served["rest_url"].startswith(elsewhere.also_listening.replace("tcp", "http").rpartition(":")[0])
     assert json.loads(line.ok("predict")) == [2.5, 3.0, 4.5]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.modelserver.protocols import connected
-from tests.modelserver.running import read_response
 from tfs_workflow.modelserver.connections import Limits
 from tfs_workflow.modelserver.http_message import Request, Response
 from tfs_workflow.modelserver.http_protocol import HttpConnection
@@ -48,6 +48,13 @@ def wire(target: str, body: bytes, kind: str) -> tuple[bytes, list[object]]:
     return head + sent, ["POST", target, dict(sorted(headers.items())), body.decode()]
 
 
+def next_echo(answers: BinaryIO) -> object:
+    """What the server understood, from its next answer."""
+    head = list(iter(answers.readline, b"\r\n"))
+    length = next(int(line.split(b":")[1]) for line in head if line.startswith(b"Content-Length"))
+    return json.loads(answers.read(length))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(one_request, min_size=1, max_size=8), st.lists(st.integers(1, 400), max_size=8))
 def test_however_requests_are_cut_each_is_understood_as_itself(
@@ -59,12 +66,8 @@ def test_however_requests_are_cut_each_is_understood_as_itself(
         for cut in [*cuts, len(stream)]:
             client.sendall(stream[:cut])
             stream = stream[cut:]
-        answers = client.makefile("rb")
-        for _, heard in sent:
-            head = list(iter(answers.readline, b"\r\n"))
-            length = next(int(line.split(b":")[1]) for line in head if line.startswith(b"Content-Length"))
-            assert json.loads(answers.read(length)) == heard
-        answers.close()
+        with client.makefile("rb") as answers:
+            assert [next_echo(answers) for _ in sent] == [heard for _, heard in sent]
 
 
 @pytest.mark.parametrize("kind", ["plain", "chunked", "gzip"])
@@ -73,7 +76,8 @@ def test_one_after_another(kind: str) -> None:
         for body in (b"12345", b"67890", b"12345", b"1234567890"):
             content, heard = wire("/a", body, kind)
             client.sendall(content)
-            assert json.loads(read_response(client)[2]) == heard
+            with client.makefile("rb") as answers:
+                assert next_echo(answers) == heard
 
 
 def test_pairs_that_come_as_one_piece_stay_pairs() -> None:
@@ -81,4 +85,5 @@ def test_pairs_that_come_as_one_piece_stay_pairs() -> None:
         for body in (b"12345", b"67890"):
             content, heard = wire("/a", body, "plain")
             client.sendall(content * 2)
-            assert [json.loads(read_response(client)[2]) for _ in range(2)] == [heard, heard]
+            with client.makefile("rb") as answers:
+                assert [next_echo(answers) for _ in range(2)] == [heard, heard]

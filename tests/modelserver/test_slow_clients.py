@@ -116,7 +116,7 @@ def test_a_slow_model_keeps_its_connection() -> None:
         loop.call_later(20 * SHORT_S, reply, b"done")
         waiting.append(reply)
 
-    limits = Limits(head_timeout_s=SHORT_S, body_timeout_s=SHORT_S, idle_timeout_s=SHORT_S, write_timeout_s=SHORT_S)
+    limits = replace(PATIENT, idle_timeout_s=SHORT_S, write_timeout_s=SHORT_S)
     with connected(GrpcConnection, later, limits) as (wire, _):
         client = Client(wire)
         found = client.answers(client.request(HEAD, b"\0\0\0\0\0"))

@@ -91,8 +91,12 @@ class CommandLine:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start the words in a process group of their own, to be interrupted or killed."""
+        return self.launch(self.argv(*words))
+
+    def launch(self, argv: list[str]) -> subprocess.Popen[str]:
+        """The same for a command line that was made before."""
         return subprocess.Popen(
-            self.argv(*words),
+            argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

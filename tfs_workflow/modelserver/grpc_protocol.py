@@ -201,7 +201,7 @@ class GrpcConnection(asyncio.Protocol):
 
         Closing at once would reset the connection while the client still sends, and take the last words with it.
         """
-        if self._has_ended or self._transport.is_closing():
+        if self._has_ended:
             return
         self._has_ended = True
         for streams in (self._calls, self._watches, self._receiving):
@@ -209,7 +209,7 @@ class GrpcConnection(asyncio.Protocol):
         with suppress(ngh2.NGH2Error):  # what does not speak HTTP/2 at all is told nothing
             while data := self._session.data_to_send(_WRITE_BYTES):
                 self._transport.write(data)
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
         else:
             self._transport.close()

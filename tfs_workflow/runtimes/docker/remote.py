@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import tarfile
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -28,16 +28,24 @@ def host_of(address: str) -> str:
     return urlsplit(address).hostname or ""
 
 
-def filled_volume(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str]) -> str:
-    """Make a labelled volume that holds every model and the configuration; its name. Nothing is left when it fails."""
+@contextmanager
+def carried(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
+    """A labelled volume that holds every model and the configuration, for a container made in the block; its name.
+
+    It is never without a container that bears the label, so that a killed run's is found. Nothing is left on failure.
+    """
     name = f"{container.container_name(spec.project)}-{spec.digest()}"
-    client.volumes.create(name, labels=dict(labels))
+    mount = Mount(container.MODELS_DIR, name, type="volume", labels=dict(labels))
+    # Never started: it only receives the files.
+    carrier = client.containers.create(spec.image, labels=dict(labels), network_disabled=True, mounts=[mount])
     try:
-        _fill(client, spec, labels, files, name)
+        _fill(carrier, spec, files)
+        yield name
     except BaseException:
+        carrier.remove(force=True)
         remove_volume(client, name)
         raise
-    return name
+    carrier.remove(force=True)
 
 
 def remove_volumes(found: Container) -> None:
@@ -53,22 +61,12 @@ def remove_volume(client: Any, name: str) -> None:
         client.volumes.get(name).remove(force=True)
 
 
-def _fill(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str], volume: str) -> None:
-    """Through a container that is never started; it bears the label, so that a killed run's is found."""
-    carrier = client.containers.create(
-        spec.image,
-        labels=dict(labels),
-        network_disabled=True,
-        mounts=[Mount(container.MODELS_DIR, volume, type="volume")],
-    )
-    try:
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as archive:
-            with write_errors(Path(tempfile.gettempdir())):
-                _write_archive(archive, spec, files)
-            archive.seek(0)
-            carrier.put_archive(container.MODELS_DIR, archive)
-    finally:
-        carrier.remove(force=True)
+def _fill(carrier: Container, spec: ServerSpec, files: Mapping[str, str]) -> None:
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as archive:
+        with write_errors(Path(tempfile.gettempdir())):
+            _write_archive(archive, spec, files)
+        archive.seek(0)
+        carrier.put_archive(container.MODELS_DIR, archive)
 
 
 def _write_archive(archive: IO[bytes], spec: ServerSpec, files: Mapping[str, str]) -> None:

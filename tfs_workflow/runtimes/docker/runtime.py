@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -28,6 +28,7 @@ from tfs_workflow.runtimes.ports import port_holder
 from tfs_workflow.serving.spec import ServerSpec, server_files
 
 PREVIOUS = "-previous"
+_GONE, _GOING = 404, 409  # what the engine answers about a container that is removed, or marked for it
 # The engine closes a log some moments before it calls the container ended.
 _END_TIMEOUT_S = 5
 
@@ -52,13 +53,8 @@ class DockerRuntime:
         """Create and start the container; raises NotReady when a port is taken, and leaves none behind then."""
         files = server_files(spec, container.base_path)
         write_config_files(self.config_dir, files)
-        volume = self._volume(spec, files) if self._host else ""
-        try:
+        with self._volume(spec, files) as volume:
             created = self._create(spec, volume)
-        except BaseException:
-            if volume:
-                remote.remove_volume(self.engine.client, volume)
-            raise
         try:
             with engine_errors("start the container"):
                 created.start()
@@ -80,10 +76,16 @@ class DockerRuntime:
         server = _observed(found)
         return replace(server, host=self._host) if self._host else server
 
-    def _volume(self, spec: ServerSpec, files: dict[str, str]) -> str:
-        with engine_errors("copy the models to the engine's machine"):
-            labels = container.labels(spec, self.config_dir.parent)
-            return remote.filled_volume(self.engine.client, spec, labels, files)
+    @contextmanager
+    def _volume(self, spec: ServerSpec, files: dict[str, str]) -> Iterator[str]:
+        """The volume that a container on another machine needs; none, "", on this one."""
+        with ExitStack() as held:
+            volume = ""
+            if self._host:
+                with engine_errors("copy the models to the engine's machine"):
+                    labels = container.labels(spec, self.config_dir.parent)
+                    volume = held.enter_context(remote.carried(self.engine.client, spec, labels, files))
+            yield volume
 
     def _create(self, spec: ServerSpec, volume: str) -> Container:
         arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid(), volume)
@@ -169,10 +171,15 @@ class DockerRuntime:
         return image_identity(self.engine, server.image)
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
-        """The container's log lines; with `follow`, until it ends."""
+        """The container's log lines; with `follow`, until it ends. None of one that is gone, or just going."""
         with engine_errors("read the container's log"):
-            found = self.engine.client.containers.get(server.id)
-            stream = found.logs(stream=True, follow=follow, tail="all" if tail is None else tail)
+            try:
+                found = self.engine.client.containers.get(server.id)
+                stream = found.logs(stream=True, follow=follow, tail="all" if tail is None else tail)
+            except APIError as error:
+                if error.status_code not in (_GONE, _GOING):
+                    raise
+                return
             yield from _lines(stream)
             if follow:
                 _require_end(found)
