@@ -1,7 +1,7 @@
 """Decides where a request runs: in place, on a thread, or in a batch; so that no model holds up another.
 
 Running in place, on the event loop, is quickest by far and right for models that take microseconds. Models that have
-been slow lately, and large requests, go to threads (docs/decisions/http-server.md).
+been slow lately, and large requests, go to threads (docs/decisions/0009-http-server.md).
 """
 
 from __future__ import annotations

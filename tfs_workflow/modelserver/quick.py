@@ -2,7 +2,7 @@
 
 {"instances": […]} of at most two kilobytes, for a default signature with one float input and one float output. What is
 in any way unusual is left to the general way, which gives the same answers (tests/modelserver/test_quick.py) in about
-twice the time (docs/decisions/http-server.md).
+twice the time (docs/decisions/0009-http-server.md).
 """
 
 from __future__ import annotations

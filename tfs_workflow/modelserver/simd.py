@@ -13,7 +13,7 @@ import simdjson
 
 from tfs_workflow.modelserver.tensors import Array
 
-# Below this orjson and a list are as quick (docs/decisions/http-server.md).
+# Below this orjson and a list are as quick (docs/decisions/0009-http-server.md).
 WORTH_IT_BYTES = 4096
 
 # A parser does not let other threads run, so that it may not be given more than some milliseconds' worth.
