@@ -110,6 +110,22 @@ def test_a_body_that_is_not_one_message_ends_its_call(server: Running, body: byt
         assert client.answers(client.request(HEAD, grpc_message.framed(ASK)))[b"grpc-status"] == b"0"
 
 
+@pytest.mark.parametrize(
+    ("start", "code"),
+    [
+        (b"\0\0\0\0\x05" + bytes(100_000), Code.INTERNAL),
+        (b"\0\xff\xff\xff\xff" + bytes(100), Code.RESOURCE_EXHAUSTED),
+    ],
+    ids=["more than it declares", "more than protobuf reads"],
+)
+def test_a_body_that_is_too_long_is_answered_before_its_end(server: Running, start: bytes, code: Code) -> None:
+    with connected(server) as client:
+        stream = client.session.send_request(HEAD)
+        client.session.send_data(stream, start)  # and no end
+        assert int(client.answers(stream)[b"grpc-status"]) == code
+    assert is_well(server)
+
+
 def test_a_method_that_is_not_there(server: Running) -> None:
     with connected(server) as client:
         found = client.answers(client.request(replaced(b":path", b"/no/Such"), grpc_message.framed(b"")))

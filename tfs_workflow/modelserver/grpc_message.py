@@ -19,6 +19,8 @@ HEADERS: Headers = [(b":status", b"200"), (b"content-type", b"application/grpc")
 OK: Headers = [(b"grpc-status", b"0")]
 _UNSUPPORTED_TYPE: Headers = [(b":status", b"415")]
 _NO_METHOD: Headers = [(b":status", b"405")]
+_NOT_ONE = StatusError(Code.INTERNAL, "the request is not one whole message")
+_TOO_LARGE = StatusError(Code.RESOURCE_EXHAUSTED, "Received message larger than 2 GiB")
 _UNIT_MS = {72: 3_600_000.0, 77: 60_000.0, 83: 1000.0, 109: 1.0, 117: 1e-3, 110: 1e-6}  # H M S m u n
 _WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
 # What gRPC leaves as it is in a message: printable ASCII, the percent sign excepted.
@@ -54,16 +56,21 @@ def message_of(body: bytes, encoding: bytes, most_unpacked_bytes: int) -> bytes:
         raise StatusError(Code.INTERNAL, "the request has no message")
     packed, size = PREFIX.unpack_from(body)
     if len(body) != PREFIX.size + size:
-        raise StatusError(Code.INTERNAL, "the request is not one whole message")
+        raise _NOT_ONE
     message = body[PREFIX.size :]
     if not packed:
         return message
     return _unpacked(message, encoding, most_unpacked_bytes)
 
 
-def is_too_large(body: bytes) -> bool:
-    """Whether the message that begins here is larger than protobuf can read."""
-    return len(body) >= PREFIX.size and PREFIX.unpack_from(body)[1] > MAX_MESSAGE_BYTES
+def overrun(start: bytes, size_bytes: int) -> StatusError | None:
+    """Why a body that begins so and has come so far is not read on; None while it may still be one message."""
+    if len(start) < PREFIX.size:
+        return _TOO_LARGE if size_bytes > PREFIX.size + MAX_MESSAGE_BYTES else None
+    declared_bytes = PREFIX.unpack_from(start)[1]
+    if declared_bytes > MAX_MESSAGE_BYTES:
+        return _TOO_LARGE
+    return _NOT_ONE if size_bytes > PREFIX.size + declared_bytes else None
 
 
 def framed(message: bytes) -> bytes:

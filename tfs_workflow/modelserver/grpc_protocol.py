@@ -32,6 +32,17 @@ _FRAME_BYTES = 2**20
 _WRITE_BYTES = 2**20
 
 
+class _Receiving:
+    """A request that is being read."""
+
+    __slots__ = ("chunks", "head", "size_bytes")
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+        self.chunks: list[bytes] = []
+        self.size_bytes = 0
+
+
 class GrpcConnection(asyncio.Protocol):
     """One connection; its calls are answered in whatever order they are done."""
 
@@ -54,8 +65,8 @@ class GrpcConnection(asyncio.Protocol):
         self._connections = connections
         self._transport: Any = None
         self._session: Any = ngh2.Connection(ngh2.Role.SERVER)
-        # Stream to head and what has come of the body; streams in work; streams that are answered on and on.
-        self._receiving: dict[int, tuple[Head, list[bytes]]] = {}
+        # Streams that are being read, that are in work, and that are answered on and on.
+        self._receiving: dict[int, _Receiving] = {}
         self._calls: set[int] = set()
         self._watches: set[int] = set()
         self._is_reading = self._paused = self._has_ended = False
@@ -129,23 +140,26 @@ class GrpcConnection(asyncio.Protocol):
         elif event.end_stream:
             self._submit(stream, head, b"")
         else:
-            self._receiving[stream] = (head, [])
+            self._receiving[stream] = _Receiving(head)
 
     def _data(self, event: DataReceived) -> None:
         stream, data = event.stream_id, event.data
         receiving = self._receiving.get(stream)
         if receiving is None:
             return  # refused already
-        head, chunks = receiving
+        chunks = receiving.chunks
         if event.end_stream:
             del self._receiving[stream]
-            self._submit(stream, head, b"".join((*chunks, data)) if chunks else data)
+            self._submit(stream, receiving.head, b"".join((*chunks, data)) if chunks else data)
             return
         chunks.append(data)
-        if len(chunks) == 1 and grpc_message.is_too_large(data):
+        receiving.size_bytes += len(data)
+        if error := grpc_message.overrun(chunks[0], receiving.size_bytes):
             del self._receiving[stream]
             self._calls.add(stream)
-            self._answer(stream, StatusError(Code.RESOURCE_EXHAUSTED, "Received message larger than 2 GiB"))
+            self._answer(stream, error)
+            self._flush()  # the answer, before the word that the rest need not be sent
+            self._session.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
 
     def _submit(self, stream: int, head: Head, body: bytes) -> None:
         self._calls.add(stream)
@@ -237,8 +251,8 @@ class GrpcConnection(asyncio.Protocol):
         if queued_bytes := self._session.queued_body_size():
             return ("take its answer", queued_bytes), limits.write_timeout_s
         if self._receiving:
-            stream, (_, chunks) = next(iter(self._receiving.items()))
-            rate_s = sum(map(len, chunks)) / limits.min_body_bytes_per_s
+            stream, receiving = next(iter(self._receiving.items()))
+            rate_s = receiving.size_bytes / limits.min_body_bytes_per_s
             return ("send its request", stream), limits.body_timeout_s + rate_s
         if self._calls or self._watches:
             return ("wait for us", 0), float("inf")
