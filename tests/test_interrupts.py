@@ -104,19 +104,18 @@ def following_the_log(lab: CommandLine) -> Iterator[subprocess.Popen[str]]:
 
 def asking_an_engine_that_is_silent(lab: CommandLine) -> Iterator[subprocess.Popen[str]]:
     """doctor, while the engine does not answer."""
-    lab.config["runtime"] = "docker"
-    with silent_engine(lab) as engine:
-        process = lab.start("doctor")
-        with engine.accept()[0]:
-            yield process
-    lab.config["runtime"] = "embedded"
+    yield from before_a_silent_engine(lab, "doctor")
 
 
 def pulling_from_an_engine_that_is_silent(lab: CommandLine) -> Iterator[subprocess.Popen[str]]:
     """setup, while the engine does not answer."""
+    yield from before_a_silent_engine(lab, "setup")
+
+
+def before_a_silent_engine(lab: CommandLine, verb: str) -> Iterator[subprocess.Popen[str]]:
     lab.config["runtime"] = "docker"
     with silent_engine(lab) as engine:
-        process = lab.start("setup")
+        process = lab.start(verb)
         with engine.accept()[0]:
             yield process
     lab.config["runtime"] = "embedded"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ from benchmarks.faults.fault import Fault, Inject
 from benchmarks.faults.lab import Lab
 from benchmarks.faults.proxy import EngineFault, EngineProxy
 from tests.support.chain import NEVER_READY
-from tests.support.registry import RegistryServer
+from tests.support.registry import RegistryServer, random_image
 from tests.support.waiting import until
 
 LAYER_BYTES = 300_000
@@ -219,14 +216,9 @@ def _image(stage: EngineFaults, lab: Lab, size_bytes: int) -> Iterator[str]:
 
 def _push(stage: EngineFaults, name: str, size_bytes: int) -> None:
     """Past the faults in front of the registry."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        entry = tarfile.TarInfo("random")
-        entry.size = size_bytes
-        archive.addfile(entry, io.BytesIO(os.urandom(size_bytes)))
     repository = f"127.0.0.1:{stage.registry.registry_port}/{name}"
     with stage.engine.client() as client:
-        client.api.import_image_from_data(content.getvalue(), repository=repository, tag="1")
+        client.api.import_image_from_data(random_image(size_bytes), repository=repository, tag="1")
         if "error" in (said := client.images.push(repository, tag="1")):
             raise RuntimeError(f"the image cannot be pushed: {said}")
         client.images.remove(f"{repository}:1")

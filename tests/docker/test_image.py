@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import signal
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,20 +13,15 @@ import pytest
 import requests
 
 from tests.support.command import CommandLine
-from tests.support.registry import RegistryServer
+from tests.support.registry import RegistryServer, random_image
 
 LAYER_BYTES = 300_000
 
 
 def push(engine: docker.DockerClient, registry: RegistryServer, tag: str = "1") -> str:
     """Push a small image of random bytes and forget it here; its reference."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        entry = tarfile.TarInfo("random")
-        entry.size = LAYER_BYTES
-        archive.addfile(entry, io.BytesIO(os.urandom(LAYER_BYTES)))
     repository = f"{registry.address}/tiny"
-    engine.api.import_image_from_data(content.getvalue(), repository=repository, tag=tag)
+    engine.api.import_image_from_data(random_image(LAYER_BYTES), repository=repository, tag=tag)
     assert "error" not in engine.images.push(repository, tag=tag)
     engine.images.remove(f"{repository}:{tag}")
     return f"{repository}:{tag}"

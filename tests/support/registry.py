@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import os
 import re
 import shutil
 import subprocess
+import tarfile
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -32,6 +35,16 @@ _CODES = {
     503: ("UNAVAILABLE", "service unavailable"),
 }
 _HOP_BY_HOP = {"connection", "transfer-encoding", "keep-alive"}
+
+
+def random_image(size_bytes: int) -> bytes:
+    """A tar to import as an image: one file of random bytes, which no compression makes smaller."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        entry = tarfile.TarInfo("random")
+        entry.size = size_bytes
+        archive.addfile(entry, io.BytesIO(os.urandom(size_bytes)))
+    return content.getvalue()
 
 
 class RegistryServer(FaultyServer):

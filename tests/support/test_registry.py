@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import os
 import subprocess
-import tarfile
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.needs import missing
-from tests.support.registry import RegistryServer
+from tests.support.registry import RegistryServer, random_image
 
 pytestmark = pytest.mark.docker
 LAYER_BYTES = 300_000
@@ -27,13 +24,8 @@ def reference(registry_server: RegistryServer) -> Iterator[str]:
     """A small image that lies in the registry and not in the engine."""
     if docker("info").returncode:
         missing("no Docker engine answers")
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        member = tarfile.TarInfo("random")
-        member.size = LAYER_BYTES
-        tar.addfile(member, io.BytesIO(os.urandom(LAYER_BYTES)))
     name = f"{registry_server.address}/test-{uuid.uuid4().hex[:8]}:1"
-    assert docker("import", "-", name, stdin=buffer.getvalue()).returncode == 0
+    assert docker("import", "-", name, stdin=random_image(LAYER_BYTES)).returncode == 0
     try:
         pushed = docker("push", name)
         assert pushed.returncode == 0, pushed.stderr

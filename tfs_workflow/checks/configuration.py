@@ -11,12 +11,9 @@ from tfs_workflow.checks.report import Finding, failure, ok, warning
 from tfs_workflow.config import Batching, Config, DirectorySource, LoadedConfig, Server
 from tfs_workflow.config_shape import suggestion
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.modelserver.flags import FLAGS, UsageError, parse
+from tfs_workflow.modelserver.flags import FLAGS, OWN, UsageError, parse
 
-# The embedded server's own, which TensorFlow Serving does not know.
-EMBEDDED_FLAGS = frozenset(
-    ("bind_address", "rest_api_max_body_bytes", "rest_api_max_connections", "max_waiting_requests", "drain_seconds")
-)
+EMBEDDED_FLAGS = frozenset(flag.name for flag in OWN)
 # The first release with a flag, from tensorflow/serving's RELEASE.md; what is not here is older, or not known to us.
 FLAG_SINCE = {
     "use_alts_credentials": (2, 6),

@@ -118,9 +118,7 @@ class Batcher:
         return size
 
     def _enqueue(self, task: _Task) -> bool:
-        """Whether a thread has to look: for a batch that begins or is full. To wake one for each task costs as much
-        as the task.
-        """
+        """Whether a thread has to look, for a batch that begins or is full; waking one for each task costs too much."""
         feeds = tuple(sorted(name for name, _ in task.plan.feeds))
         key = (id(task.plan.servable.session), feeds, tuple(task.plan.fetches))
         queue = self._queues.setdefault(key, deque())

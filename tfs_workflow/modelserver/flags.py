@@ -24,6 +24,14 @@ def _ignored(name: str, default: str | int | float | bool, help_text: str) -> Fl
     return Flag(name, default, f"{help_text} Accepted, without meaning here.", has_meaning=False)
 
 
+# The embedded server's own, which TensorFlow Serving does not know.
+OWN = (
+    Flag("bind_address", "", "Address to listen on; all of them when empty."),
+    Flag("rest_api_max_body_bytes", 256 * 2**20, "Largest body of a HTTP/REST request; more is answered with 413."),
+    Flag("rest_api_max_connections", 4096, "Most connections of a port at a time; more are answered with 503."),
+    Flag("max_waiting_requests", 1000, "Most requests that wait for a thread; more are answered with 503."),
+    Flag("drain_seconds", 10.0, "Longest wait, after SIGTERM, for requests in work."),
+)
 FLAGS: tuple[Flag, ...] = (
     Flag("port", 8500, "TCP port of the gRPC API. Disabled if set to zero."),
     Flag("grpc_socket_path", "", "If non-empty, listen to a UNIX socket for gRPC API on the given path."),
@@ -73,12 +81,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("enable_grpc_healthcheck_service", False, "Enable the standard gRPC health service."),
     Flag("enable_serialization_as_tensor_content", False, "Answer gRPC with tensor_content instead of *_val fields."),
     _ignored("enable_per_model_metrics", False, "Enable the GetModelMetrics API."),
-    # Our own.
-    Flag("bind_address", "", "Address to listen on; all of them when empty."),
-    Flag("rest_api_max_body_bytes", 256 * 2**20, "Largest body of a HTTP/REST request; more is answered with 413."),
-    Flag("rest_api_max_connections", 4096, "Most connections of a port at a time; more are answered with 503."),
-    Flag("max_waiting_requests", 1000, "Most requests that wait for a thread; more are answered with 503."),
-    Flag("drain_seconds", 10.0, "Longest wait, after SIGTERM, for requests in work."),
+    *OWN,
 )
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 

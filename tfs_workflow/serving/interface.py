@@ -48,6 +48,11 @@ class VersionStatus:
     error_code: str = "OK"
     error_message: str = ""
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended with an error, not by being unloaded."""
+        return self.state is State.END and self.error_code != "OK"
+
 
 @dataclass(frozen=True)
 class Target:

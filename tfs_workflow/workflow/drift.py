@@ -167,7 +167,7 @@ def _restarted(server: ModelServer, known: Served) -> Iterator[Drift]:
 def _ended(statuses: Mapping[str, Sequence[VersionStatus]]) -> Iterator[Drift]:
     for model, versions in statuses.items():
         for version in versions:
-            if version.state.value == "END" and version.error_code != "OK":
+            if version.has_failed:
                 evidence = f"ended: {version.error_code}: {version.error_message}"
                 fix = "mend or remove that version, then run invoke serve"
                 yield Drift("version", f"models.{model} v{version.version}", evidence, fix)

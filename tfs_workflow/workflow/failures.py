@@ -80,20 +80,20 @@ def last_failure(loaded: LoadedConfig) -> Failure | None:
     return None if found or not processes else _gone(runtimes_of(workspace).log_path, processes[0])
 
 
-def explain(runtime: Runtime, server: ModelServer) -> Diagnosis:
-    """Why a server ended."""
+def last_end(runtime: Runtime, server: ModelServer) -> tuple[ModelServer, Diagnosis, str]:
+    """The server as it last ended, why, and in words how often the engine restarted it; empty for never."""
     from tfs_workflow.serving.diagnosis import diagnose  # noqa: PLC0415  # only where something failed
 
-    return diagnose(_lines(runtime, server), server.exit_code, server.out_of_memory)
+    # Observed as if none of its restarts were known yet, one that runs again has the exit code of its last end.
+    ended = runtime.refresh(replace(server, restarts=0))
+    restarted = f" (the engine restarted it {ended.restarts} times)" if ended.restarts else ""
+    return ended, diagnose(_lines(runtime, ended), ended.exit_code, ended.out_of_memory), restarted
 
 
 def _of_server(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> Failure | None:
     if server.exit_code is None and not server.restarts:
         return _of_models(runtime, server, models)
-    # Observed as if none of its restarts were known yet, one that runs again has the exit code of its last end.
-    server = runtime.refresh(replace(server, restarts=0))
-    found = explain(runtime, server)
-    restarted = f" (the engine restarted it {server.restarts} times)" if server.restarts else ""
+    server, found, restarted = last_end(runtime, server)
     return Failure(
         f"the server ended: {found.cause}{restarted}",
         _now(),
@@ -110,12 +110,11 @@ def _of_models(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> 
     """The first version of a running server that ended with an error."""
     from tfs_workflow.serving.client import ServingClient  # noqa: PLC0415
     from tfs_workflow.serving.diagnosis import ended_version  # noqa: PLC0415
-    from tfs_workflow.serving.interface import State  # noqa: PLC0415
 
     with suppress(WorkflowError), ServingClient(server.rest_url) as client:
         for model in models:
             for version in client.status(model):
-                if version.state is State.END and version.error_code != "OK":
+                if version.has_failed:
                     found = ended_version(version.error_code, version.error_message)
                     what = f"version {version.version} ended: {found.cause}"
                     lines = _lines(runtime, server)

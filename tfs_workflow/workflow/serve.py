@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from tfs_workflow.workflow.drift import (
     remember_served,
     served,
 )
-from tfs_workflow.workflow.failures import explain, failure_kept
+from tfs_workflow.workflow.failures import failure_kept, last_end
 from tfs_workflow.workflow.project import (
     announce_wait,
     reader,
@@ -162,7 +162,5 @@ def _wait(runtime: Runtime, server: ModelServer, wanted: Mapping[str, list[int]]
 
 def raise_ended(runtime: Runtime, server: ModelServer) -> None:
     """Raise NotReady with the diagnosis of a server that ended by itself, once or in a loop."""
-    ended = runtime.refresh(replace(server, restarts=0))
-    found = explain(runtime, ended)
-    loop = f" (the engine restarted it {ended.restarts} times)" if ended.restarts else ""
-    raise found.error(f"the server ended{loop}: {found.cause}")
+    _, found, restarted = last_end(runtime, server)
+    raise found.error(f"the server ended{restarted}: {found.cause}")
