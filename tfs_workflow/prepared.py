@@ -28,13 +28,17 @@ class PreparedModel:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The chosen runtime with its reason and image digest, every model, and what decided about the runtime."""
+    """The chosen runtime with its reason and image digest, every model, and what decided about the runtime.
+
+    `locked` says that setup held everything to the lock file, so that no verb may follow what moves.
+    """
 
     runtime: str
     reason: str
     image_digest: str
     models: dict[str, PreparedModel]
     asked: list[str]
+    locked: bool = False
 
     @property
     def base_paths(self) -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
@@ -13,6 +14,7 @@ import pytest
 from tests.modelserver import graphs
 from tests.support.command import CommandLine
 from tests.support.faults import running, servers
+from tests.support.registry import random_image
 from tests.support.waiting import until
 
 
@@ -29,24 +31,74 @@ def drift(lab: CommandLine) -> list[tuple[str, str]]:
     return [(one["kind"], one["fix"]) for one in lab.ok_json("status")["drift"]]
 
 
-def test_a_moved_tag_is_drift_that_serve_and_setup_heal(
-    lab: CommandLine, tag: str, engine: docker.DockerClient
+@pytest.fixture
+def moved(lab: CommandLine, tag: str, engine: docker.DockerClient) -> Iterator[Callable[[], str]]:
+    """Moves the tag to an image made from the running server; the id of that image."""
+
+    def move() -> str:
+        container = engine.containers.get(lab.ok_json("status")["id"])
+        return str(container.commit(repository=tag.partition(":")[0], tag="moving").id)
+
+    yield move
+    lab.ok("teardown")
+    engine.images.remove(tag, force=True)
+
+
+def image_of(lab: CommandLine, engine: docker.DockerClient) -> str:
+    """The image that the server runs."""
+    return str(engine.containers.get(lab.ok_json("status")["id"]).attrs["Image"])
+
+
+def locked_digest(lab: CommandLine) -> str:
+    return str(json.loads((lab.directory / "tfs.lock").read_text())["image_digest"])
+
+
+def test_a_moved_tag_is_drift_that_serve_heals_by_following_it_in_the_lock_too(
+    lab: CommandLine, tag: str, moved: Callable[[], str], engine: docker.DockerClient
 ) -> None:
     lab.ok("setup", "serve")
     assert drift(lab) == []
-    container = engine.containers.get(lab.ok_json("status")["id"])
-    moved = container.commit(repository=tag.partition(":")[0], tag="moving")
+    new = moved()
+    assert drift(lab) == [("image", "run invoke serve")]
+    message = lab.run("serve").stderr
+    assert f"{tag}: names {new[:19]} by now" in message
+    assert "replaced the running server" in message
+    assert image_of(lab, engine) == locked_digest(lab) == new
+    assert drift(lab) == []
+    assert lab.ok_json("serve")["unchanged"] is True
+
+
+def test_where_setup_was_locked_the_locked_image_runs_whatever_the_tag_names(
+    lab: CommandLine, moved: Callable[[], str], engine: docker.DockerClient
+) -> None:
+    lab.ok("setup")
+    locked = locked_digest(lab)
+    lab.ok("setup", "--locked")
+    lab.ok("serve")
+    moved()
+    assert drift(lab) == [("image", "run invoke setup serve")]
+    assert lab.ok_json("serve")["unchanged"] is True
+    lab.ok("teardown")
+    lab.ok("serve")
+    assert image_of(lab, engine) == locked_digest(lab) == locked
+    assert "image digest" in lab.fails(7, "setup", "--locked")
+
+
+def test_a_locked_image_that_is_gone_is_missing_though_its_tag_is_there(
+    lab: CommandLine, tag: str, engine: docker.DockerClient
+) -> None:
+    engine.api.import_image_from_data(random_image(1000), repository=tag.partition(":")[0], tag="moving")
+    recorded = str(engine.images.get(tag).id)
+    lab.ok("setup")
+    lab.ok("setup", "--locked")
+    engine.images.remove(tag)
+    engine.api.import_image_from_data(random_image(1000), repository=tag.partition(":")[0], tag="moving")
     try:
-        assert drift(lab) == [("image", "run invoke serve"), ("image", "run invoke setup serve")]
-        assert f"{tag}: names {str(moved.id)[:19]} by now" in lab.run("serve").stderr
-        assert engine.containers.get(lab.ok_json("status")["id"]).attrs["Image"] == moved.id
-        assert drift(lab) == [("image", "run invoke setup serve")]
-        lab.ok("setup", "serve")
-        assert drift(lab) == []
-        assert lab.ok_json("serve")["unchanged"] is True
+        message = lab.fails(3, "serve")
+        assert "the image that setup recorded is not on the engine" in message
+        assert recorded in message
     finally:
-        lab.ok("teardown")
-        engine.images.remove(tag, force=True)
+        engine.images.remove(tag)
 
 
 def test_a_container_that_was_restarted_by_hand_is_replaced(lab: CommandLine, engine: docker.DockerClient) -> None:

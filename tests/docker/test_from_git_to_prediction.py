@@ -42,6 +42,9 @@ def test_from_a_git_address_to_a_prediction(lab: CommandLine, engine: docker.Doc
     assert json.loads(lab.ok("predict")) == [2.5, 3.0, 4.5]
     lock = json.loads((lab.directory / "tfs.lock").read_text())
     assert lock["image_digest"] == found["image_digest"]
+    repository = lab.config["server"]["image"].rpartition(":")[0]
+    container = engine.containers.get(lab.ok_json("status")["id"])
+    assert container.attrs["Config"]["Image"] == f"{repository}@{lock['image_digest']}"
     assert lock["models"]["half_plus_two"]["commit"] == found["models"]["half_plus_two"]["commit"]
     lab.ok("setup", "--locked")
     lab.ok("teardown", "--purge", "--image")

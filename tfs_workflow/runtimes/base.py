@@ -54,6 +54,18 @@ class ModelServer:
         return f"{self.host}:{self.grpc_port}"
 
 
+@dataclass(frozen=True)
+class ImageIdentity:
+    """An image on the engine: its id there, and its registry digest, which is the id where it was built there."""
+
+    id: str = ""
+    digest: str = ""
+
+    def is_pinned_by(self, digest: str) -> bool:
+        """Whether this is the image that setup recorded; one that was built here may have been pushed since."""
+        return digest in (self.id, self.digest)
+
+
 class Runtime(Protocol):
     """One way to run a model server."""
 
@@ -71,8 +83,8 @@ class Runtime(Protocol):
     def refresh(self, server: ModelServer) -> ModelServer:
         """The same server as it is now; its exit code is set once it ended, also if something started it again."""
 
-    def image_now(self, server: ModelServer) -> tuple[str, str]:
-        """Id and registry digest of what the server's image reference names by now; empty where there is none."""
+    def image_now(self, reference: str) -> ImageIdentity:
+        """What an image reference names by now; empty where it names nothing, or no image is involved."""
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The server's log lines, oldest first, without line ends; with `follow`, until it ends."""

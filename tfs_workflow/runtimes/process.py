@@ -19,7 +19,7 @@ import psutil
 
 from tfs_workflow.errors import NotReady, ToolMissing
 from tfs_workflow.runtimes.availability import native_binary, require_embedded
-from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.runtimes.base import ImageIdentity, ModelServer
 from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
 from tfs_workflow.serving.spec import ModelSpec, ServerSpec, server_files, server_flags
@@ -103,9 +103,9 @@ class ProcessRuntime:
             exit_code = None if _is_running(int(server.id)) else 137
         return replace(server, exit_code=exit_code)
 
-    def image_now(self, server: ModelServer) -> tuple[str, str]:  # noqa: ARG002  # the Protocol's
+    def image_now(self, reference: str) -> ImageIdentity:  # noqa: ARG002  # the Protocol's
         """No image is involved."""
-        return "", ""
+        return ImageIdentity()
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The lines of the process's log file; with `follow`, until it ends."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tfs_workflow.errors import ToolMissing
@@ -17,9 +17,13 @@ class Runtimes:
 
     config_dir: Path
     log_path: Path
+    _made: dict[str, Runtime] = field(default_factory=dict, init=False, compare=False)
 
     def get(self, name: str) -> Runtime:
-        """The runtime of this name."""
+        """The runtime of this name, made once: an engine is asked for its version by each that is made."""
+        return self._made.get(name) or self._made.setdefault(name, self._make(name))
+
+    def _make(self, name: str) -> Runtime:
         if name == "docker":
             # docker-py is imported only where an engine is involved: it costs as much as the rest together.
             from tfs_workflow.runtimes.docker import DockerRuntime, Engine  # noqa: PLC0415

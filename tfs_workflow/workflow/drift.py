@@ -90,15 +90,14 @@ def served(workspace: Workspace) -> Served | None:
 
 
 def drift(
-    runtime: Runtime,
     server: ModelServer,
     spec: ServerSpec,
     kept: Served | None,
     statuses: Mapping[str, Sequence[VersionStatus]] | None,
 ) -> list[Drift]:
-    """Everything in which a running server differs; `statuses` is None when it does not answer."""
+    """In what a running server differs from YAML and files; `statuses` is None when it does not answer."""
     known = kept if kept and kept.id == server.id else None
-    found = [*configuration_drift(server, spec, known), *_image(runtime, server, spec)]
+    found = configuration_drift(server, spec, known)
     if known is not None:
         found += [*_files(spec, known, statuses), *_restarted(server, known)]
     return [*found, *_ended(statuses or {})]
@@ -134,16 +133,12 @@ def _moved_models(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str
             yield f"models.{name}", "setup found other files since"
 
 
-def _image(runtime: Runtime, server: ModelServer, spec: ServerSpec) -> Iterator[Drift]:
-    if not server.image:
-        return
-    image_id, digest = runtime.image_now(server)
-    if image_id and image_id != server.image_digest:
-        evidence = f"names {image_id[:19]} by now, the server runs {server.image_digest[:19]}"
-        yield Drift("image", server.image, evidence)
-    if digest and spec.image == server.image and spec.image_digest and digest != spec.image_digest:
-        evidence = f"is {digest[:19]} on this engine, setup recorded {spec.image_digest[:19]}"
-        yield Drift("image", server.image, evidence, SETUP_AND_SERVE)
+def image_drift(runtime: Runtime, spec: ServerSpec, locked: bool) -> Iterator[Drift]:
+    """Whether the image's tag has moved since it was recorded; serve follows it unless setup was `locked`."""
+    now = runtime.image_now(spec.image)
+    if now.digest and spec.image_digest and not now.is_pinned_by(spec.image_digest):
+        evidence = f"names {now.digest[:19]} by now, {spec.image_digest[:19]} was recorded"
+        yield Drift("image", spec.image, evidence, SETUP_AND_SERVE if locked else SERVE)
 
 
 def _files(spec: ServerSpec, known: Served, statuses: Mapping[str, Sequence[VersionStatus]] | None) -> Iterator[Drift]:

@@ -17,7 +17,6 @@ from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.observer import Observer
 from tfs_workflow.serving.spec import ServerSpec
 from tfs_workflow.workflow.drift import (
-    SETUP_AND_SERVE,
     Drift,
     configuration_drift,
     drift,
@@ -26,6 +25,7 @@ from tfs_workflow.workflow.drift import (
     served,
 )
 from tfs_workflow.workflow.failures import failure_kept, last_end
+from tfs_workflow.workflow.image_pin import with_image_of_now
 from tfs_workflow.workflow.project import (
     announce_wait,
     reader,
@@ -68,13 +68,14 @@ def serve(loaded: LoadedConfig, transfer: Transfer) -> Served:
     with workspace.exclusive(announce_wait(transfer)):
         if made.runtime == "docker":
             require_engine_in_reach(config)
+        runtimes = runtimes_of(workspace)
+        made = with_image_of_now(loaded, workspace, made, runtimes.get(made.runtime), transfer)
         spec = server_spec(config, made)
         wanted = check_models(spec, reader(made.runtime))
         wait = partial(_wait, wanted=wanted, timeout_s=config.server.ready_timeout_s)
         names = {*started_with(workspace), made.runtime}
-        runtimes = runtimes_of(workspace)
         live = _without_ended(runtimes.find(config.project, tuple(names), required=made.runtime))
-        reasons = [reason for owner, server in live for reason in _reasons(owner, server, spec, workspace)]
+        reasons = [reason for _, server in live for reason in _reasons(server, spec, workspace)]
         if len(live) == 1 and not reasons:
             if live[0][1].runtime not in started_with(workspace):  # a state that was lost
                 remember_started(workspace, *names)
@@ -98,7 +99,7 @@ def _without_ended(found: Found) -> Found:
     return [(owner, server) for owner, server in found if server.exit_code is None]
 
 
-def _reasons(runtime: Runtime, server: ModelServer, spec: ServerSpec, workspace: Workspace) -> list[Drift]:
+def _reasons(server: ModelServer, spec: ServerSpec, workspace: Workspace) -> list[Drift]:
     """Why a running server must be replaced."""
     kept = served(workspace)
     if server.digest != spec.digest():
@@ -108,7 +109,7 @@ def _reasons(runtime: Runtime, server: ModelServer, spec: ServerSpec, workspace:
     statuses: Statuses | None = None
     with suppress(NotReady), ServingClient(server.rest_url) as client:  # the waiting says what is wrong then
         statuses = {model.name: client.status(model.name) for model in spec.models}
-    return [one for one in drift(runtime, server, spec, kept, statuses) if one.fix != SETUP_AND_SERVE]
+    return drift(server, spec, kept, statuses)
 
 
 def _unchanged(

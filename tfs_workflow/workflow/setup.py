@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def setup(
         runtime = partial(_choose, config, None if update else recalled(workspace), image)
         found = run_all(steps | {"runtime": runtime}, transfer.cancelled)
         choice: Choice = found.pop("runtime")
-        made = _prepared(config, found, choice)
+        made = replace(_prepared(config, found, choice), locked=locked)
         check_models(server_spec(config, made), reader(choice.runtime))
         now = _pin(loaded, pinned, found, choice)
         if locked and pinned is not None:

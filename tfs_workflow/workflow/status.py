@@ -12,7 +12,7 @@ from tfs_workflow.prepared import prepared
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.serving.client import ServingClient
 from tfs_workflow.serving.interface import NothingAnswers, State, VersionStatus
-from tfs_workflow.workflow.drift import SETUP_AND_SERVE, Drift, drift, served
+from tfs_workflow.workflow.drift import SETUP_AND_SERVE, Drift, drift, image_drift, served
 from tfs_workflow.workflow.project import known, server_spec
 from tfs_workflow.workflow.serve import raise_ended
 from tfs_workflow.workspace import Workspace
@@ -57,7 +57,9 @@ def _drift(
     except ConfigError as error:
         yield Drift("configuration", error.where, error.what, SETUP_AND_SERVE)
         return
-    yield from drift(runtime, server, server_spec(loaded.config, made), served(workspace), models)
+    spec = server_spec(loaded.config, made)
+    yield from drift(server, spec, served(workspace), models)
+    yield from image_drift(runtime, spec, made.locked)
     pinned = lock.read(lock.lock_path(loaded.path))
     locked = pinned.image_digest if pinned and pinned.image == server.image else ""
     if locked and made.image_digest not in ("", locked):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from docker.errors import APIError, ImageNotFound
+from docker.utils import parse_repository_tag
 
-from tfs_workflow.errors import FetchFailed
+from tfs_workflow.errors import FetchFailed, ToolMissing
 from tfs_workflow.retries import Transfer, TransientFault, with_retries
+from tfs_workflow.runtimes.base import ImageIdentity
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
 
 # What engines and registries print when the same request may well succeed later.
@@ -26,20 +29,45 @@ NO_SPACE = re.compile(r"no space left on device", re.IGNORECASE)
 
 def image_digest(engine: Engine, reference: str) -> str | None:
     """The registry digest of an image that is here (its id where it was built here), or None."""
-    return image_identity(engine, reference)[1] or None
+    return image_identity(engine, reference).digest or None
 
 
-def image_identity(engine: Engine, reference: str) -> tuple[str, str]:
-    """Id on the engine and registry digest (the id where it was built here) of an image; empty where it is not here."""
+def image_identity(engine: Engine, reference: str) -> ImageIdentity:
+    """What the reference names on the engine; empty where it names nothing."""
     with engine_errors("inspect the image"):
         try:
             found = engine.client.images.get(reference)
         except ImageNotFound:
-            return "", ""
+            return ImageIdentity()
     digests: list[str] = found.attrs.get("RepoDigests") or []
-    repository = reference.partition("@")[0].rsplit(":", 1)[0]
+    repository = _repository(reference)
     matching = [d for d in digests if d.partition("@")[0].endswith(repository)] or digests
-    return str(found.id), matching[0].partition("@")[2] if matching else str(found.id)
+    return ImageIdentity(str(found.id), matching[0].partition("@")[2] if matching else str(found.id))
+
+
+def pinned_reference(engine: Engine, reference: str, digest: str) -> str:
+    """A reference that no tag can move: by registry digest, or by id for an image that was built here.
+
+    The reference itself where no digest is known. ToolMissing when the engine has no such image (any more).
+    """
+    if not digest:
+        return reference
+    with engine_errors("inspect the image"):
+        for pinned in (f"{_repository(reference)}@{digest}", digest):
+            with suppress(ImageNotFound):
+                engine.client.images.get(pinned)
+                return pinned
+    raise ToolMissing(
+        "the image that setup recorded is not on the engine (any more)",
+        where=reference,
+        evidence=digest,
+        fix="invoke setup pulls it",
+    )
+
+
+def _repository(reference: str) -> str:
+    """The reference without its tag or digest; a port of the registry is neither."""
+    return str(parse_repository_tag(reference)[0])
 
 
 def pull(engine: Engine, reference: str, transfer: Transfer) -> str:

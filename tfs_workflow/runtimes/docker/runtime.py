@@ -18,12 +18,19 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from tfs_workflow.errors import NotReady, ToolMissing, WorkflowError
-from tfs_workflow.runtimes.base import DIGEST_LABEL, MACHINE_LABEL, PROJECT_LABEL, WORKSPACE_LABEL, ModelServer
+from tfs_workflow.runtimes.base import (
+    DIGEST_LABEL,
+    MACHINE_LABEL,
+    PROJECT_LABEL,
+    WORKSPACE_LABEL,
+    ImageIdentity,
+    ModelServer,
+)
 from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.docker import container, remote
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
 from tfs_workflow.runtimes.docker.facts import chosen_address, is_local
-from tfs_workflow.runtimes.docker.image import image_identity
+from tfs_workflow.runtimes.docker.image import image_identity, pinned_reference
 from tfs_workflow.runtimes.ports import port_holder
 from tfs_workflow.serving.spec import ServerSpec, server_files
 
@@ -88,7 +95,9 @@ class DockerRuntime:
             yield volume
 
     def _create(self, spec: ServerSpec, volume: str) -> Container:
-        arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid(), volume)
+        # By digest: whatever the tag names by now, the image that setup recorded runs.
+        pinned = {"image": pinned_reference(self.engine, spec.image, spec.image_digest)}
+        arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid(), volume) | pinned
         try:
             # In a thread, since Ctrl-C must not lose sight of a container that the engine is just making.
             with engine_errors("create the container"), ThreadPoolExecutor(1) as pool:
@@ -166,9 +175,9 @@ class DockerRuntime:
         codes = [int(event["Actor"]["Attributes"]["exitCode"]) for event in died]
         return codes[-1] if codes else 1
 
-    def image_now(self, server: ModelServer) -> tuple[str, str]:
-        """Id and digest of the image that the container's image reference names by now."""
-        return image_identity(self.engine, server.image)
+    def image_now(self, reference: str) -> ImageIdentity:
+        """What an image reference names on the engine by now."""
+        return image_identity(self.engine, reference)
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The container's log lines; with `follow`, until it ends. None of one that is gone, or just going."""
