@@ -242,6 +242,24 @@ def test_a_clean_up_that_hangs_is_cut_short_and_says_so() -> None:
     assert "invoke teardown removes what may be left" in message
 
 
+@pytest.mark.parametrize(("number", "exit_code"), ENDINGS, ids=["SIGINT", "SIGTERM"])
+def test_a_signal_that_the_main_thread_sleeps_through_ends_it_all_the_same(number: int, exit_code: int) -> None:
+    """One that another thread is given is noted, but the interpreter does not look before the read comes back."""
+    program = (
+        "import os, signal, threading, time\n"
+        "from tfs_workflow.verbs.edge import reported_errors\n"
+        "def lose():\n"
+        "    time.sleep(0.2)\n"
+        f"    signal.pthread_kill(threading.get_ident(), {number:d})\n"
+        "with reported_errors():\n"
+        "    threading.Thread(target=lose, daemon=True).start()\n"
+        "    os.read(os.pipe()[0], 1)\n"
+    )
+    argv = [sys.executable, "-c", program]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert ended(process)[0] == exit_code
+
+
 def test_the_next_verb_of_a_chain_can_be_interrupted_after_an_ordinary_end() -> None:
     program = (
         "import json, os, signal\n"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
+
+from tfs_workflow.lost_signals import acknowledge, sent_again
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
@@ -34,6 +36,12 @@ def unwinding() -> Iterator[None]:
 
     A clean-up that takes longer than CLEAN_UP_S is cut short. A block inside another one is part of that.
     """
+    with nullcontext() if _state["open"] else sent_again({*NUMBERS, signal.SIGALRM}), _unwound():
+        yield
+
+
+@contextmanager
+def _unwound() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
     arm()
     _state["open"] += 1
@@ -58,6 +66,7 @@ def _settle(handlers: Mapping[signal.Signals, Handler]) -> None:
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
+    acknowledge()
     if _state["came"]:
         return
     if _is_importing(frame):
