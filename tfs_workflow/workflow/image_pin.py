@@ -1,4 +1,4 @@
-"""Which image serve runs: the recorded one. A tag that moved is followed aloud, or not at all where setup was locked."""
+"""Which image serve runs: the recorded one. A moved tag is followed aloud, or not at all where setup was locked."""
 
 from __future__ import annotations
 
