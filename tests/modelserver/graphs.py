@@ -37,8 +37,15 @@ def _text(value: str) -> tensor_pb2.TensorProto:
     return tensor_pb2.TensorProto(dtype=STRING, tensor_shape={}, string_val=[value.encode()])
 
 
-def _write(version_dir: Path, nodes: Sequence[pb.NodeDef], min_consumer: int = 12, has_init_op: bool = False) -> Path:
-    tensor = {name: pb.TensorInfo(name=f"{name}:0", dtype=FLOAT, tensor_shape=ANY) for name in ("x", "y")}
+def _write(
+    version_dir: Path,
+    nodes: Sequence[pb.NodeDef],
+    min_consumer: int = 12,
+    has_init_op: bool = False,
+    output: str = "y:0",
+) -> Path:
+    names = {"x": "x:0", "y": output}
+    tensor = {alias: pb.TensorInfo(name=name, dtype=FLOAT, tensor_shape=ANY) for alias, name in names.items()}
     signature = pb.SignatureDef(
         inputs={"x": tensor["x"]}, outputs={"y": tensor["y"]}, method_name="tensorflow/serving/predict"
     )
@@ -85,6 +92,11 @@ def slow(version_dir: Path, products: int = 12, size: int = 1500) -> Path:
     nodes += [_node("sum", "Sum", f"m{products}", "axes", T=_type(FLOAT), Tidx=_type(INT32))]
     nodes += [_node("y", "AddV2", "x", "sum", T=_type(FLOAT))]
     return _write(version_dir, nodes)
+
+
+def dangling(version_dir: Path) -> Path:
+    """A model that loads although its signature names an output that its graph does not have."""
+    return _write(version_dir, [_input()], output="nowhere:0")
 
 
 def failing(version_dir: Path) -> Path:

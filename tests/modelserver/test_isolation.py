@@ -59,6 +59,26 @@ def test_a_huge_request_does_not_hold_up_a_small_one(beside_slow: Running) -> No
     assert small > 5
 
 
+def test_many_requests_of_some_size_are_all_answered_and_do_not_hold_up_a_small_one(beside_slow: Running) -> None:
+    """More at once than may stand in line for the loop, so that some go to threads."""
+    for _ in range(20):
+        beside_slow.predict([1.0])
+    rows = [[float(i + row) for i in range(300)] for row in range(20)]
+    body = json.dumps({"instances": rows}).encode()
+    request = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    held = [beside_slow.connect() for _ in range(150)]
+    try:
+        for connection in held:
+            connection.sendall(request)
+        assert beside_slow.predict([1.0]) == [2.5]
+        for connection in held:
+            status, _, text = read_response(connection)
+            assert (status, json.loads(text)) == (200, {"predictions": [[0.5 * x + 2 for x in row] for row in rows]})
+    finally:
+        for connection in held:
+            connection.close()
+
+
 def test_a_failing_model_answers_with_tensorflows_words(beside_slow: Running) -> None:
     status, answer = beside_slow.post("/v1/models/failing:predict", {"instances": [1.0]})
     assert status == 400

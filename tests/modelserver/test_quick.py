@@ -44,6 +44,26 @@ BODIES = [
     b"[1]",
     b"\xff",
 ]
+ROW = b"[" + b", ".join(b"%d.25" % i for i in range(500)) + b"]"
+# Over 16 KiB: these stand in line for the loop, or go to a thread where they are not what they seem.
+LARGER = {
+    "rows": [ROW] * 10,
+    "a flat list": [ROW[1:-1]] * 10,
+    "a row too short": [ROW] * 9 + [b"[1]"],
+    "a list too deep": [ROW] * 9 + [ROW[:-1].rpartition(b",")[0] + b", [7]]"],
+    "a number too large": [ROW] * 9 + [ROW.replace(b"7.25", b"1e39")],
+    "a denormal number": [ROW] * 9 + [ROW.replace(b"7.25", b"1e-40")],
+    "no number": [ROW] * 9 + [ROW.replace(b"77.25", b'"a"')],
+    "NaN": [ROW] * 9 + [ROW.replace(b"77.25", b"NaN")],
+    "cut off": [ROW] * 9 + [ROW[:-100]],
+    "rows of nothing": [b"[]"] * 9000,
+}
+HEADS = [
+    b'{"instances": [',
+    b'{"inputs": [',
+    b'{"signature_name": "serving_default", "instances": [',
+    b'{"signature_name": "x", "instances": [',
+]
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +71,11 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Ru
     """The same models on a server that has learnt that they are quick, and on one that may never find it out."""
     path = tmp_path_factory.mktemp("models")
     graphs.failing(path / "failing" / "1")
+    graphs.dangling(path / "dangling" / "1")
     batching = path / "batching.config"
-    batching.write_text("max_batch_size { value: 1000 } batch_timeout_micros { value: 0 }")
+    batching.write_text("max_batch_size { value: 100000 } batch_timeout_micros { value: 0 }")
     text = ""
-    for name, base in (("failing", path / "failing"), ("half_plus_two", BUNDLED)):
+    for name, base in (("failing", path / "failing"), ("dangling", path / "dangling"), ("half_plus_two", BUNDLED)):
         text += f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}'
     (path / "models.config").write_text(f"model_config_list {{ {text} }}")
     with serving(f"--model_config_file={path}/models.config") as quick:
@@ -68,6 +89,18 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Ru
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body[:40].decode("latin-1"))
 def test_both_ways_give_the_same_answer(both: tuple[Running, Running], body: bytes) -> None:
+    assert_same_answers(both, body)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=bytes.decode)
+@pytest.mark.parametrize("name", LARGER)
+def test_both_ways_give_the_same_answer_to_larger_requests(
+    both: tuple[Running, Running], name: str, head: bytes
+) -> None:
+    assert_same_answers(both, head + b", ".join(LARGER[name]) + b"]}")
+
+
+def assert_same_answers(both: tuple[Running, Running], body: bytes) -> None:
     answers: list[tuple[int, Any]] = [
         server.request("POST", "/v1/models/half_plus_two:predict", body) for server in both
     ]
@@ -77,8 +110,10 @@ def test_both_ways_give_the_same_answer(both: tuple[Running, Running], body: byt
     assert same[0] == same[1]
 
 
-def test_a_failing_run_has_the_same_message(both: tuple[Running, Running]) -> None:
+@pytest.mark.parametrize("model", ["failing", "dangling"])
+def test_a_failing_run_has_the_same_message_however_often(both: tuple[Running, Running], model: str) -> None:
     answers = [
-        server.request("POST", "/v1/models/failing:predict", {"instances": [1.0]}) for server in both for _ in range(8)
+        server.request("POST", f"/v1/models/{model}:predict", {"instances": [1.0]}) for server in both for _ in range(8)
     ]
+    assert answers[0][0] >= 400
     assert len({json.dumps(answer) for answer in answers}) == 1

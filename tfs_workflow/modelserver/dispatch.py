@@ -7,7 +7,9 @@ been slow lately, and large requests, go to threads (docs/decisions/0009-http-se
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from tfs_workflow.modelserver import log
@@ -19,7 +21,11 @@ from tfs_workflow.modelserver.workers import Workers
 from tfs_workflow.protos.session_pb2 import RunOptions
 
 T = TypeVar("T")
+# Makes a request ready; None where it cannot, so that another way has to be taken.
+Quickly = Callable[[], "Plan[T] | None"]
 IN_PLACE_BYTES = 16 * 1024
+# So many at most wait for their round of the loop, each of a millisecond or two; what is more goes to threads.
+_LINE_LENGTH = 64
 _IN_PLACE = CALLERS_THREAD.SerializeToString()
 
 
@@ -36,7 +42,9 @@ class Dispatcher:
     def __init__(self, workers: Workers, timeout_ms: int, batching: Batching | None) -> None:
         self._workers = workers
         self._batching = batching
-        self._answers = Answers(asyncio.get_running_loop(), timeout_ms)
+        self._loop = asyncio.get_running_loop()
+        self._line: deque[Callable[[], None]] = deque()
+        self._answers = Answers(self._loop, timeout_ms)
         self._options = _options(timeout_ms)
 
     @property
@@ -44,17 +52,19 @@ class Dispatcher:
         """Whether requests are put together."""
         return self._batching is not None
 
-    def submit(
+    def submit(  # noqa: PLR0913, PLR0917  # all that decides where it runs
         self,
         servable: Servable | None,
         size_bytes: int,
         prepare: Callable[[], Plan[T]],
         done: Done,
         timeout_ms: int | None = None,
+        quickly: Quickly[T] | None = None,
     ) -> None:
         """Prepare and run a request. `servable` is the likely one, if known, and `size_bytes` the request's size.
 
-        Without a timeout REST's applies; 0 is none.
+        Without a timeout REST's applies; 0 is none. Where there is a way that takes a millisecond at most, `quickly`,
+        a request of some size runs in place, too, if its model is quick.
         """
         small = size_bytes <= IN_PLACE_BYTES
         if self._batching is None and small and (servable is None or servable.pace.is_quick):
@@ -64,9 +74,33 @@ class Dispatcher:
         if self._batching is not None and small:
             self._enqueue(prepare, answer)
             return
+        options = self._options if timeout_ms is None else _options(timeout_ms)
+        on_thread = partial(self._on_thread, servable, prepare, options, answer)
+        to_thread = partial(self._submit_to_thread, on_thread, answer)
+        is_quick = self._batching is None and servable is not None and servable.pace.is_quick
+        if quickly is not None and is_quick and len(self._line) < _LINE_LENGTH:
+            self._stand_in_line(partial(_in_place, quickly, answer, to_thread))
+        else:
+            to_thread()
+
+    def _stand_in_line(self, work: Callable[[], None]) -> None:
+        """One in each round of the loop, so that small requests pass by.
+
+        To hand it to a thread and back would take as long, and what was received is still in this core's cache.
+        """
+        self._line.append(work)
+        if len(self._line) == 1:
+            self._loop.call_soon(self._next_in_line)
+
+    def _next_in_line(self) -> None:
+        work = self._line.popleft()
+        if self._line:
+            self._loop.call_soon(self._next_in_line)
+        work()
+
+    def _submit_to_thread(self, work: Callable[[], None], answer: Answer) -> None:
         try:
-            options = self._options if timeout_ms is None else _options(timeout_ms)
-            self._workers.submit(lambda: self._on_thread(servable, prepare, options, answer))
+            self._workers.submit(work)
         except StatusError as error:
             answer.now(error)
 
@@ -78,8 +112,8 @@ class Dispatcher:
         if self._batching is not None:
             self._enqueue(prepare, answer)
         else:
-            on_trial = servable is not None and servable.pace.is_on_trial
-            answer.soon(attempt(prepare, _IN_PLACE if on_trial else options))
+            alone = servable is not None and (servable.pace.is_quick or servable.pace.is_on_trial)
+            answer.soon(attempt(prepare, _IN_PLACE if alone else options))
 
     def _enqueue(self, prepare: Callable[[], Plan[T]], answer: Answer) -> None:
         batching = self._batching
@@ -105,11 +139,22 @@ def _options(timeout_ms: int) -> bytes:
     return RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
 
 
-def attempt(prepare: Callable[[], Plan[T]], options: bytes) -> T | StatusError:
-    """Prepare and run a plan here; again when its version was unloaded in between."""
+def _in_place(quickly: Quickly[Any], answer: Answer, otherwise: Callable[[], None]) -> None:
+    if answer.is_late:
+        return
+    result = attempt(quickly, _IN_PLACE)
+    if result is None:
+        otherwise()
+    else:
+        answer.now(result)
+
+
+def attempt(prepare: Quickly[T], options: bytes) -> T | StatusError | None:
+    """Prepare and run a plan here, if there is one; again when its version was unloaded in between."""
     while True:
         try:
-            return prepare().run(options)
+            plan = prepare()
+            return None if plan is None else plan.run(options)
         except SessionClosed:
             continue
         except StatusError as error:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from tfs_workflow.modelserver import examples, inference, json_request, json_response, quick, uri
+from tfs_workflow.modelserver import examples, inference, json_request, json_response, quick, simd, uri
 from tfs_workflow.modelserver.dispatch import Dispatcher
 from tfs_workflow.modelserver.http_message import JSON, Request, Response, error_page
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.repository import Repository
 from tfs_workflow.modelserver.servable import Plan, Servable
 from tfs_workflow.modelserver.session import SessionClosed
+from tfs_workflow.modelserver.simd import PlainNumbers
 from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
@@ -119,7 +121,11 @@ class RestApi:
             if answer is not None:
                 done(answer)
                 return
-        self._dispatcher.submit(servable, len(body), lambda: prepare(route, body), done)
+        takes_floats = servable is not None and servable.float_call is not None
+        quickly = None
+        if takes_floats and route.action == "predict" and len(body) <= simd.PIECE_BYTES:
+            quickly = partial(self._predict_plain, route, body)
+        self._dispatcher.submit(servable, len(body), partial(prepare, route, body), done, quickly=quickly)
 
     def _quick_answer(self, servable: Servable, body: bytes) -> bytes | StatusError | None:
         """The answer to a request of the commonest kind; None when it is another, or may not run in place."""
@@ -144,14 +150,18 @@ class RestApi:
     def _servable(self, route: Route) -> Servable:
         return self._repository.servable(route.name, route.version, route.label)
 
-    def _predict(self, route: Route, body: bytes) -> Plan[bytes]:
+    def _predict_plain(self, route: Route, body: bytes) -> Plan[bytes] | None:
+        plain = simd.plain_numbers(body)
+        return None if plain is None else self._predict(route, body, plain)
+
+    def _predict(self, route: Route, body: bytes, plain: PlainNumbers | None = None) -> Plan[bytes]:
         found: list[Servable] = []
 
         def input_types(signature_name: str) -> dict[str, int]:
             found.append(self._servable(route))
             return inference.input_types(found[0], signature_name)
 
-        request = json_request.predict_inputs(body, input_types)
+        request = json_request.predict_inputs(body, input_types, plain)
         plan = inference.predict(found[0], request.signature_name, request.tensors)
         return plan.then(lambda outputs: json_response.predictions(outputs, request.row_format))
 

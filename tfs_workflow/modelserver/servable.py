@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from tfs_workflow.modelserver.session import CALLERS_THREAD, FloatCall, Session
+from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.modelserver.tensors import Tensor
 from tfs_workflow.protos import saved_model_pb2
 from tfs_workflow.protos.tensor_pb2 import DataType
@@ -78,14 +79,17 @@ class Servable:
 
     @cached_property
     def float_call(self) -> FloatCall | None:
-        """The prepared run of the default signature, if that takes one float tensor to one float tensor."""
+        """The prepared run of the default signature, if that takes one float tensor of the graph to another."""
         signature = self.signatures.get(DEFAULT_SIGNATURE)
         if signature is None or len(signature.inputs) != 1 or len(signature.outputs) != 1:
             return None
         ((alias, source),), ((result_alias, result),) = signature.inputs.items(), signature.outputs.items()
         if source.dtype != _FLOAT or result.dtype != _FLOAT or not source.name or not result.name:
             return None
-        call = self.session.float_call(source.name, result.name, CALLERS_THREAD.SerializeToString())
+        try:
+            call = self.session.float_call(source.name, result.name, CALLERS_THREAD.SerializeToString())
+        except StatusError:
+            return None  # every run says what is wrong with it
         call.aliases = (alias, result_alias)
         return call
 
