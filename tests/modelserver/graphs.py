@@ -94,6 +94,13 @@ def slow(version_dir: Path, products: int = 12, size: int = 1500) -> Path:
     return _write(version_dir, nodes)
 
 
+def widening(version_dir: Path, *sizes: int) -> Path:
+    """A model that adds its input to an array of this shape, full of 1: from one number it makes many, or none."""
+    nodes = [_input(), _constant("dims", _ints(*sizes)), _constant("one", _float(1.0))]
+    nodes += [_node("ones", "Fill", "dims", "one", T=_type(FLOAT), index_type=_type(INT32))]
+    return _write(version_dir, [*nodes, _node("y", "AddV2", "x", "ones", T=_type(FLOAT))])
+
+
 def dangling(version_dir: Path) -> Path:
     """A model that loads although its signature names an output that its graph does not have."""
     return _write(version_dir, [_input()], output="nowhere:0")

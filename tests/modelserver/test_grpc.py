@@ -92,17 +92,6 @@ def test_missing_values_repeat_the_last_one(target: str) -> None:
     assert list(call(target, services.PREDICT, request).outputs["y"].float_val) == [2.5, 3.0, 3.0, 3.0]
 
 
-@pytest.mark.parametrize("shape", [(1,), (3,), (2, 3), (130,)])
-def test_the_quick_way_answers_as_the_general_one(target: str, shape: tuple[int, ...]) -> None:
-    values = [float(i) for i in range(int(np.prod(shape)))]
-    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(*values, shape=shape)})
-    for _ in range(8):  # by then the model is known to be quick
-        quick = call(target, services.PREDICT, request)
-    request.output_filter.append("y")  # which the quick way leaves to the general one
-    assert quick == call(target, services.PREDICT, request)
-    assert [dim.size for dim in quick.outputs["y"].tensor_shape.dim] == list(shape)
-
-
 def test_the_output_filter_chooses(target: str) -> None:
     request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1)}, output_filter=["y"])
     assert list(call(target, services.PREDICT, request).outputs) == ["y"]

@@ -66,16 +66,22 @@ HEADS = [
 ]
 
 
+WIDENING = {"wide": (100,), "deep": (2, 3, 1), "empty": (0,), "without_columns": (2, 0)}
+
+
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Running]]:
     """The same models on a server that has learnt that they are quick, and on one that may never find it out."""
     path = tmp_path_factory.mktemp("models")
     graphs.failing(path / "failing" / "1")
     graphs.dangling(path / "dangling" / "1")
+    for name, sizes in WIDENING.items():
+        graphs.widening(path / name / "1", *sizes)
     batching = path / "batching.config"
     batching.write_text("max_batch_size { value: 100000 } batch_timeout_micros { value: 0 }")
     text = ""
-    for name, base in (("failing", path / "failing"), ("dangling", path / "dangling"), ("half_plus_two", BUNDLED)):
+    bases = {name: path / name for name in ("failing", "dangling", *WIDENING)}
+    for name, base in (bases | {"half_plus_two": BUNDLED}).items():
         text += f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}'
     (path / "models.config").write_text(f"model_config_list {{ {text} }}")
     with serving(f"--model_config_file={path}/models.config") as quick:
@@ -108,6 +114,14 @@ def assert_same_answers(both: tuple[Running, Running], body: bytes) -> None:
     # Six or nine digits, or the shortest: they are the same float32.
     same = [json.loads(json.dumps(answer), parse_float=lambda text: str(np.float32(text))) for _, answer in answers]
     assert same[0] == same[1]
+
+
+@pytest.mark.parametrize("model", WIDENING)
+def test_answers_of_an_unusual_shape_are_the_same(both: tuple[Running, Running], model: str) -> None:
+    """The first ones of a model take the general way, until it is known to be quick."""
+    path = f"/v1/models/{model}:predict"
+    answers = {json.dumps(both[0].request("POST", path, {"instances": [1.0]})) for _ in range(20)}
+    assert len(answers) == 1
 
 
 @pytest.mark.parametrize("model", ["failing", "dangling"])

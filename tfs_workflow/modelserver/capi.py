@@ -37,6 +37,7 @@ TF_Graph* TF_NewGraph(void);
 void TF_DeleteGraph(TF_Graph*);
 TF_Operation* TF_GraphOperationByName(TF_Graph*, const char*);
 int TF_OperationNumOutputs(TF_Operation*);
+int TF_OperationOutputType(TF_Output);
 TF_Session* TF_LoadSessionFromSavedModel(const TF_SessionOptions*, const TF_Buffer*, const char*,
     const char* const*, int, TF_Graph*, TF_Buffer*, TF_Status*);
 void TF_CloseSession(TF_Session*, TF_Status*);

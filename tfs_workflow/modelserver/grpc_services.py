@@ -17,7 +17,6 @@ from tfs_workflow.modelserver.grpc_protocol import Reply, Watch
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.repository import Repository
 from tfs_workflow.modelserver.servable import Plan, Servable
-from tfs_workflow.modelserver.session import SessionClosed
 from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
@@ -38,8 +37,9 @@ class GrpcApi:
         self._repository = repository
         self._dispatcher = dispatcher
         self._metrics = metrics
-        self._as_content = as_content
-        self._find = find = rpc.finder(repository)
+        self._may_be_quick = not as_content and not dispatcher.batches
+        self._forms = quick_rpc.Forms(repository.servable)
+        find = rpc.finder(repository)
         self._last: Servable | None = None
         inferences: dict[Method, tuple[str, Prepare]] = {
             services.PREDICT: ("Predict", lambda request: rpc.predict(find, request, as_content)),
@@ -75,10 +75,13 @@ class GrpcApi:
         self, method: Method, name: str, prepare: Prepare, content: bytes, timeout_ms: int, reply: Reply
     ) -> None:
         started_s = time.perf_counter()
-        if method is services.PREDICT and (result := self._quick_answer(content)) is not None:
-            self._count(name, result, self._last, started_s)
-            reply(result)
-            return
+        if method is services.PREDICT and self._may_be_quick and len(content) <= quick.MOST_BYTES:
+            answered = self._forms.predict(content)
+            if answered is not None:
+                servable, result = answered
+                self._count(name, result, servable, started_s)
+                reply(result)
+                return
         asked: list[Servable] = []
 
         def plan() -> Plan[bytes]:
@@ -97,22 +100,6 @@ class GrpcApi:
     def _count(self, name: str, result: Any, servable: Servable | None, started_s: float) -> None:
         code = result.code if isinstance(result, StatusError) else Code.OK
         self._metrics.request(servable.name if servable else "", "GRPC", name, code, time.perf_counter() - started_s)
-
-    def _quick_answer(self, content: bytes) -> bytes | StatusError | None:
-        """The answer to a few floats for a model that may run in place; None for anything else."""
-        servable = self._last
-        if servable is None or len(content) > quick.MOST_BYTES or not servable.pace.is_quick:
-            return None
-        if self._as_content or self._dispatcher.batches:
-            return None
-        try:
-            request = _parsed(apis.PredictRequest, content)
-            servable = self._last = self._find(request.model_spec)
-            return quick_rpc.predict(servable, request) if servable.pace.is_quick else None
-        except SessionClosed:
-            return None
-        except StatusError as error:
-            return error
 
     def _ask(  # noqa: PLR0913, PLR0917  # bound once for each method
         self,

@@ -13,20 +13,24 @@ from array import array
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import orjson
 
+from tfs_workflow.modelserver import json_response
 from tfs_workflow.modelserver.json_text import FLOAT32_MAX, decimal
 from tfs_workflow.modelserver.servable import Servable
 from tfs_workflow.modelserver.session import FloatCall
-from tfs_workflow.modelserver.tensors import SMALLEST_NORMAL_FLOAT
+from tfs_workflow.modelserver.tensors import SMALLEST_NORMAL_FLOAT, Tensor
+from tfs_workflow.protos.tensor_pb2 import DataType
 
 MOST_BYTES = 2048
-_MOST_OUTPUTS = 64
+_MOST_OUTPUT_BYTES = 256  # numpy and orjson take longer than this to begin
+_FLOAT = DataType.DT_FLOAT
 _NUMBER_TYPES = {int, float}
 
 
 def predictions(servable: Servable, call: FloatCall, body: bytes) -> bytes | None:
-    """The answer; None when the request is not of the commonest kind. Raises StatusError when the run fails."""
+    """The answer; None when the request is not of the commonest kind. Raises StatusError when it fails."""
     if body.count(b":") != 1:
         return None  # a second key, or one in a string
     try:
@@ -39,15 +43,17 @@ def predictions(servable: Servable, call: FloatCall, body: bytes) -> bytes | Non
     shape, numbers = read
     started_s = time.perf_counter()
     try:
-        out_shape, values = call.run(shape, array("f", numbers), _MOST_OUTPUTS)
+        shape, content = call.run(shape, array("f", numbers))
     finally:
         servable.pace.note(time.perf_counter() - started_s)
-    if not 1 <= len(out_shape) <= 2 or out_shape[0] < 1 or len(values) != math.prod(out_shape):
-        return None
+    if not 1 <= len(shape) <= 2 or not 0 < len(content) <= _MOST_OUTPUT_BYTES:
+        tensor = Tensor(_FLOAT, shape, np.frombuffer(content, np.float32))
+        return json_response.predictions({call.aliases[1]: tensor}, row_format=True)
+    values = memoryview(content).cast("f").tolist()
     texts = [decimal(v, single=True) if abs(v) >= SMALLEST_NORMAL_FLOAT or v != v else _zero(v) for v in values]  # noqa: PLR0124
-    if len(out_shape) == 2:
-        size = out_shape[1]
-        texts = ["[" + ", ".join(texts[i * size : (i + 1) * size]) + "]" for i in range(out_shape[0])]
+    if len(shape) == 2:
+        size = shape[1]
+        texts = ["[" + ", ".join(texts[i * size : (i + 1) * size]) + "]" for i in range(shape[0])]
     return ('{\n    "predictions": [' + ", ".join(texts) + "\n    ]\n}").encode()
 
 

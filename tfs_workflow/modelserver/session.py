@@ -7,15 +7,18 @@ import threading
 from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from tfs_workflow.modelserver import capi, tensors
-from tfs_workflow.modelserver.status import Code, StatusError, not_found
+from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument, not_found
 from tfs_workflow.modelserver.tensors import Tensor
 from tfs_workflow.protos import saved_model_pb2, session_pb2
 
 # The caller's thread computes: half the time of handing a small graph to TensorFlow's own pool and back.
 CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
+
+
+Content: TypeAlias = "bytes | memoryview | array[float]"
 
 
 class SessionClosed(StatusError):
@@ -142,8 +145,11 @@ class Session:
                 self._idle.notify_all()
 
     def float_call(self, feed: str, fetch: str, options: bytes) -> FloatCall:
-        """A prepared run from one float tensor to another; raises StatusError when one is not in the graph."""
-        return FloatCall(self, self._session, self._outputs((feed,)), self._outputs((fetch,)), options)
+        """A prepared run from one float tensor to another; raises StatusError when one is not there, or not float."""
+        fed, fetched = self._outputs((feed,)), self._outputs((fetch,))
+        if {capi.lib.TF_OperationOutputType(output[0]) for output in (fed, fetched)} != {_FLOAT}:
+            raise invalid_argument(f"{feed} and {fetch} are not both of type float")
+        return FloatCall(self, self._session, fed, fetched, options)
 
 
 class FloatCall:
@@ -158,21 +164,27 @@ class FloatCall:
         self._options_content = ffi.from_buffer(options)
         self._options = ffi.new("TF_Buffer*", (self._options_content, len(options), ffi.NULL))
         self._fed, self._fetched = ffi.new("TF_Tensor*[1]"), ffi.new("TF_Tensor*[1]")
-        self._dims = {rank: ffi.new("int64_t[]", rank) for rank in (1, 2)}
+        self._dims: dict[tuple[int, ...], Any] = {}
         self._status = capi.lib.TF_NewStatus()
         self.aliases = ("", "")
 
-    def run(self, shape: tuple[int, ...], numbers: array[float], most: int) -> tuple[tuple[int, ...], list[float]]:
-        """The shape and the values of the fetched tensor, no values when it has more than `most` or is not float."""
+    def run(self, shape: tuple[int, ...], content: Content) -> tuple[tuple[int, ...], bytes]:
+        """The shape and the content of the fetched tensor from those of the fed one.
+
+        Content is the float32 values as they lie in memory; what follows them is left alone.
+        """
         ffi, lib, status, fetched = capi.ffi, capi.lib, self._status, self._fetched
-        dims = self._dims[len(shape)]
-        dims[0 : len(shape)] = shape
-        size_bytes = 4 * len(numbers)
+        dims = self._dims.get(shape)
+        if dims is None:
+            if len(self._dims) >= _MOST_SHAPES:
+                self._dims.clear()
+            dims = self._dims[shape] = ffi.new("int64_t[]", shape)
+        size_bytes = 4 * math.prod(shape)
         self._session.enter()
         try:
             fed = self._fed[0] = lib.TF_AllocateTensor(_FLOAT, dims, len(shape), size_bytes)
             fetched[0] = ffi.NULL
-            ffi.memmove(lib.TF_TensorData(fed), numbers, size_bytes)
+            ffi.memmove(lib.TF_TensorData(fed), content, size_bytes)
             lib.TF_SessionRun(
                 self._c_session, self._options, self._feed, self._fed, 1, self._fetch, fetched, 1, ffi.NULL, 0,
                 ffi.NULL, status,
@@ -181,7 +193,7 @@ class FloatCall:
             capi.check(status)
             result = fetched[0]
             try:
-                return _float_values(result, most)
+                return _shape_and_content(result)
             finally:
                 lib.TF_DeleteTensor(result)
         finally:
@@ -189,15 +201,15 @@ class FloatCall:
 
 
 _FLOAT = 1
+# A client chooses the shapes: bound what they can fill.
+_MOST_SHAPES = 1000
 
 
-def _float_values(result: Any, most: int) -> tuple[tuple[int, ...], list[float]]:
-    lib, ffi = capi.lib, capi.ffi
+def _shape_and_content(result: Any) -> tuple[tuple[int, ...], bytes]:
+    lib = capi.lib
     shape = tuple([lib.TF_Dim(result, i) for i in range(lib.TF_NumDims(result))])
-    count = math.prod(shape)
-    if count > most or lib.TF_TensorType(result) != _FLOAT:
-        return shape, []
-    return shape, ffi.unpack(ffi.cast("float*", lib.TF_TensorData(result)), count) if count else []
+    size_bytes = 4 * math.prod(shape)
+    return shape, capi.ffi.buffer(lib.TF_TensorData(result), size_bytes)[:] if size_bytes else b""
 
 
 def _signatures(meta_graph: bytes) -> dict[str, saved_model_pb2.SignatureDef]:
