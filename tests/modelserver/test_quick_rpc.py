@@ -97,13 +97,13 @@ def test_requests_of_one_form_are_each_answered_with_their_own_values(
 
 
 def test_a_value_whose_bytes_stand_in_the_models_name_is_not_taken_for_it(predict: Predict) -> None:
-    (value,) = np.frombuffer(b"half", np.float32).tolist()
+    (value,) = np.frombuffer(b"plus", np.float32).tolist()
     content = serialized(value)
-    assert content.count(b"half") == 2
+    assert content.count(b"plus") == 2
     assert isinstance(predict(content), apis.PredictResponse)
-    assert predict(content.replace(b"half", b"full", 1)) == (
+    assert predict(content.replace(b"plus", b"less", 1)) == (
         "NOT_FOUND",
-        "Servable not found for request: Latest(full_plus_two)",
+        "Servable not found for request: Latest(half_less_two)",
     )
 
 
