@@ -97,13 +97,13 @@ def test_requests_of_one_form_are_each_answered_with_their_own_values(
 
 
 def test_a_value_whose_bytes_stand_in_the_models_name_is_not_taken_for_it(predict: Predict) -> None:
-    (value,) = np.frombuffer(b"plus", np.float32).tolist()
-    content = serialized(value)
-    assert content.count(b"plus") == 2
+    """The first request of its form, so that this one decides where the values are looked for."""
+    content = serialized(*np.frombuffer(b"alf_plus", np.float32).tolist(), shape=(2, 1))
+    assert content.count(b"alf_plus") == 2
     assert isinstance(predict(content), apis.PredictResponse)
-    assert predict(content.replace(b"plus", b"less", 1)) == (
+    assert predict(content.replace(b"alf_plus", b"ALF_PLUS", 1)) == (
         "NOT_FOUND",
-        "Servable not found for request: Latest(half_less_two)",
+        "Servable not found for request: Latest(hALF_PLUS_two)",
     )
 
 
