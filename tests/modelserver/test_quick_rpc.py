@@ -45,7 +45,7 @@ def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
     path = tmp_path_factory.mktemp("models")
     for name, sizes in WIDENING.items():
         graphs.widening(path / name / "1", *sizes)
-    bases = {name: path / name for name in WIDENING} | {"half_plus_two": BUNDLED}
+    bases = {name: path / name for name in WIDENING} | {"h_plus_tw_two": BUNDLED}
     text = "".join(
         f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}' for name, base in bases.items()
     )
@@ -61,7 +61,7 @@ def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
         yield made
 
 
-def serialized(*values: float, model: str = "half_plus_two", shape: tuple[int, ...] | None = None) -> bytes:
+def serialized(*values: float, model: str = "h_plus_tw_two", shape: tuple[int, ...] | None = None) -> bytes:
     return apis.PredictRequest(model_spec=spec(model), inputs={"x": floats(*values, shape=shape)}).SerializeToString()
 
 
@@ -98,12 +98,12 @@ def test_requests_of_one_form_are_each_answered_with_their_own_values(
 
 def test_a_value_whose_bytes_stand_in_the_models_name_is_not_taken_for_it(predict: Predict) -> None:
     """The first request of its form, so that this one decides where the values are looked for."""
-    content = serialized(*np.frombuffer(b"alf_plus", np.float32).tolist(), shape=(2, 1))
-    assert content.count(b"alf_plus") == 2
+    content = serialized(*np.frombuffer(b"_plus_tw", np.float32).tolist(), shape=(2, 1))
+    assert content.count(b"_plus_tw") == 2
     assert isinstance(predict(content), apis.PredictResponse)
-    assert predict(content.replace(b"alf_plus", b"ALF_PLUS", 1)) == (
+    assert predict(content.replace(b"_plus_tw", b"_PLUS_TW", 1)) == (
         "NOT_FOUND",
-        "Servable not found for request: Latest(hALF_PLUS_two)",
+        "Servable not found for request: Latest(half_PLUS_TWo)",
     )
 
 
