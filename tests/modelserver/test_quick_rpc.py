@@ -45,7 +45,7 @@ def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
     path = tmp_path_factory.mktemp("models")
     for name, sizes in WIDENING.items():
         graphs.widening(path / name / "1", *sizes)
-    bases = {name: path / name for name in WIDENING} | {"h_plus_tw_two": BUNDLED}
+    bases = {name: path / name for name in WIDENING} | {"half_plus_two": BUNDLED}
     text = "".join(
         f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}' for name, base in bases.items()
     )
@@ -61,7 +61,7 @@ def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
         yield made
 
 
-def serialized(*values: float, model: str = "h_plus_tw_two", shape: tuple[int, ...] | None = None) -> bytes:
+def serialized(*values: float, model: str = "half_plus_two", shape: tuple[int, ...] | None = None) -> bytes:
     return apis.PredictRequest(model_spec=spec(model), inputs={"x": floats(*values, shape=shape)}).SerializeToString()
 
 
