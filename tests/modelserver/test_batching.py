@@ -172,3 +172,49 @@ def test_parameters_without_batching_are_refused(tmp_path: Path) -> None:
     with launched(f"--model_base_path={BUNDLED}", f"--batching_parameters_file={tmp_path}/batching.config") as server:
         assert server.process.wait(timeout=60) == 255
         server.wait_for("batching_parameters_file is set without setting server_options.enable_batching to true")
+
+
+def warmed(server: Running, *rows: float) -> None:
+    """By then the model is known to be quick, and its batches run on the event loop."""
+    for _ in range(20):
+        server.predict(list(rows))
+
+
+def test_batches_of_a_quick_model_are_right_and_shared(tmp_path: Path) -> None:
+    parameters = "max_batch_size { value: 64 } batch_timeout_micros { value: 20000 }"
+    with batching(tmp_path, parameters) as server:
+        warmed(server, 1.0)
+        runs = metric(server, ":tensorflow:serving:batching_session:wrapped_run_count")
+        requests = [[float(i + row) for row in range(i % 7 + 1)] for i in range(60)]
+        assert together(server, requests) == [[0.5 * x + 2 for x in request] for request in requests]
+        assert metric(server, ":tensorflow:serving:batching_session:wrapped_run_count") - runs < 60
+
+
+def test_a_full_batch_of_a_quick_model_runs_at_once(tmp_path: Path) -> None:
+    """The time of a batch would come in ten minutes; two rows are a full one."""
+    with batching(tmp_path, "max_batch_size { value: 2 } batch_timeout_micros { value: 600000000 }") as server:
+        warmed(server, 1.0, 2.0)
+        assert together(server, [[2.0 * i] for i in range(8)]) == [[i + 2.0] for i in range(8)]
+
+
+def test_a_large_request_joins_the_batch_of_small_ones_from_its_thread(tmp_path: Path) -> None:
+    parameters = "max_batch_size { value: 4100 } batch_timeout_micros { value: 50000 }"
+    with batching(tmp_path, parameters) as server:
+        warmed(server, 1.0)
+        large = [float(i) for i in range(4096)]
+        for _ in range(5):
+            answers = together(server, [[1.0], large, [3.0], [5.0], [7.0], [9.0]])
+            assert answers == [[2.5], [0.5 * x + 2 for x in large], [3.5], [4.5], [5.5], [6.5]]
+
+
+def test_a_version_that_is_replaced_loses_no_request_of_a_batch(tmp_path: Path) -> None:
+    base_path = tmp_path / "m"
+    graphs.plus(base_path / "1", 1.0)
+    flags = ("max_batch_size { value: 8 } batch_timeout_micros { value: 1000 }", base_path)
+    with batching(tmp_path, *flags) as server:
+        warmed(server, 1.0)
+        seen: set[float] = set()
+        graphs.plus(base_path / "2", 2.0)
+        while seen != {3.0}:
+            seen = {answer for (answer,) in together(server, [[1.0]] * 8)}
+            assert seen <= {2.0, 3.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,7 @@ class Answers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, usual_timeout_ms: int) -> None:
         self._loop = loop
+        self._loop_thread = threading.get_ident()
         self._usual_timeout_ms = usual_timeout_ms
         self._arrived: deque[tuple[Answer, Any]] = deque()
         self._is_woken = False
@@ -38,6 +40,9 @@ class Answers:
 
     def arrive(self, answer: Answer, result: Any) -> None:
         """A result, from any thread."""
+        if threading.get_ident() == self._loop_thread:
+            answer.now(result)
+            return
         self._arrived.append((answer, result))
         if not self._is_woken:
             self._is_woken = True

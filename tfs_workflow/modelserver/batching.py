@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.batch import BatchRun, Done, Task
 from tfs_workflow.modelserver.flags import CPUS
 from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.servable import Plan
-from tfs_workflow.modelserver.status import Code, StatusError, failed_precondition, invalid_argument
-from tfs_workflow.modelserver.tensors import Tensor
+from tfs_workflow.modelserver.servable import IN_PLACE, Plan
+from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters
 
-Done = Callable[[Any], None]
-_SOURCE = "batching/batching_session.cc"
+# A session, the names of its feeds, and its fetches.
+Key = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -66,41 +63,49 @@ def options_of(parameters: BatchingParameters) -> Options:
     )
 
 
-@dataclass
-class _Task:
-    plan: Plan[Any]
-    size: int
-    done: Done
-    enqueued_s: float
-
-
-@dataclass
+@dataclass(eq=False)
 class _Batch:
-    tasks: list[_Task] = field(default_factory=list)
+    """One that is being filled; `in_place` when it will run on the event loop, where a timer may wait for it."""
+
+    key: Key
+    opened_s: float
+    in_place: bool
+    tasks: list[Task] = field(default_factory=list)
     size: int = 0
-    opened_s: float = 0.0
+    timer: asyncio.TimerHandle | None = None
 
 
 class Batcher:
-    """Puts requests together. Each combination of model version, inputs and outputs has a queue of its own."""
+    """Puts requests together. Each combination of model version, inputs and outputs has a queue of its own.
 
-    def __init__(self, options: Options, metrics: Metrics) -> None:
+    Batches of a model that is quick run on the event loop, as its single requests do (dispatch.py); others on threads.
+    """
+
+    def __init__(self, options: Options, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
         self._options = options
         self._metrics = metrics
-        self._queues: dict[tuple[Any, ...], deque[_Batch]] = {}
-        self._ready = threading.Condition()
+        self._loop, self._loop_thread = loop, threading.get_ident()
+        self._queues: dict[Key, deque[_Batch]] = {}
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
         for _ in range(options.threads):
             threading.Thread(target=self._work, name="batch", daemon=True).start()
 
     def submit(self, plan: Plan[Any], done: Done) -> None:
         """Run a plan as part of a batch; `done` gets its result or StatusError, on any thread."""
         try:
-            task = _Task(plan, self._size(plan), done, time.monotonic())
-            with self._ready:
-                if self._enqueue(task):
+            task = Task(plan, self._size(plan), done, time.monotonic())
+            with self._lock:
+                batch = self._enqueue(task)
+                # A batch that begins or is full is looked after; to wake a thread for each task costs too much.
+                is_full, begins = batch.size >= self._options.max_batch_size, len(batch.tasks) == 1
+                if not batch.in_place and (is_full or begins):
                     self._ready.notify()
         except StatusError as error:
             done(error)
+            return
+        if batch.in_place and (is_full or begins):
+            self._look_after(batch, is_full)
 
     def _size(self, plan: Plan[Any]) -> int:
         if not plan.feeds:
@@ -117,136 +122,75 @@ class Batcher:
             )
         return size
 
-    def _enqueue(self, task: _Task) -> bool:
-        """Whether a thread has to look, for a batch that begins or is full; waking one for each task costs too much."""
-        feeds = tuple(sorted(name for name, _ in task.plan.feeds))
-        key = (id(task.plan.servable.session), feeds, tuple(task.plan.fetches))
+    def _enqueue(self, task: Task) -> _Batch:
+        """The batch that the task has become part of."""
+        plan = task.plan
+        names = [name for name, _ in plan.feeds]
+        key = (id(plan.servable.session), tuple(sorted(names) if len(names) > 1 else names), tuple(plan.fetches))
         queue = self._queues.setdefault(key, deque())
         if not queue or queue[-1].size + task.size > self._options.max_batch_size:
             if len(queue) >= self._options.max_enqueued_batches:
                 raise StatusError(
                     Code.UNAVAILABLE, "The batch scheduling queue to which this task was submitted is full"
                 )
-            queue.append(_Batch(opened_s=task.enqueued_s))
+            in_place = plan.servable.pace.is_quick and threading.get_ident() == self._loop_thread
+            queue.append(_Batch(key, task.enqueued_s, in_place))
         batch = queue[-1]
         batch.tasks.append(task)
         batch.size += task.size
-        return len(batch.tasks) == 1 or batch.size >= self._options.max_batch_size
+        return batch
+
+    # On the event loop.
+
+    def _look_after(self, batch: _Batch, is_full: bool) -> None:
+        if threading.get_ident() != self._loop_thread:
+            self._loop.call_soon_threadsafe(self._run_in_place, batch)  # a large request has filled it from its thread
+        elif is_full:
+            self._run_in_place(batch)
+        else:
+            batch.timer = self._loop.call_later(self._options.timeout_s, self._run_in_place, batch)
+
+    def _run_in_place(self, batch: _Batch) -> None:
+        if batch.timer is not None:
+            batch.timer.cancel()
+        with self._lock:
+            queue = self._queues.get(batch.key, deque())
+            if batch not in queue:
+                return  # it was full before its time had come
+            self._take(batch)
+        self._run(batch, IN_PLACE)
+
+    # On threads.
 
     def _work(self) -> None:
         while True:
-            _Run(self._next_batch(), self._options, self._metrics).run()
+            batch = self._next_batch()
+            pace = batch.tasks[0].plan.servable.pace
+            self._run(batch, IN_PLACE if pace.is_quick or pace.is_on_trial else b"")
 
-    def _next_batch(self) -> list[_Task]:
+    def _next_batch(self) -> _Batch:
         """Wait for a batch that is full or old enough; the oldest first."""
         with self._ready:
             while True:
                 wait_s = None
-                heads = sorted(self._queues.items(), key=lambda item: item[1][0].opened_s)
-                for key, queue in heads:
-                    left_s = queue[0].opened_s + self._options.timeout_s - time.monotonic()
-                    if len(queue) > 1 or queue[0].size >= self._options.max_batch_size or left_s <= 0:
-                        return self._taken(key, queue)
+                heads = [(queue[0], len(queue) > 1) for queue in self._queues.values() if not queue[0].in_place]
+                for batch, has_next in sorted(heads, key=lambda head: head[0].opened_s):
+                    left_s = batch.opened_s + self._options.timeout_s - time.monotonic()
+                    if has_next or batch.size >= self._options.max_batch_size or left_s <= 0:
+                        self._take(batch)
+                        return batch
                     wait_s = left_s if wait_s is None else min(wait_s, left_s)
                 self._ready.wait(wait_s)
 
-    def _taken(self, key: tuple[Any, ...], queue: deque[_Batch]) -> list[_Task]:
-        batch = queue.popleft()
+    # On both.
+
+    def _take(self, batch: _Batch) -> None:
+        queue = self._queues[batch.key]
+        queue.remove(batch)
         if not queue:
-            del self._queues[key]
+            del self._queues[batch.key]
         else:
             self._ready.notify()
-        return batch.tasks
 
-
-class _Run:
-    """One batch on its way through the model."""
-
-    def __init__(self, tasks: list[_Task], options: Options, metrics: Metrics) -> None:
-        self._tasks = tasks
-        self._options = options
-        self._rows = sum(task.size for task in tasks)
-        self._rows_run = next((size for size in options.allowed_batch_sizes if size >= self._rows), self._rows)
-        now_s = time.monotonic()
-        for task in tasks:
-            metrics.queueing(now_s - task.enqueued_s)
-        metrics.batch(self._rows, self._rows_run)
-
-    def run(self) -> None:
-        """Merge, compute, split; an error goes to every task of the batch."""
-        plan = self._tasks[0].plan
-        try:
-            feeds = [(name, self._merged(name)) for name, _ in plan.feeds]
-            parts = self._split(plan.servable.session.run(feeds, plan.fetches))
-        except StatusError as error:
-            for task in self._tasks:
-                task.done(error)
-            return
-        except Exception as error:  # noqa: BLE001  # a fault of ours ends one batch, not the thread
-            log.error(_SOURCE, f"Internal error: {error!r}")
-            for task in self._tasks:
-                task.done(StatusError(Code.INTERNAL, str(error)))
-            return
-        for task, outputs in zip(self._tasks, parts, strict=True):
-            task.done(_finished(task.plan, outputs))
-
-    def _merged(self, name: str) -> Tensor:
-        tensors = [dict(task.plan.feeds)[name] for task in self._tasks]
-        shapes = {tensor.shape[1:] for tensor in tensors}
-        if len({len(shape) for shape in shapes}) > 1 or (len(shapes) > 1 and not self._options.pads):
-            raise failed_precondition(
-                f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off."
-                "Set pad_variable_length_inputs to true, or ensure that all tensors with the same name"
-                "have equal dimensions starting with the first dim."
-            )
-        if len(shapes) > 1:
-            largest = tuple(max(sizes) for sizes in zip(*shapes, strict=True))
-            tensors = [_padded(tensor, largest) for tensor in tensors]
-        missing = self._rows_run - self._rows
-        rest = tensors[0].shape[1:]
-        parts = [tensor.values for tensor in tensors]
-        if missing:
-            # A row of the last task is a valid one, and its results are thrown away.
-            row = tensors[-1].values[: tensors[-1].values.size // tensors[-1].shape[0]]
-            parts += [row] * missing
-        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Tensor(tensors[0].dtype, (self._rows_run, *rest), values)
-
-    def _split(self, outputs: Sequence[Tensor]) -> list[list[Tensor]]:
-        """For each task its rows of each output."""
-        for output in outputs:
-            if not output.shape:
-                raise failed_precondition("Batched output tensor has 0 dimensions")
-            if output.shape[0] != self._rows_run:
-                raise failed_precondition(
-                    "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of "
-                    "the input tensors"
-                )
-        parts, start = [], 0
-        for task in self._tasks:
-            parts.append([_rows(output, start, start + task.size) for output in outputs])
-            start += task.size
-        return parts
-
-
-def _rows(tensor: Tensor, start: int, end: int) -> Tensor:
-    size = tensor.values.size // tensor.shape[0] if tensor.shape[0] else 0
-    return Tensor(tensor.dtype, (end - start, *tensor.shape[1:]), tensor.values[start * size : end * size])
-
-
-def _padded(tensor: Tensor, rest: tuple[int, ...]) -> Tensor:
-    """The tensor made larger in every dimension but the first, with its own first value (batching_util.cc)."""
-    if not tensor.values.size:
-        raise invalid_argument("Got empty tensor in batch of non-empty tensors.")
-    shape = (tensor.shape[0], *rest)
-    padded = np.empty(shape, tensor.values.dtype)
-    padded[...] = tensor.values[0]
-    padded[tuple(slice(size) for size in tensor.shape)] = tensor.values.reshape(tensor.shape)
-    return Tensor(tensor.dtype, shape, padded.ravel())
-
-
-def _finished(plan: Plan[Any], outputs: list[Tensor]) -> Any:
-    try:
-        return plan.finish(outputs)
-    except StatusError as error:
-        return error
+    def _run(self, batch: _Batch, options: bytes) -> None:
+        BatchRun(batch.tasks, self._options.allowed_batch_sizes, self._options.pads, self._metrics).run(options)

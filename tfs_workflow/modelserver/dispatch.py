@@ -14,8 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.answers import Answer, Answers, Done
-from tfs_workflow.modelserver.servable import Plan, Servable
-from tfs_workflow.modelserver.session import CALLERS_THREAD, SessionClosed
+from tfs_workflow.modelserver.servable import IN_PLACE, Plan, Servable
+from tfs_workflow.modelserver.session import SessionClosed
 from tfs_workflow.modelserver.status import Code, StatusError
 from tfs_workflow.modelserver.workers import Workers
 from tfs_workflow.protos.session_pb2 import RunOptions
@@ -26,7 +26,6 @@ Quickly = Callable[[], "Plan[T] | None"]
 IN_PLACE_BYTES = 16 * 1024
 # So many at most wait for their round of the loop, each of a millisecond or two; what is more goes to threads.
 _LINE_LENGTH = 64
-_IN_PLACE = CALLERS_THREAD.SerializeToString()
 
 
 class Batching(Protocol):
@@ -68,7 +67,7 @@ class Dispatcher:
         """
         small = size_bytes <= IN_PLACE_BYTES
         if self._batching is None and small and (servable is None or servable.pace.is_quick):
-            done(attempt(prepare, _IN_PLACE))
+            done(attempt(prepare, IN_PLACE))
             return
         answer = self._answers.expect(done, timeout_ms)
         if self._batching is not None and small:
@@ -113,7 +112,7 @@ class Dispatcher:
             self._enqueue(prepare, answer)
         else:
             alone = servable is not None and (servable.pace.is_quick or servable.pace.is_on_trial)
-            answer.soon(attempt(prepare, _IN_PLACE if alone else options))
+            answer.soon(attempt(prepare, IN_PLACE if alone else options))
 
     def _enqueue(self, prepare: Callable[[], Plan[T]], answer: Answer) -> None:
         batching = self._batching
@@ -142,7 +141,7 @@ def _options(timeout_ms: int) -> bytes:
 def _in_place(quickly: Quickly[Any], answer: Answer, otherwise: Callable[[], None]) -> None:
     if answer.is_late:
         return
-    result = attempt(quickly, _IN_PLACE)
+    result = attempt(quickly, IN_PLACE)
     if result is None:
         otherwise()
     else:

@@ -41,12 +41,12 @@ def predict(
 ) -> Plan[dict[str, Tensor]]:
     """Feed every input of a signature and fetch its outputs, or those in the filter, by name."""
     name = signature_name or DEFAULT_SIGNATURE
-    if name not in servable.signatures:
+    known = servable.tensors.get(name)
+    if known is None:
         raise failed_precondition(f'Serving signature key "{name}" not found.')
-    signature = servable.signatures[name]
-    feeds = _feeds(signature, inputs)
-    aliases = _outputs(signature, output_filter)
-    fetches = [signature.outputs[alias].name for alias in aliases]
+    feeds = _feeds(known.inputs, inputs)
+    aliases = _outputs(known.outputs, output_filter)
+    fetches = [known.outputs[alias] for alias in aliases]
     return Plan(servable, feeds, fetches, lambda outputs: dict(zip(aliases, outputs, strict=True)))
 
 
@@ -98,25 +98,25 @@ def multi_inference(
 def input_types(servable: Servable, signature_name: str) -> dict[str, int]:
     """Input name to type of a signature, for reading JSON; raises StatusError when it is not there."""
     name = signature_name or DEFAULT_SIGNATURE
-    if name not in servable.signatures:
+    known = servable.tensors.get(name)
+    if known is None:
         raise invalid_argument(f'Serving signature name: "{name}" not found in signature def')
-    inputs = servable.signatures[name].inputs
-    return {alias: inputs[alias].dtype for alias in inputs}
+    return known.input_types
 
 
-def _feeds(signature: SignatureDef, inputs: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
-    if len(inputs) != len(signature.inputs):
-        raise invalid_argument(_input_size_message(set(inputs), set(signature.inputs)))
+def _feeds(names: Mapping[str, str], inputs: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    if len(inputs) != len(names):
+        raise invalid_argument(_input_size_message(set(inputs), set(names)))
     feeds = []
     for alias, tensor in inputs.items():
-        if alias not in signature.inputs:
-            known = ",".join(sorted(signature.inputs))
+        if alias not in names:
+            known = ",".join(sorted(names))
             raise invalid_argument(
                 f"input tensor alias not found in signature: {alias}. Inputs expected to be in the set {{{known}}}."
             )
         if len(tensor.shape) > MAX_RANK:
             raise invalid_argument(f"tensor parsing error: {alias}")
-        feeds.append((signature.inputs[alias].name, tensor))
+        feeds.append((names[alias], tensor))
     return feeds
 
 
@@ -128,16 +128,16 @@ def _input_size_message(sent: set[str], wanted: set[str]) -> str:
     )
 
 
-def _outputs(signature: SignatureDef, output_filter: Sequence[str]) -> list[str]:
+def _outputs(names: Mapping[str, str], output_filter: Sequence[str]) -> list[str]:
     for i, alias in enumerate(output_filter):
-        if alias not in signature.outputs:
-            known = ",".join(sorted(signature.outputs))
+        if alias not in names:
+            known = ",".join(sorted(names))
             raise invalid_argument(
                 f"output tensor alias not found in signature: {alias} Outputs expected to be in the set {{{known}}}."
             )
         if alias in output_filter[:i]:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
-    return list(output_filter) or list(signature.outputs)
+    return list(output_filter) or list(names)
 
 
 def _signature(servable: Servable, signature_name: str) -> SignatureDef:

@@ -20,6 +20,7 @@ from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, inva
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
 Reply = Callable[[Response], None]
+Prepare = Callable[["Route", bytes], Plan[bytes]]
 
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
@@ -56,11 +57,16 @@ class RestApi:
         self._headers = _CORS if cors else b""
         self._metrics_path = metrics_path
         self._routes: dict[tuple[str, bytes], Route] = {}
+        self._prepare: dict[str, Prepare] = {
+            "predict": self._predict,
+            "classify": self._classify,
+            "regress": self._regress,
+        }
 
     def __call__(self, request: Request, reply: Reply) -> None:
         """Answer one request; `reply` gets the response, at once or later, on the event loop."""
         route = self._routes.get((request.method, request.target)) or self._find_route(request)
-        if route.action in ("predict", "classify", "regress"):
+        if route.action in self._prepare:
             self._infer(route, request, reply)
         else:
             reply(self._answer(route, request))
@@ -107,7 +113,7 @@ class RestApi:
 
     def _infer(self, route: Route, request: Request, reply: Reply) -> None:
         body = request.body
-        prepare = {"predict": self._predict, "classify": self._classify, "regress": self._regress}[route.action]
+        prepare = self._prepare[route.action]
         started_s = time.perf_counter()
 
         def done(result: bytes | StatusError) -> None:

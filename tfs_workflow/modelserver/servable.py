@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tfs_workflow.modelserver.session import CALLERS_THREAD, FloatCall, Session
 from tfs_workflow.modelserver.status import StatusError
@@ -15,6 +15,7 @@ from tfs_workflow.protos import saved_model_pb2
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 DEFAULT_SIGNATURE = "serving_default"
+IN_PLACE = CALLERS_THREAD.SerializeToString()
 _FLOAT = DataType.Value("DT_FLOAT")
 
 T = TypeVar("T")
@@ -23,9 +24,8 @@ T = TypeVar("T")
 class Pace:
     """Whether a model has been quick lately, so that a run of it may hold up the event loop.
 
-    A model begins on trial and gets points: one for a run below a millisecond, one off for a longer one, which may
-    only have waited for a processor. A run that computed for long itself, or lasted very long, costs all of them;
-    the next trial is a second later.
+    A model begins on trial and gets points: one for a run below a millisecond, one off for a longer one. A run that
+    computed for long itself, or lasted very long, costs all of them; the next trial is a second later.
     """
 
     QUICK_S = 0.001
@@ -49,11 +49,12 @@ class Pace:
         return time.monotonic() >= self._next_trial_s
 
     def note(self, elapsed_s: float, computed_s: float = 0) -> None:
-        """Take a run into account: how long it took, and how much of it its thread computed, if known.
+        """Take a run into account: how long it took, and how much its thread computed, where it alone did so.
 
-        Threads that meet here lose a point at most.
+        One that took long and computed little has waited for a processor or for the interpreter's lock, which says
+        nothing about the model. Threads that meet here lose a point at most.
         """
-        if elapsed_s < self.QUICK_S:
+        if elapsed_s < self.QUICK_S or (0 < computed_s < self.QUICK_S and elapsed_s < self.SLOW_S):
             if self._points < self.MOST:
                 self._points += 1
         elif computed_s > self.QUICK_S or elapsed_s > self.SLOW_S:
@@ -61,6 +62,17 @@ class Pace:
             self._next_trial_s = time.monotonic() + self.TRIAL_INTERVAL_S
         else:
             self._points = max(self._points - 1, 0)
+
+
+class Tensors(NamedTuple):
+    """A signature's tensors by alias: names and types of what goes in, names of what comes out.
+
+    As dicts, since a look into a message takes ten times as long, and every request takes some.
+    """
+
+    inputs: dict[str, str]
+    input_types: dict[str, int]
+    outputs: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +90,18 @@ class Servable:
         return self.session.signatures
 
     @cached_property
+    def tensors(self) -> dict[str, Tensors]:
+        """Signature name to its tensors."""
+        return {
+            name: Tensors(
+                {alias: info.name for alias, info in signature.inputs.items()},
+                {alias: info.dtype for alias, info in signature.inputs.items()},
+                {alias: info.name for alias, info in signature.outputs.items()},
+            )
+            for name, signature in self.signatures.items()
+        }
+
+    @cached_property
     def float_call(self) -> FloatCall | None:
         """The prepared run of the default signature, if that takes one float tensor of the graph to another."""
         signature = self.signatures.get(DEFAULT_SIGNATURE)
@@ -87,11 +111,21 @@ class Servable:
         if source.dtype != _FLOAT or result.dtype != _FLOAT or not source.name or not result.name:
             return None
         try:
-            call = self.session.float_call(source.name, result.name, CALLERS_THREAD.SerializeToString())
+            call = self.session.float_call(source.name, result.name, IN_PLACE)
         except StatusError:
             return None  # every run says what is wrong with it
         call.aliases = (alias, result_alias)
         return call
+
+    def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes) -> list[Tensor]:
+        """Run the session in this thread and learn from it; `options` are serialized RunOptions. Raises StatusError."""
+        alone = options == IN_PLACE
+        started_s, computed_s = time.perf_counter(), time.thread_time() if alone else 0
+        try:
+            return self.session.run(feeds, fetches, options)
+        finally:
+            elapsed_s = time.perf_counter() - started_s
+            self.pace.note(elapsed_s, time.thread_time() - computed_s if alone else 0)
 
 
 @dataclass(frozen=True)
@@ -108,13 +142,7 @@ class Plan(Generic[T]):
 
     def run(self, options: bytes) -> T:
         """Run it now, in this thread; raises StatusError. `options` are serialized RunOptions."""
-        started_s, computed_s = time.perf_counter(), time.thread_time()
-        try:
-            outputs = self.servable.session.run(self.feeds, self.fetches, options)
-        finally:
-            elapsed_s = time.perf_counter() - started_s
-            self.servable.pace.note(elapsed_s, time.thread_time() - computed_s)
-        return self.finish(outputs)
+        return self.finish(self.servable.run(self.feeds, self.fetches, options))
 
     def then(self, convert: Callable[[T], U]) -> Plan[U]:
         """The same run with its result converted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -13,8 +14,8 @@ from typing import Any
 
 import uvloop
 
-from tfs_workflow.modelserver import capi, grpc_server, log, model_config
-from tfs_workflow.modelserver.batching import Batcher, options_of
+from tfs_workflow.modelserver import batching, capi, grpc_server, log, model_config
+from tfs_workflow.modelserver.batching import Batcher
 from tfs_workflow.modelserver.connections import Connections, Limits
 from tfs_workflow.modelserver.dispatch import Dispatcher
 from tfs_workflow.modelserver.flags import Flags, usage
@@ -35,6 +36,9 @@ from tfs_workflow.protos.session_pb2 import ConfigProto
 _SERVER = "model_servers/server.cc"
 _FAILED = 255
 _DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+
+# Containers made and still there, at which Python looks for cycles among them.
+_GARBAGE_THRESHOLD = 20_000
 
 
 def run(flags: Flags) -> int:
@@ -59,6 +63,9 @@ def run(flags: Flags) -> int:
         return _refuse(error)
     # A thread that computes in Python gives way to the event loop after this long, not after five milliseconds.
     sys.setswitchinterval(0.0005)
+    # What is there stays; sixty requests under way are no reason to look for garbage, of which they leave little.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     try:
         uvloop.run(server.serve())
     except StatusError as error:
@@ -79,7 +86,7 @@ class Server:
         self._config = _config_proto(flags)
         self._metrics_path = _metrics_path(flags)
         self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
-        self._batcher = _batcher(flags, self._metrics)
+        self._batching = _batching(flags)
         self._repository = Repository(self._load, _lifecycle(flags))
         self._first_config = ModelServerConfig()
 
@@ -96,7 +103,8 @@ class Server:
             loop.add_signal_handler(number, ending.set)
         flags = self._flags
         workers = Workers("request", flags.rest_api_num_threads, flags.max_waiting_requests)
-        dispatcher = Dispatcher(workers, flags.rest_api_timeout_in_ms, self._batcher)
+        batcher = Batcher(self._batching, self._metrics, loop) if self._batching else None
+        dispatcher = Dispatcher(workers, flags.rest_api_timeout_in_ms, batcher)
         limits = Limits(max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections)
         ports = [await self._start_grpc(dispatcher, limits), await self._start_rest(dispatcher, limits)]
         tasks = [loop.create_task(_sweep(ports))]
@@ -194,7 +202,7 @@ class Server:
         self._repository.stop()
 
 
-def _batcher(flags: Flags, metrics: Metrics) -> Batcher | None:
+def _batching(flags: Flags) -> batching.Options | None:
     if not flags.enable_batching:
         if flags.batching_parameters_file:
             raise invalid_argument(
@@ -204,7 +212,7 @@ def _batcher(flags: Flags, metrics: Metrics) -> Batcher | None:
     parameters = BatchingParameters()
     if flags.batching_parameters_file:
         model_config.read_text_proto(flags.batching_parameters_file, parameters)
-    return Batcher(options_of(parameters), metrics)
+    return batching.options_of(parameters)
 
 
 async def _sweep(ports: Sequence[Connections[Any]]) -> None:

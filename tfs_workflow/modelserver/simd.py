@@ -28,7 +28,6 @@ _HEAD = re.compile(
     rb"(?P<opening>(?:\[\s*){1,16})"
 )
 _TAIL = re.compile(rb"\]\s*\}\s*")
-_TAIL_BYTES = 64
 _OPENING = ord("[")
 
 
@@ -44,9 +43,7 @@ class PlainNumbers(NamedTuple):
 def plain_numbers(body: bytes) -> PlainNumbers | None:
     """The array, flat, as doubles; None when the request is anything else, right or wrong."""
     head = _HEAD.match(body)
-    tail = _TAIL.search(body, max(len(body) - _TAIL_BYTES, 0))
-    while tail is not None and tail.end() != len(body):
-        tail = _TAIL.search(body, tail.start() + 1)
+    tail = _TAIL.fullmatch(body, max(body.rfind(b"]"), 0))
     if head is None or tail is None:
         return None
     rank = head["opening"].count(b"[")
@@ -65,9 +62,8 @@ def plain_numbers(body: bytes) -> PlainNumbers | None:
 def _pieces(body: bytes, start: int, end: int, rank: int) -> Iterator[bytes]:
     """The elements of the outermost list, many at a time, each time as a list of their own."""
     view = memoryview(body)
-    between = re.compile(rb"\]\s*" * (rank - 1) + rb",")
     while end - start > PIECE_BYTES:
-        comma = between.search(body, start + PIECE_BYTES, end)
+        comma = re.compile(rb"\]\s*" * (rank - 1) + rb",").search(body, start + PIECE_BYTES, end)
         if comma is None:
             break
         yield b"".join((b"[", view[start : comma.end() - 1], b"]"))
