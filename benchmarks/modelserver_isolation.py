@@ -1,62 +1,30 @@
-"""How long a small request takes alone, beside a slow model, and beside huge requests.
+"""How long a small request takes alone, beside a slow model, and beside requests of some size and huge ones.
 
 python -m benchmarks.modelserver_isolation [--seconds 10]
+
+Each load is a wrk of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
-import statistics
 import sys
 import tempfile
-import threading
-import time
-from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, Server, free_port, instances, started, table
+from benchmarks.modelserver_wrk import BUNDLED, free_port, instances, started, table
 from tests.modelserver import graphs
 
 SMALL = "/v1/models/half_plus_two:predict"
+SLOW = "/v1/models/slow:predict"
 BODY = instances(1.0, 2.0, 5.0)
-
-
-def latencies_ms(server: Server, seconds: float) -> list[float]:
-    """Small requests one after another over one connection."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    taken = []
-    until_s = time.perf_counter() + seconds
-    while time.perf_counter() < until_s:
-        began_s = time.perf_counter()
-        connection.request("POST", SMALL, BODY)
-        connection.getresponse().read()
-        taken.append((time.perf_counter() - began_s) * 1000)
-    return taken
-
-
-def beside(job: Callable[[], object], server: Server, seconds: float) -> list[float]:
-    """Measure while two threads do the job again and again."""
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.is_set():
-            job()
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    taken = latencies_ms(server, seconds)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    return taken
 
 
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=10, help="length of each measurement")
+    parser.add_argument("--seconds", type=int, default=10, help="length of each measurement")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         graphs.slow(Path(directory, "slow", "1"), products=10, size=1000)
@@ -69,18 +37,22 @@ def main() -> int:
         port = free_port()
         command = [sys.executable, "-m", "tfs_workflow.modelserver", f"--model_config_file={directory}/models.config"]
         command += ["--bind_address=127.0.0.1", "--port=0", f"--rest_api_port={port}"]
+        larger, huge = (instances(*([1.5] * 1000 for _ in range(rows))) for rows in (60, 4000))
         with started("embedded", command, port, SMALL, BODY) as server:
-            huge = instances(*([1.5] * 1000 for _ in range(4000)))
-            cases: dict[str, Callable[[], object] | None] = {
-                "alone": None,
-                "beside two slow requests": lambda: server.post("/v1/models/slow:predict", instances(1.0)),
-                f"beside two requests of {len(huge) / 1e6:.0f} MB": lambda: server.post(SMALL, huge),
+            for _ in range(100):
+                server.post(SMALL, BODY)
+            cases: dict[str, AbstractContextManager[None]] = {
+                "alone": nullcontext(),
+                "beside two slow requests": server.loaded(SLOW, instances(1.0), 2),
+                f"beside four requests of {len(larger) / 1e6:.1f} MB": server.loaded(SMALL, larger, 4),
+                f"beside two requests of {len(huge) / 1e6:.0f} MB": server.loaded(SMALL, huge, 2),
             }
             rows = []
-            for name, job in cases.items():
-                taken = sorted(beside(job, server, options.seconds) if job else latencies_ms(server, options.seconds))
-                p99 = taken[int(len(taken) * 0.99)]
-                rows.append([name, f"{statistics.median(taken):.2f} ms", f"{p99:.1f} ms", f"{taken[-1]:.0f} ms"])
+            for name, beside in cases.items():
+                with beside:
+                    load = server.load(SMALL, BODY, 1, options.seconds)
+                times = (load.p50_ms, load.p99_ms, load.longest_ms)
+                rows.append([name, *(f"{time_ms:.2f} ms" for time_ms in times)])
             print(table(["a small request", "p50", "p99", "longest"], rows))
     return 0
 

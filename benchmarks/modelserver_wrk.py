@@ -29,6 +29,7 @@ class Load:
     per_second: float
     p50_ms: float
     p99_ms: float
+    longest_ms: float
     processor_us: float
 
 
@@ -47,6 +48,34 @@ class Server:
 
     def load(self, path: str, body: bytes, connections: int, duration_s: int = 5) -> Load:
         """Load it with one wrk thread."""
+        with self._command(path, body, connections, duration_s) as command:
+            before_s = self._processor_s()
+            ran = subprocess.run(command, capture_output=True, text=True, check=True)
+            used_s = self._processor_s() - before_s
+        if "Non-2xx" in ran.stdout:
+            sys.exit(f"{self.name} answered with errors:\n{ran.stdout}")
+        count = float(_found(r"(\d+) requests in", ran.stdout))
+        return Load(
+            per_second=float(_found(r"Requests/sec:\s+([\d.]+)", ran.stdout)),
+            p50_ms=_milliseconds(_found(r"\n +50% +(\S+)", ran.stdout)),
+            p99_ms=_milliseconds(_found(r"\n +99% +(\S+)", ran.stdout)),
+            longest_ms=_milliseconds(_found(r"\n +Latency +\S+ +\S+ +(\S+)", ran.stdout)),
+            processor_us=used_s / count * 1e6,
+        )
+
+    @contextmanager
+    def loaded(self, path: str, body: bytes, connections: int) -> Iterator[None]:
+        """Loaded by a wrk of its own during the block."""
+        with self._command(path, body, connections, duration_s=3600) as command:
+            running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            try:
+                yield
+            finally:
+                running.kill()
+                running.wait()
+
+    @contextmanager
+    def _command(self, path: str, body: bytes, connections: int, duration_s: int) -> Iterator[list[str]]:
         if shutil.which("wrk") is None:
             sys.exit("needs wrk: apt-get install wrk")
         with tempfile.TemporaryDirectory() as scratch:
@@ -56,19 +85,8 @@ class Server:
                 f'local f = io.open("{scratch}/body", "rb") wrk.body = f:read("*a") f:close() wrk.method = "POST"\n'
                 'wrk.headers["Content-Type"] = "application/json"\n'
             )
-            command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--latency", "-s", str(script)]
-            before_s = self._processor_s()
-            ran = subprocess.run([*command, self.url(path)], capture_output=True, text=True, check=True)
-            used_s = self._processor_s() - before_s
-        if "Non-2xx" in ran.stdout:
-            sys.exit(f"{self.name} answered with errors:\n{ran.stdout}")
-        count = float(_found(r"(\d+) requests in", ran.stdout))
-        return Load(
-            per_second=float(_found(r"Requests/sec:\s+([\d.]+)", ran.stdout)),
-            p50_ms=_milliseconds(_found(r"\n +50% +(\S+)", ran.stdout)),
-            p99_ms=_milliseconds(_found(r"\n +99% +(\S+)", ran.stdout)),
-            processor_us=used_s / count * 1e6,
-        )
+            command = ["wrk", "-t1", f"-c{connections}", f"-d{duration_s}s", "--timeout", "60s", "--latency"]
+            yield [*command, "-s", str(script), self.url(path)]
 
     def url(self, path: str) -> str:
         """The address of a path."""

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tests.modelserver.running import Running, read_response, serving
+from tests.support.waiting import until
 
 PREDICT = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nHost: x\r\n"
 BODY = b'{"instances":[1.0,2.0,5.0]}'
@@ -183,6 +184,57 @@ def test_a_client_that_goes_away_leaves_nothing_open(server: Running) -> None:
     while any(c.status == "CLOSE_WAIT" for c in process.net_connections()):
         assert time.monotonic() < deadline_s
         assert server.predict([1.0]) == [2.5]
+
+
+LARGE = [[float(i % 1000) for i in range(1000)] for _ in range(400)]
+LARGE_ANSWER = [[0.5 * x + 2 for x in row] for row in LARGE]
+
+
+def test_a_large_answer_comes_whole_also_to_one_who_reads_slowly_and_asks_on(server: Running) -> None:
+    """It is sent part by part, and the answers after it wait for its end."""
+    body = json.dumps({"instances": LARGE}).encode()
+    with server.connect() as connection:
+        connection.sendall(predict_request(body) + predict_request() + predict_request(body))
+        time.sleep(1)
+        stream = connection.makefile("rb")
+        for expected in (LARGE_ANSWER, ANSWER["predictions"], LARGE_ANSWER):
+            head = list(iter(stream.readline, b"\r\n"))
+            length = next(int(line.split(b":")[1]) for line in head if line.startswith(b"Content-Length"))
+            assert json.loads(stream.read(length)) == {"predictions": expected}
+
+
+def test_a_large_answer_closes_the_connection_at_its_end_when_asked(server: Running) -> None:
+    body = json.dumps({"instances": LARGE}).encode()
+    with server.connect() as connection:
+        connection.sendall(predict_request(body, b"Connection: close\r\n"))
+        status, headers, answer = read_response(connection)
+        assert (status, headers["connection"], json.loads(answer)) == (200, "close", {"predictions": LARGE_ANSWER})
+        assert connection.recv(1) == b""
+
+
+def test_who_goes_away_in_the_middle_of_a_large_answer_leaves_nothing_open(server: Running) -> None:
+    body = json.dumps({"instances": LARGE}).encode()
+    process = psutil.Process(server.process.pid)
+    before = process.num_fds()
+    for _ in range(5):
+        with server.connect() as connection:
+            connection.sendall(predict_request(body))
+            connection.recv(10)
+    until(lambda: process.num_fds() <= before)
+    assert server.predict([1.0]) == [2.5]
+
+
+@pytest.mark.parametrize("way", ["plain", "chunked", "gzip"])
+def test_a_large_body_that_is_not_plain_numbers_is_read_the_general_way(server: Running, way: str) -> None:
+    body = b" " * 3_000_000 + json.dumps({"instances": [{"x": 1.0}, {"x": 2.0}]}).encode()
+    request = predict_request(body)
+    if way == "gzip":
+        request = predict_request(gzip.compress(body, 0), b"Content-Encoding: gzip\r\n")
+    elif way == "chunked":
+        request = PREDICT + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    assert json.loads(exchange(server, request)[2]) == {"predictions": [2.5, 3.0]}
+    wrong = predict_request(b" " * 3_000_000 + b'{"instances": [1, "a"]}')
+    assert exchange(server, wrong)[0] == 400
 
 
 @pytest.mark.parametrize("allowed", [True, False])

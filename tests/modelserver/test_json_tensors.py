@@ -24,6 +24,11 @@ elements = numbers | st.booleans() | st.none() | st.text(max_size=3) | st.just({
 nested = st.recursive(elements, lambda inner: st.lists(inner, max_size=4), max_leaves=12)
 
 
+def printed(outputs: dict[str, Tensor], row_format: bool) -> bytes:
+    answer = json_response.predictions(outputs, row_format)
+    return answer if isinstance(answer, bytes) else b"".join(answer)
+
+
 def outcome(body: bytes, dtype: int, quick: bool, monkeypatch: pytest.MonkeyPatch, piece_bytes: int = 10**9) -> Any:
     monkeypatch.setattr(simd, "WORTH_IT_BYTES", 0 if quick else 10**9)
     monkeypatch.setattr(simd, "PIECE_BYTES", piece_bytes)
@@ -90,7 +95,7 @@ def test_answers_read_back_to_the_same_values(array: Any) -> None:
     names = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "uint8": "UINT8", "bool": "BOOL"}
     tensor = Tensor(DataType.Value(f"DT_{names[array.dtype.name]}"), array.shape, array.ravel())
     for row_format, key in ((True, "predictions"), (False, "outputs")):
-        read = json.loads(json_response.predictions({"y": tensor}, row_format))[key]
+        read = json.loads(printed({"y": tensor}, row_format))[key]
         flushed = array.copy()
         if array.dtype.kind == "f":
             flushed[np.abs(array) < np.finfo(array.dtype).tiny] = 0
@@ -103,11 +108,11 @@ def test_strings_come_out_as_they_are_or_in_base64(values: list[bytes]) -> None:
     array = np.empty(len(values), np.object_)
     array[:] = values
     tensor = Tensor(STRING, (len(values),), array)
-    text = json_response.predictions({"y": tensor}, row_format=False)
+    text = printed({"y": tensor}, row_format=False)
     assert json.loads(text.decode("utf-8", "surrogateescape"))["outputs"] == [
         value.decode("utf-8", "surrogateescape") for value in values
     ]
-    encoded = json.loads(json_response.predictions({"y_bytes": tensor}, row_format=False))["outputs"]
+    encoded = json.loads(printed({"y_bytes": tensor}, row_format=False))["outputs"]
     assert [json_values.decode_base64(entry) for entry in encoded] == values
 
 
@@ -116,10 +121,10 @@ def test_several_outputs_in_both_formats() -> None:
         "a": Tensor(FLOAT, (2,), np.array([1, 2], np.float32)),
         "b": Tensor(FLOAT, (2, 2), np.array([1, 2, 3, math.inf], np.float32)),
     }
-    assert json.loads(json_response.predictions(outputs, row_format=True)) == {
+    assert json.loads(printed(outputs, row_format=True)) == {
         "predictions": [{"a": 1.0, "b": [1.0, 2.0]}, {"a": 2.0, "b": [3.0, math.inf]}]
     }
-    assert json.loads(json_response.predictions(outputs, row_format=False)) == {
+    assert json.loads(printed(outputs, row_format=False)) == {
         "outputs": {"a": [1.0, 2.0], "b": [[1.0, 2.0], [3.0, math.inf]]}
     }
 
@@ -127,14 +132,14 @@ def test_several_outputs_in_both_formats() -> None:
 def test_outputs_of_different_batch_size_fit_no_rows() -> None:
     outputs = {name: Tensor(FLOAT, (size,), np.zeros(size, np.float32)) for name, size in (("a", 2), ("b", 3))}
     with pytest.raises(StatusError, match="Tensor name: b has inconsistent batch size: 3 expecting: 2"):
-        json_response.predictions(outputs, row_format=True)
+        printed(outputs, row_format=True)
 
 
 def test_a_rank_beyond_numpys_is_read_and_written() -> None:
     body = b'{"inputs":' + b"[" * 100 + b"1.5" + b"]" * 100 + b"}"
     tensor = json_request.predict_inputs(body, lambda _: {"x": FLOAT}).tensors["x"]
     assert tensor.shape == (1,) * 100
-    assert json_response.predictions({"y": tensor}, row_format=False).count(b"[") == 100
+    assert printed({"y": tensor}, row_format=False).count(b"[") == 100
 
 
 def test_regular_arrays_of_numbers_go_the_quick_way() -> None:
@@ -146,7 +151,15 @@ def test_regular_arrays_of_numbers_go_the_quick_way() -> None:
 
 
 def test_large_arrays_are_printed_in_pieces_that_fit_together() -> None:
-    for shape in ((300_000,), (3, 100_000), (1000, 300), (1, 300_000), (70_000, 2, 2)):
+    for shape in ((300_000,), (3, 100_000), (1000, 300), (1, 300_000), (1, 1, 300_000), (70_000, 2, 2)):
         array = np.arange(math.prod(shape), dtype=np.float32)
-        printed = json_response.predictions({"y": Tensor(FLOAT, shape, array)}, row_format=False)
-        np.testing.assert_array_equal(np.array(json.loads(printed)["outputs"], np.float32), array.reshape(shape))
+        for row_format, key in ((False, "outputs"), (True, "predictions")):
+            text = printed({"y": Tensor(FLOAT, shape, array)}, row_format)
+            np.testing.assert_array_equal(np.array(json.loads(text)[key], np.float32), array.reshape(shape))
+
+
+def test_a_large_answer_stays_in_parts_none_of_which_takes_long() -> None:
+    for shape in ((300_000,), (300, 1000), (1, 300_000)):
+        answer = json_response.predictions({"y": Tensor(FLOAT, shape, np.zeros(300_000, np.float32))}, row_format=True)
+        assert isinstance(answer, list)
+        assert max(map(len, answer)) < 100_000

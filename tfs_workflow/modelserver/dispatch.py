@@ -7,8 +7,10 @@ been slow lately, and large requests, go to threads (docs/decisions/0009-http-se
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +23,8 @@ from tfs_workflow.modelserver.workers import Workers
 from tfs_workflow.protos.session_pb2 import RunOptions
 
 T = TypeVar("T")
+Turn = AbstractContextManager[Any]
+_NO_TURN: Turn = nullcontext()
 # Makes a request ready; None where it cannot, so that another way has to be taken.
 Quickly = Callable[[], "Plan[T] | None"]
 IN_PLACE_BYTES = 16 * 1024
@@ -43,6 +47,8 @@ class Dispatcher:
         self._batching = batching
         self._loop = asyncio.get_running_loop()
         self._line: deque[Callable[[], None]] = deque()
+        # Threads read and print large requests one at a time: with more of them the loop waits longer for its turn.
+        self._turn = threading.Lock()
         self._answers = Answers(self._loop, timeout_ms)
         self._options = _options(timeout_ms)
 
@@ -74,7 +80,8 @@ class Dispatcher:
             self._enqueue(prepare, answer)
             return
         options = self._options if timeout_ms is None else _options(timeout_ms)
-        on_thread = partial(self._on_thread, servable, prepare, options, answer)
+        turn = _NO_TURN if small else self._turn
+        on_thread = partial(self._on_thread, servable, prepare, options, answer, turn)
         to_thread = partial(self._submit_to_thread, on_thread, answer)
         is_quick = self._batching is None and servable is not None and servable.pace.is_quick
         if quickly is not None and is_quick and len(self._line) < _LINE_LENGTH:
@@ -104,15 +111,16 @@ class Dispatcher:
             answer.now(error)
 
     def _on_thread(
-        self, servable: Servable | None, prepare: Callable[[], Plan[T]], options: bytes, answer: Answer
+        self, servable: Servable | None, prepare: Callable[[], Plan[T]], options: bytes, answer: Answer, turn: Turn
     ) -> None:
         if answer.is_late:
             return
         if self._batching is not None:
-            self._enqueue(prepare, answer)
+            with turn:
+                self._enqueue(prepare, answer)
         else:
             alone = servable is not None and (servable.pace.is_quick or servable.pace.is_on_trial)
-            answer.soon(attempt(prepare, IN_PLACE if alone else options))
+            answer.soon(attempt(prepare, IN_PLACE if alone else options, turn))
 
     def _enqueue(self, prepare: Callable[[], Plan[T]], answer: Answer) -> None:
         batching = self._batching
@@ -148,12 +156,17 @@ def _in_place(quickly: Quickly[Any], answer: Answer, otherwise: Callable[[], Non
         answer.now(result)
 
 
-def attempt(prepare: Quickly[T], options: bytes) -> T | StatusError | None:
+def attempt(prepare: Quickly[T], options: bytes, turn: Turn = _NO_TURN) -> T | StatusError | None:
     """Prepare and run a plan here, if there is one; again when its version was unloaded in between."""
     while True:
         try:
-            plan = prepare()
-            return None if plan is None else plan.run(options)
+            with turn:
+                plan = prepare()
+            if plan is None:
+                return None
+            outputs = plan.compute(options)
+            with turn:
+                return plan.finish(outputs)
         except SessionClosed:
             continue
         except StatusError as error:

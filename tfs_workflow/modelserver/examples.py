@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tfs_workflow.modelserver import json_request, json_text
+from tfs_workflow.modelserver.http_message import Body
 from tfs_workflow.modelserver.json_request import format_error
 from tfs_workflow.modelserver.json_text import Json
 from tfs_workflow.modelserver.json_values import decode_base64, is_base64
@@ -12,7 +13,7 @@ from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.protos.example_pb2 import Example, Feature
 
 
-def from_json(body: bytes) -> tuple[str, list[bytes]]:
+def from_json(body: Body) -> tuple[str, list[bytes]]:
     """Signature name and serialized examples of a request; raises StatusError."""
     document = json_request.parse_object(body)
     name = json_request.signature_name(document)

@@ -16,13 +16,18 @@ REASONS = {
 }  # fmt: skip
 
 
+# A large one is filled as it comes, and an answer stays in parts: to put them together holds up everybody else.
+Body = bytes | bytearray
+Content = bytes | list[bytes]
+
+
 class Request(NamedTuple):
     """A whole request."""
 
     method: str
     target: bytes
     headers: dict[bytes, bytes]
-    body: bytes
+    body: Body
     keep_alive: bool
 
 
@@ -30,7 +35,7 @@ class Response(NamedTuple):
     """An answer; `headers` are whole lines beyond those that every answer has."""
 
     status: int
-    body: bytes
+    body: Content
     content_type: bytes = JSON
     headers: bytes = b""
     closes: bool = False
@@ -43,11 +48,14 @@ def error_page(status: int, headers: bytes = b"") -> Response:
     return Response(status, page.encode(), HTML, headers, closes=True)
 
 
-def serialized(response: Response, with_body: bool, closes: bool) -> bytes:
+def serialized(response: Response, with_body: bool, closes: bool) -> Content:
     """The bytes of a response."""
     status, body, content_type, headers, _ = response
     connection = b"Connection: close\r\n" if closes else b""
-    head = _head(status) + b"Content-Type: %s\r\nContent-Length: %d\r\n" % (content_type, len(body))
+    length = len(body) if isinstance(body, bytes) else sum(map(len, body))
+    head = _head(status) + b"Content-Type: %s\r\nContent-Length: %d\r\n" % (content_type, length)
+    if isinstance(body, list):
+        return [b"%s%s%s\r\n" % (head, headers, connection), *(body if with_body else [])]
     return b"%s%s%s\r\n%s" % (head, headers, connection, body if with_body else b"")
 
 
@@ -69,7 +77,7 @@ def _head(status: int) -> bytes:
     return head
 
 
-def inflated(body: bytes, limit_bytes: int) -> bytes | None:
+def inflated(body: Body, limit_bytes: int) -> bytes | None:
     """The unpacked body, empty when it is no gzip as in TensorFlow Serving; None when it is over the limit."""
     unpacker = zlib.decompressobj(31)
     try:

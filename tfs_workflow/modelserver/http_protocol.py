@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 
 from tfs_workflow.modelserver.connections import Connections
-from tfs_workflow.modelserver.http_message import Request, Response, error_page, inflated, serialized
+from tfs_workflow.modelserver.http_message import Body, Request, Response, error_page, inflated, serialized
 
 # A request and what takes its response, on the event loop.
 App = Callable[[Request, Callable[[Response], None]], None]
@@ -19,6 +19,8 @@ App = Callable[[Request, Callable[[Response], None]], None]
 _METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 # With these the body is not what follows the head, or something is to be done before it.
 _SPECIAL = {b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"}
+# A larger body is copied piece by piece into its place, not at its end all at once.
+_LARGE_BYTES = 2**20
 _BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -29,12 +31,15 @@ class HttpConnection(asyncio.Protocol):
         "_body",
         "_body_bytes",
         "_chunk",
+        "_closes",
         "_connections",
         "_head_bytes",
         "_headers",
         "_in_body",
+        "_large",
         "_last",
         "_parser",
+        "_parts",
         "_paused",
         "_raw_head",
         "_rejected",
@@ -51,6 +56,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport: Any = None
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[Request] = deque()
+        self._parts: deque[bytes] = deque()
+        self._closes = False
         self._rejected = False
         self._paused = False
         self._started = self._in_body = False
@@ -64,6 +71,7 @@ class HttpConnection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
+        self._large: bytearray | None = None
         self._body_bytes = 0
         self._head_bytes = 0
 
@@ -122,8 +130,12 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client has caught up."""
         self._paused = False
-        self._expect_next()
-        self._work()
+        if self._parts:
+            self.deadline_s = float("inf")
+            self._write_parts()
+        else:
+            self._expect_next()
+            self._work()
 
     # httptools
 
@@ -151,6 +163,8 @@ class HttpConnection(asyncio.Protocol):
         if length_bytes > limits.max_body_bytes:
             self._reject(error_page(413))
             return
+        if length_bytes >= _LARGE_BYTES:
+            self._large = bytearray(length_bytes)  # which takes its memory as it is filled
         self.deadline_s = time.monotonic() + limits.body_timeout_s + length_bytes / limits.min_body_bytes_per_s
         if self._headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(_BODILESS)
@@ -160,8 +174,17 @@ class HttpConnection(asyncio.Protocol):
         self._body_bytes += len(body)
         if self._body_bytes > self._connections.limits.max_body_bytes:
             self._reject(error_page(413))
+        elif self._large is not None:
+            self._large[self._body_bytes - len(body) : self._body_bytes] = body
+            # One piece in each round of the loop, which else reads on for as long as there is something to be read.
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
         elif not self._rejected:
             self._body.append(body)
+
+    def _read_on(self) -> None:
+        if len(self._waiting) <= self._connections.limits.max_pipelined and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def on_message_complete(self) -> None:
         """A request is whole."""
@@ -177,9 +200,9 @@ class HttpConnection(asyncio.Protocol):
         if method not in _METHODS:
             self._reject(error_page(501))
             return
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        body: Body = b"".join(self._body) if self._large is None else self._large
         request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
-        self._body = []
+        self._body, self._large = [], None
         self._remember(request)
         if b"gzip" in self._headers.get(b"content-encoding", b""):
             unpacked = inflated(body, self._connections.limits.max_body_bytes)
@@ -215,11 +238,32 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _respond(self, response: Response) -> None:
-        request, self.in_work = self.in_work, None
+        request = self.in_work
         if request is None or self._transport.is_closing():
+            self.in_work = None
             return
         closes = response.closes or not request.keep_alive or self._connections.ending
-        self._transport.write(serialized(response, request.method != "HEAD", closes))
+        content = serialized(response, request.method != "HEAD", closes)
+        if isinstance(content, bytes):
+            self._transport.write(content)
+            self._finish(closes)
+        else:
+            self._parts, self._closes = deque(content), closes
+            self._write_parts()
+
+    def _write_parts(self) -> None:
+        """One part in each round of the loop: the kernel takes whatever it is given while the client reads on."""
+        if not self._parts or self._transport.is_closing():
+            self._parts.clear()
+            self._finish(self._closes)
+            return
+        self._transport.write(self._parts.popleft())
+        if not self._paused:
+            asyncio.get_running_loop().call_soon(self._write_parts)
+
+    def _finish(self, closes: bool) -> None:
+        """The request in work is answered."""
+        self.in_work = None
         if closes:
             self._close()
             return

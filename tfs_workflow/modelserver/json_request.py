@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tfs_workflow.modelserver import rapidjson, simd
+from tfs_workflow.modelserver.http_message import Body
 from tfs_workflow.modelserver.json_mistakes import find_error, instances_error, is_named
 from tfs_workflow.modelserver.json_text import Json, pretty
 from tfs_workflow.modelserver.json_values import FLOATS, as_floats, dense, is_base64
@@ -29,7 +30,7 @@ class PredictInputs(NamedTuple):
 InputTypes = Callable[[str], Mapping[str, int]]
 
 
-def predict_inputs(body: bytes, input_types: InputTypes, plain: PlainNumbers | None = None) -> PredictInputs:
+def predict_inputs(body: Body, input_types: InputTypes, plain: PlainNumbers | None = None) -> PredictInputs:
     """The tensors of a predict request; raises StatusError. `plain` is what simd.py has read of it already."""
     if plain is None and len(body) >= simd.WORTH_IT_BYTES:
         plain = simd.plain_numbers(body)
@@ -51,9 +52,9 @@ def predict_inputs(body: bytes, input_types: InputTypes, plain: PlainNumbers | N
     raise invalid_argument("Missing 'inputs' or 'instances' key")
 
 
-def parse_object(body: bytes) -> dict[str, Json]:
+def parse_object(body: Body) -> dict[str, Json]:
     """The request's top-level object; raises StatusError when it is something else."""
-    document = rapidjson.parse(body)
+    document = rapidjson.parse(bytes(body))
     if type(document) is not dict:
         raise format_error(document, "Is not object")
     return document

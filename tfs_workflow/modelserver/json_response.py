@@ -13,6 +13,7 @@ import numpy as np
 import orjson
 from google.protobuf.message import Message
 
+from tfs_workflow.modelserver.http_message import Content
 from tfs_workflow.modelserver.json_text import decimal, quoted
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensors import NUMPY_TYPES, STRING, Array, Tensor, dtype_name, flushed, is_ordinary
@@ -20,12 +21,14 @@ from tfs_workflow.protos.tensor_pb2 import DataType
 
 _BFLOAT16 = DataType.Value("DT_BFLOAT16")
 _HALF = DataType.Value("DT_HALF")
-_WRITABLE_NAMES = "FLOAT DOUBLE INT32 INT16 INT8 UINT8 INT64 BOOL UINT32 UINT64 STRING UINT16 HALF BFLOAT16"
+_PLAIN_NAMES = "FLOAT DOUBLE INT32 INT16 INT8 UINT8 INT64 UINT32 UINT64"
+_WRITABLE_NAMES = f"{_PLAIN_NAMES} BOOL STRING UINT16 HALF BFLOAT16"
+_PLAIN = {DataType.Value(f"DT_{name}") for name in _PLAIN_NAMES.split()}
 _WRITABLE = {DataType.Value(f"DT_{name}") for name in _WRITABLE_NAMES.split()}
 
 
-def predictions(outputs: Mapping[str, Tensor], row_format: bool) -> bytes:
-    """A predict answer; raises StatusError when the tensors do not fit the format."""
+def predictions(outputs: Mapping[str, Tensor], row_format: bool) -> Content:
+    """A predict answer, a large one in parts; raises StatusError when the tensors do not fit the format."""
     if not outputs:
         raise invalid_argument("Cannot convert empty tensor map to JSON")
     return _rows(outputs) if row_format else _columns(outputs)
@@ -73,7 +76,7 @@ def metadata(name: str, version: int, signature_defs: Message) -> bytes:
     return (head + f'"metadata": {{"signature_def": {printed}\n}}\n}}\n').encode("utf-8", "surrogateescape")
 
 
-def _rows(outputs: Mapping[str, Tensor]) -> bytes:
+def _rows(outputs: Mapping[str, Tensor]) -> Content:
     batch_size = 0
     for name, tensor in outputs.items():
         if not tensor.shape:
@@ -86,6 +89,8 @@ def _rows(outputs: Mapping[str, Tensor]) -> bytes:
         batch_size = size
     if len(outputs) == 1:
         ((name, tensor),) = outputs.items()
+        if parts := _parts(tensor):
+            return [b'{\n    "predictions": [', *parts, b"\n    ]\n}"]
         return b'{\n    "predictions": ' + _tensor(name, tensor)[:-1] + b"\n    ]\n}"
     columns = [(_text(name.encode()), _split(name, tensor, batch_size)) for name, tensor in outputs.items()]
     objects = [
@@ -95,9 +100,11 @@ def _rows(outputs: Mapping[str, Tensor]) -> bytes:
     return b'{\n    "predictions": [\n' + b",\n".join(objects) + b"\n    ]\n}"
 
 
-def _columns(outputs: Mapping[str, Tensor]) -> bytes:
+def _columns(outputs: Mapping[str, Tensor]) -> Content:
     if len(outputs) == 1:
         ((name, tensor),) = outputs.items()
+        if parts := _parts(tensor):
+            return [b'{\n    "outputs": [', *parts, b"]\n}"]
         return b'{\n    "outputs": ' + _tensor(name, tensor) + b"\n}"
     entries = [b"        %s: %s" % (_text(name.encode()), _tensor(name, tensor)) for name, tensor in outputs.items()]
     return b'{\n    "outputs": {\n' + b",\n".join(entries) + b"\n    }\n}"
@@ -135,17 +142,28 @@ def _nested(values: Array, shape: tuple[int, ...]) -> bytes:
         return _numbers(values)[1:-1]
     if len(shape) > _NUMPY_RANK:
         return _join(_numbers(values)[1:-1].split(b", ") if values.size else [], shape)
-    rows = shape[0]
-    if values.size <= _PIECE_NUMBERS or rows < 2:
-        return _numbers(values.reshape(shape))
-    # Printing does not let other threads run, so that a large array is printed in pieces.
-    step = max(rows * _PIECE_NUMBERS // values.size, 1)
-    array = values.reshape(shape)
-    return b"[" + b", ".join([_numbers(array[i : i + step])[1:-1] for i in range(0, rows, step)]) + b"]"
+    return _numbers(values.reshape(shape))
+
+
+def _parts(tensor: Tensor) -> list[bytes]:
+    """What stands between the outer brackets of a large array of ordinary numbers; nothing for any other tensor.
+
+    Neither printing nor putting together lets other threads run, so that it is printed in pieces and left in them.
+    """
+    dtype, shape, values = tensor
+    if dtype not in _PLAIN or values.size <= _PIECE_NUMBERS or len(shape) > _NUMPY_RANK:
+        return []
+    if values.dtype.kind == "f" and not is_ordinary(values):
+        return []
+    depth = next(i for i, size in enumerate(shape) if size > 1)
+    array = values.reshape(shape[depth:])
+    step = max(len(array) * _PIECE_NUMBERS // values.size, 1)
+    parts = [b", " + _numbers(array[i : i + step])[1:-1] for i in range(0, len(array), step)]
+    return [b"[" * depth + parts[0][2:], *parts[1:], b"]" * depth]
 
 
 _NUMPY_RANK = 32
-_PIECE_NUMBERS = 2**16
+_PIECE_NUMBERS = 2**14
 
 
 def _numbers(array: Array) -> bytes:

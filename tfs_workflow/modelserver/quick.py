@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 
 from tfs_workflow.modelserver import json_response
+from tfs_workflow.modelserver.http_message import Content
 from tfs_workflow.modelserver.json_text import FLOAT32_MAX, decimal
 from tfs_workflow.modelserver.servable import Servable
 from tfs_workflow.modelserver.session import FloatCall
@@ -29,7 +30,7 @@ _FLOAT = DataType.DT_FLOAT
 _NUMBER_TYPES = {int, float}
 
 
-def predictions(servable: Servable, call: FloatCall, body: bytes) -> bytes | None:
+def predictions(servable: Servable, call: FloatCall, body: bytes) -> Content | None:
     """The answer; None when the request is not of the commonest kind. Raises StatusError when it fails."""
     if body.count(b":") != 1:
         return None  # a second key, or one in a string

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tfs_workflow.modelserver import examples, inference, json_request, json_response, quick, simd, uri
 from tfs_workflow.modelserver.dispatch import Dispatcher
-from tfs_workflow.modelserver.http_message import JSON, Request, Response, error_page
+from tfs_workflow.modelserver.http_message import JSON, Body, Content, Request, Response, error_page
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.repository import Repository
 from tfs_workflow.modelserver.servable import Plan, Servable
@@ -20,7 +20,7 @@ from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, inva
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
 Reply = Callable[[Response], None]
-Prepare = Callable[["Route", bytes], Plan[bytes]]
+Prepare = Callable[["Route", Body], Plan[Content]]
 
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
@@ -116,14 +116,14 @@ class RestApi:
         prepare = self._prepare[route.action]
         started_s = time.perf_counter()
 
-        def done(result: bytes | StatusError) -> None:
+        def done(result: Content | StatusError) -> None:
             code = result.code if isinstance(result, StatusError) else Code.OK
             self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started_s)
             reply(self._error(result) if isinstance(result, StatusError) else self._json(200, result))
 
         servable = self._likely(route)
         if servable is not None and route.action == "predict" and len(body) <= quick.MOST_BYTES:
-            answer = self._quick_answer(servable, body)
+            answer = self._quick_answer(servable, bytes(body))
             if answer is not None:
                 done(answer)
                 return
@@ -133,7 +133,7 @@ class RestApi:
             quickly = partial(self._predict_plain, route, body)
         self._dispatcher.submit(servable, len(body), partial(prepare, route, body), done, quickly=quickly)
 
-    def _quick_answer(self, servable: Servable, body: bytes) -> bytes | StatusError | None:
+    def _quick_answer(self, servable: Servable, body: bytes) -> Content | StatusError | None:
         """The answer to a request of the commonest kind; None when it is another, or may not run in place."""
         if self._dispatcher.batches or not servable.pace.is_quick:
             return None
@@ -156,11 +156,11 @@ class RestApi:
     def _servable(self, route: Route) -> Servable:
         return self._repository.servable(route.name, route.version, route.label)
 
-    def _predict_plain(self, route: Route, body: bytes) -> Plan[bytes] | None:
+    def _predict_plain(self, route: Route, body: Body) -> Plan[Content] | None:
         plain = simd.plain_numbers(body)
         return None if plain is None else self._predict(route, body, plain)
 
-    def _predict(self, route: Route, body: bytes, plain: PlainNumbers | None = None) -> Plan[bytes]:
+    def _predict(self, route: Route, body: Body, plain: PlainNumbers | None = None) -> Plan[Content]:
         found: list[Servable] = []
 
         def input_types(signature_name: str) -> dict[str, int]:
@@ -171,11 +171,11 @@ class RestApi:
         plan = inference.predict(found[0], request.signature_name, request.tensors)
         return plan.then(lambda outputs: json_response.predictions(outputs, request.row_format))
 
-    def _classify(self, route: Route, body: bytes) -> Plan[bytes]:
+    def _classify(self, route: Route, body: Body) -> Plan[Content]:
         name, serialized = examples.from_json(body)
         return inference.classify(self._servable(route), name, serialized).then(json_response.classifications)
 
-    def _regress(self, route: Route, body: bytes) -> Plan[bytes]:
+    def _regress(self, route: Route, body: Body) -> Plan[Content]:
         name, serialized = examples.from_json(body)
         return inference.regress(self._servable(route), name, serialized).then(json_response.regressions)
 
@@ -185,7 +185,7 @@ class RestApi:
             return Response(400, text.encode(), b"text/plain")
         return Response(200, self._metrics.page(), b"text/plain")
 
-    def _json(self, status: int, body: bytes) -> Response:
+    def _json(self, status: int, body: Content) -> Response:
         return Response(status, body, JSON, self._headers)
 
     def _error(self, error: StatusError) -> Response:

@@ -140,9 +140,9 @@ class Plan(Generic[T]):
     fetches: Sequence[str]
     finish: Callable[[list[Tensor]], T]
 
-    def run(self, options: bytes) -> T:
-        """Run it now, in this thread; raises StatusError. `options` are serialized RunOptions."""
-        return self.finish(self.servable.run(self.feeds, self.fetches, options))
+    def compute(self, options: bytes) -> list[Tensor]:
+        """Run it now, in this thread; `finish` makes the answer of it. `options` are serialized RunOptions."""
+        return self.servable.run(self.feeds, self.fetches, options)
 
     def then(self, convert: Callable[[T], U]) -> Plan[U]:
         """The same run with its result converted."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import simdjson
 
+from tfs_workflow.modelserver.http_message import Body
 from tfs_workflow.modelserver.tensors import Array
 
 # Below this orjson and a list are as quick (docs/decisions/0009-http-server.md).
@@ -40,7 +41,7 @@ class PlainNumbers(NamedTuple):
     numbers: Array
 
 
-def plain_numbers(body: bytes) -> PlainNumbers | None:
+def plain_numbers(body: Body) -> PlainNumbers | None:
     """The array, flat, as doubles; None when the request is anything else, right or wrong."""
     head = _HEAD.match(body)
     tail = _TAIL.fullmatch(body, max(body.rfind(b"]"), 0))
@@ -59,7 +60,7 @@ def plain_numbers(body: bytes) -> PlainNumbers | None:
     return PlainNumbers((head["signature"] or b"").decode(), head["key"].decode(), shape, numbers)
 
 
-def _pieces(body: bytes, start: int, end: int, rank: int) -> Iterator[bytes]:
+def _pieces(body: Body, start: int, end: int, rank: int) -> Iterator[bytes]:
     """The elements of the outermost list, many at a time, each time as a list of their own."""
     view = memoryview(body)
     while end - start > PIECE_BYTES:

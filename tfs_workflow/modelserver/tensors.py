@@ -112,7 +112,7 @@ def to_c(tensor: Tensor) -> Any:
         return _strings_to_c(values, dims, len(shape))
     made = capi.lib.TF_AllocateTensor(dtype, dims, len(shape), values.nbytes)
     if values.nbytes:
-        capi.ffi.memmove(capi.lib.TF_TensorData(made), values, values.nbytes)
+        _memory(made, values.nbytes, values.dtype)[...] = values
     return made
 
 
@@ -134,8 +134,13 @@ def from_c(made: Any) -> Tensor:
     if dtype == STRING:
         return Tensor(dtype, shape, _strings_from_c(lib.TF_TensorData(made), math.prod(shape)))
     size_bytes = lib.TF_TensorByteSize(made)
-    content = capi.ffi.buffer(lib.TF_TensorData(made), size_bytes)[:] if size_bytes else b""
-    return Tensor(dtype, shape, np.frombuffer(content, NUMPY_TYPES.get(dtype, _UNKNOWN)))
+    numpy_type = NUMPY_TYPES.get(dtype, _UNKNOWN)
+    return Tensor(dtype, shape, _memory(made, size_bytes, numpy_type).copy() if size_bytes else np.empty(0, numpy_type))
+
+
+def _memory(made: Any, size_bytes: int, dtype: np.dtype[Any]) -> Array:
+    """The memory of a TF_Tensor; to copy from and to it numpy lets other threads run."""
+    return np.frombuffer(capi.ffi.buffer(capi.lib.TF_TensorData(made), size_bytes), dtype)
 
 
 def _strings_from_c(data: Any, count: int) -> Array:

@@ -10,8 +10,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from tfs_workflow.modelserver import inference, log, rpc
-from tfs_workflow.modelserver.servable import Plan, Servable
-from tfs_workflow.modelserver.session import CALLERS_THREAD
+from tfs_workflow.modelserver.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 
@@ -34,7 +33,8 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
         if count > MAX_RECORDS:
             raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
         for _ in range(max(iterations, 1)):
-            _plan(servable, record).run(CALLERS_THREAD.SerializeToString())
+            plan = _plan(servable, record)
+            plan.finish(plan.compute(IN_PLACE))
     log.info(_SOURCE, f"Finished reading warmup data for model at {path}. Number of warmup records read: {count}.")
     return count
 
