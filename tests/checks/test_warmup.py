@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
 
 from tests.checks.findings import one
 from tests.support import models
+from tests.support.records import framed
 from tfs_workflow.checks import warmup
 from tfs_workflow.checks.models import model_findings
 from tfs_workflow.checks.report import Finding, Status
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.serving.spec import ModelSpec
-
-
-def framed(content: bytes) -> bytes:
-    length = struct.pack("<Q", len(content))
-    crc = warmup.masked_crc32c
-    return length + struct.pack("<I", crc(length)) + content + struct.pack("<I", crc(content))
+from tfs_workflow.tfrecord import masked_crc32c
 
 
 def request(model: str = "m") -> bytes:
@@ -39,7 +34,7 @@ def checked(directory: Path, content: bytes) -> Finding:
 def test_the_checksum_is_the_published_one() -> None:
     # RFC 3720, B.4: 32 bytes of zeros have the CRC-32C 0x8a9136aa; the mask is TensorFlow's.
     crc = 0x8A9136AA
-    assert warmup.masked_crc32c(bytes(32)) == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    assert masked_crc32c(bytes(32)) == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def test_a_good_file_says_how_many_requests_it_holds(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from google.protobuf import text_format
 from tests.modelserver import graphs
 from tests.modelserver.running import Running, launched, serving
 from tests.support.needs import missing
+from tests.support.records import framed
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.model_server_config_pb2 import SSLConfig
@@ -332,19 +333,26 @@ def test_warmup_can_be_turned_off(tmp_path: Path) -> None:
 
 def write_warmup(version: Path, request: apis.PredictRequest) -> None:
     record = apis.PredictionLog(predict_log={"request": request}).SerializeToString()
-    framed = len(record).to_bytes(8, "little") + b"\0\0\0\0" + record + b"\0\0\0\0"
     (version / "assets.extra").mkdir()
-    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(framed * 2)
+    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(framed(record) * 2)
 
 
-def test_a_damaged_warmup_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"no TFRecord at all", "byte 0: the checksum of the record's length is wrong"),
+        (framed(b"")[:-1] + b"!", "byte 0: the record's checksum is wrong"),
+        (framed(b"\xff"), "Error parsing message"),
+    ],
+)
+def test_a_damaged_warmup_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     version = tmp_path / "m" / "1"
     graphs.plus(version, 1)
     (version / "assets.extra").mkdir()
-    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"no TFRecord at all")
+    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(content)
     with launched(f"--model_base_path={tmp_path}/m", "--max_num_load_retries=0") as server:
         assert server.process.wait(timeout=60) == 255
-        server.wait_for("DATA_LOSS: Damaged record at byte 0 of .*Please verify your warmup data is in TFRecord format")
+        server.wait_for(f"DATA_LOSS: .*{words}.*Please verify your warmup data is in TFRecord format")
 
 
 def test_tls(tmp_path: Path) -> None:

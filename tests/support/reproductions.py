@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import sys
 import uuid
 from collections.abc import Callable
@@ -21,6 +20,7 @@ import docker
 from tests.modelserver import graphs
 from tests.support import models
 from tests.support.needs import shared
+from tests.support.records import framed
 from tests.support.waiting import until
 from tfs_workflow.checks import warmup
 from tfs_workflow.errors import NotReady
@@ -137,10 +137,7 @@ def _record(input_name: str) -> bytes:
     tensor.dtype = graphs.FLOAT
     tensor.tensor_shape.dim.add(size=1)
     tensor.float_val.append(1.0)
-    content = request.SerializeToString()
-    length = struct.pack("<Q", len(content))
-    crc = warmup.masked_crc32c
-    return length + struct.pack("<I", crc(length)) + content + struct.pack("<I", crc(content))
+    return framed(request.SerializeToString())
 
 
 # Files that flags name.

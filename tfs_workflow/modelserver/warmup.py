@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from tfs_workflow import tfrecord
 from tfs_workflow.modelserver import inference, log, rpc
 from tfs_workflow.modelserver.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
@@ -17,7 +17,6 @@ from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_RECORDS = 1000
 _SOURCE = "servables/tensorflow/saved_model_warmup_util.cc"
-_HEADER = struct.Struct("<QI")
 
 
 def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
@@ -41,24 +40,13 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
 
 def records(path: Path) -> Iterator[PredictionLog]:
     """The messages of a TFRecord file; raises StatusError when it is none."""
-    content = path.read_bytes()
-    at = 0
-    while at < len(content):
-        try:
-            length, _ = _HEADER.unpack_from(content, at)
-            start = at + _HEADER.size
-            if start + length + 4 > len(content):
-                raise _damaged(path, at)
-            yield PredictionLog.FromString(content[start : start + length])
-        except (struct.error, DecodeError) as error:
-            raise _damaged(path, at) from error
-        at = start + length + 4
-
-
-def _damaged(path: Path, at: int) -> StatusError:
-    return StatusError(
-        Code.DATA_LOSS, f"Damaged record at byte {at} of {path}. Please verify your warmup data is in TFRecord format"
-    )
+    try:
+        for record in tfrecord.records(path.read_bytes()):
+            yield PredictionLog.FromString(record)
+    except (tfrecord.Damaged, DecodeError) as error:
+        raise StatusError(
+            Code.DATA_LOSS, f"{path}: {error}. Please verify your warmup data is in TFRecord format."
+        ) from error
 
 
 def _plan(servable: Servable, record: PredictionLog) -> Plan[Any]:
