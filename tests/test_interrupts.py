@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -87,9 +87,18 @@ def streaming(lab: CommandLine) -> Iterator[subprocess.Popen[str]]:
     with rows.open("w") as feed:
         feed.write("1.0\n" * 10_000)
         feed.flush()
-        until(lambda: bool(list(lab.directory.glob(".out.jsonl.*.tmp"))), process)
+        until(lambda: is_writing(process, lab.directory), process)
         yield process
     assert not (lab.directory / "out.jsonl").exists()
+
+
+def is_writing(process: subprocess.Popen[str], directory: Path) -> bool:
+    """Whether it has a file without a name open in this directory."""
+    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+        with suppress(OSError):
+            if str(descriptor.readlink()).startswith(f"{directory}/#"):
+                return True
+    return False
 
 
 def following_the_log(lab: CommandLine) -> Iterator[subprocess.Popen[str]]:
@@ -153,6 +162,12 @@ def test_a_busy_verb_ends_and_leaves_nothing(lab: CommandLine, busy: Busy, numbe
         assert left_over(lab) == []
     if busy in (waiting_for_the_lock, waiting_for_the_server, demonstrating):
         assert servers(lab) == []
+
+
+def test_a_prediction_that_is_killed_leaves_no_half_file(lab: CommandLine) -> None:
+    with contextmanager(streaming)(lab) as process:
+        assert ended(process, signal.SIGKILL)[0] == -signal.SIGKILL
+        assert left_over(lab) == []
 
 
 @pytest.mark.parametrize("busy", [waiting_for_the_server, demonstrating, streaming], ids=lambda busy: busy.__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
 def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write bytes to, which appears under its name when the block ends and leaves nothing when it raises.
 
+    Until then it has no name where the file system can do without (O_TMPFILE), so that a kill leaves nothing either.
     What is no ordinary file, such as a pipe, is written to in place; OSError as the system gives it.
     """
     if path.exists() and not path.is_file():
@@ -45,13 +47,37 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
     _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with _nameless(path.parent) or temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if not temporary.exists():
+                _name(file, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _nameless(directory: Path) -> BinaryIO | None:
+    """A new file without a name, or None where there are none."""
+    if not hasattr(os, "O_TMPFILE"):
+        return None
+    try:
+        return os.fdopen(os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666), "wb")
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
+            return None  # the file system has none, or else the next step says what is wrong
+        raise
+
+
+def _name(file: BinaryIO, path: Path) -> None:
+    """Give a file without a name one (open(2), O_TMPFILE)."""
+    directory = os.open(path.parent, os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        # With a directory given Python calls linkat, which alone follows the link in /proc.
+        os.link(f"/proc/self/fd/{file.fileno()}", path.name, dst_dir_fd=directory, follow_symlinks=True)
+    finally:
+        os.close(directory)
 
 
 @contextlib.contextmanager

@@ -91,10 +91,15 @@ def remove(engine: Engine, reference: str) -> bool:
 
 def _pull_once(engine: Engine, reference: str, transfer: Transfer) -> None:
     layers: dict[str, tuple[int, int]] = {}
+    engine_retried = False
     for event in _pull_events(engine, reference):
         transfer.check()
+        engine_retried |= str(event.get("status")).startswith("Retrying in")
         if "error" in event:
-            raise explained(reference, str(event["error"]))
+            fault = explained(reference, str(event["error"]))
+            if engine_retried:  # five times, with longer and longer pauses: four times that would be in vain
+                raise FetchFailed(fault.what, where=fault.where, evidence=fault.evidence, fix=fault.fix)
+            raise fault
         detail = event.get("progressDetail") or {}
         if event.get("status") == "Downloading" and detail.get("total"):
             layers[event["id"]] = (detail["current"], detail["total"])
