@@ -36,10 +36,14 @@ def test_the_file_appears_when_the_block_ends(target: Path) -> None:
 
 
 def test_what_was_there_stays_when_the_block_raises(target: Path) -> None:
+    def write_half() -> None:
+        with atomic.writing_whole(target) as file:
+            file.write(b"new")
+            raise ValueError("cut short")
+
     target.write_bytes(b"old")
-    with pytest.raises(ValueError, match="cut short"), atomic.writing_whole(target) as file:
-        file.write(b"new")
-        raise ValueError("cut short")
+    with pytest.raises(ValueError, match="cut short"):
+        write_half()
     assert target.read_bytes() == b"old"
     assert names(target) == [target.name]
 
