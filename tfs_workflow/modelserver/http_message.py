@@ -6,8 +6,11 @@ import time
 import zlib
 from typing import NamedTuple
 
+import httptools
+
 JSON = b"application/json"
 HTML = b"text/html"
+METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 REASONS = {
     200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
     409: "Conflict", 413: "Request Entity Too Large", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
@@ -16,7 +19,8 @@ REASONS = {
 }  # fmt: skip
 
 
-# A large one is filled as it comes, and an answer stays in parts: to put them together holds up everybody else.
+# A large answer stays in parts: to put them together would hold up everybody else.
+_LARGE_BYTES = 2**20
 Body = bytes | bytearray
 Content = bytes | list[bytes]
 
@@ -29,6 +33,36 @@ class Request(NamedTuple):
     headers: dict[bytes, bytes]
     body: Body
     keep_alive: bool
+
+
+class IncomingBody:
+    """A body that comes in pieces; a large one of known length has its place from the beginning."""
+
+    __slots__ = ("_pieces", "_place", "size_bytes")
+
+    def __init__(self, length_bytes: int = 0) -> None:
+        self.size_bytes = 0
+        self._pieces: list[bytes] = []
+        # Its memory is taken as it is filled; to join the pieces at the end would hold up everybody else.
+        self._place = bytearray(length_bytes) if length_bytes >= _LARGE_BYTES else None
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has its place."""
+        return self._place is not None
+
+    def add(self, piece: bytes) -> None:
+        """Take the next piece."""
+        start = self.size_bytes
+        self.size_bytes += len(piece)
+        if self._place is None:
+            self._pieces.append(piece)
+        else:
+            self._place[start : self.size_bytes] = piece
+
+    def whole(self) -> Body:
+        """All that has come."""
+        return b"".join(self._pieces) if self._place is None else self._place
 
 
 class Response(NamedTuple):
@@ -46,6 +80,20 @@ def error_page(status: int, headers: bytes = b"") -> Response:
     reason = REASONS[status]
     page = f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n"
     return Response(status, page.encode(), HTML, headers, closes=True)
+
+
+def page_for(error: httptools.HttpParserError, raw_head: bytes, in_body: bool) -> Response:
+    """The page for bytes that are no request, judged by how they begin."""
+    if in_body:
+        return error_page(413)  # evhttp's answer to a chunk that is none
+    line = raw_head.split(b"\r\n", 1)[0].split(b" ")
+    if isinstance(error, httptools.HttpParserInvalidMethodError):
+        return error_page(501 if line[0].isalpha() and line[0].isupper() else 400)
+    if line[0].decode("latin-1") not in METHODS and line[0].isalpha() and line[0].isupper():
+        return error_page(501)
+    if isinstance(error, httptools.HttpParserInvalidURLError) and len(line) == 3 and line[2].startswith(b"HTTP/1."):
+        return error_page(404)  # a target without a leading slash is none of ours
+    return error_page(400)
 
 
 def serialized(response: Response, with_body: bool, closes: bool) -> Content:

@@ -11,16 +11,22 @@ from typing import Any
 import httptools
 
 from tfs_workflow.modelserver.connections import Connections
-from tfs_workflow.modelserver.http_message import Body, Request, Response, error_page, inflated, serialized
+from tfs_workflow.modelserver.http_message import (
+    METHODS,
+    IncomingBody,
+    Request,
+    Response,
+    error_page,
+    inflated,
+    page_for,
+    serialized,
+)
 
 # A request and what takes its response, on the event loop.
 App = Callable[[Request, Callable[[Response], None]], None]
 
-_METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 # With these the body is not what follows the head, or something is to be done before it.
 _SPECIAL = {b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"}
-# A larger body is copied piece by piece into its place, not at its end all at once.
-_LARGE_BYTES = 2**20
 _BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -28,26 +34,8 @@ class HttpConnection(asyncio.Protocol):
     """One connection. Requests are answered one after another, in the order in which they came."""
 
     __slots__ = (
-        "_body",
-        "_body_bytes",
-        "_chunk",
-        "_closes",
-        "_connections",
-        "_head_bytes",
-        "_headers",
-        "_in_body",
-        "_large",
-        "_last",
-        "_parser",
-        "_parts",
-        "_paused",
-        "_raw_head",
-        "_rejected",
-        "_started",
-        "_target",
-        "_transport",
-        "_waiting",
-        "deadline_s",
+        "_body", "_chunk", "_closes", "_connections", "_head_bytes", "_headers", "_in_body", "_last", "_parser",
+        "_parts", "_paused", "_raw_head", "_rejected", "_started", "_target", "_transport", "_waiting", "deadline_s",
         "in_work",
     )  # fmt: skip
 
@@ -62,7 +50,7 @@ class HttpConnection(asyncio.Protocol):
         self._paused = False
         self._started = self._in_body = False
         self._chunk = b""
-        self._last: tuple[bytes, Request] | None = None
+        self._last: tuple[bytes, Request, int] | None = None
         self.in_work: Request | None = None
         self.deadline_s = 0.0
         self._reset()
@@ -70,9 +58,7 @@ class HttpConnection(asyncio.Protocol):
     def _reset(self) -> None:
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
-        self._body: list[bytes] = []
-        self._large: bytearray | None = None
-        self._body_bytes = 0
+        self._body = IncomingBody()
         self._head_bytes = 0
 
     # asyncio
@@ -106,7 +92,7 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._reject(error_page(501))
         except httptools.HttpParserError as error:
-            self._reject(self._page_for(error))
+            self._reject(page_for(error, self._raw_head, self._in_body))
         if self._started and not self._in_body and not self._rejected:
             self._head_bytes += len(data)
             if self._head_bytes > self._connections.limits.max_head_bytes:
@@ -116,8 +102,8 @@ class HttpConnection(asyncio.Protocol):
         """Take a request whose head is the last one's, byte for byte: a client that stays sends little else."""
         if self._last is None:
             return False
-        head, last = self._last
-        if len(data) != len(head) + len(last.body) or not data.startswith(head):
+        head, last, body_bytes = self._last
+        if len(data) != len(head) + body_bytes or not data.startswith(head):
             return False
         self._take(Request(last.method, last.target, last.headers, data[len(head) :], keep_alive=True))
         return True
@@ -163,24 +149,22 @@ class HttpConnection(asyncio.Protocol):
         if length_bytes > limits.max_body_bytes:
             self._reject(error_page(413))
             return
-        if length_bytes >= _LARGE_BYTES:
-            self._large = bytearray(length_bytes)  # which takes its memory as it is filled
+        self._body = IncomingBody(length_bytes)
         self.deadline_s = time.monotonic() + limits.body_timeout_s + length_bytes / limits.min_body_bytes_per_s
         if self._headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(_BODILESS)
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        self._body_bytes += len(body)
-        if self._body_bytes > self._connections.limits.max_body_bytes:
+        if self._rejected:
+            return
+        self._body.add(body)
+        if self._body.size_bytes > self._connections.limits.max_body_bytes:
             self._reject(error_page(413))
-        elif self._large is not None:
-            self._large[self._body_bytes - len(body) : self._body_bytes] = body
+        elif self._body.is_large:
             # One piece in each round of the loop, which else reads on for as long as there is something to be read.
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._read_on)
-        elif not self._rejected:
-            self._body.append(body)
 
     def _read_on(self) -> None:
         if len(self._waiting) <= self._connections.limits.max_pipelined and not self._transport.is_closing():
@@ -197,12 +181,11 @@ class HttpConnection(asyncio.Protocol):
         if parser.get_http_version() not in ("1.0", "1.1"):
             self._reject(error_page(400))
             return
-        if method not in _METHODS:
+        if method not in METHODS:
             self._reject(error_page(501))
             return
-        body: Body = b"".join(self._body) if self._large is None else self._large
+        body, self._body = self._body.whole(), IncomingBody()
         request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
-        self._body, self._large = [], None
         self._remember(request)
         if b"gzip" in self._headers.get(b"content-encoding", b""):
             unpacked = inflated(body, self._connections.limits.max_body_bytes)
@@ -217,7 +200,7 @@ class HttpConnection(asyncio.Protocol):
         chunk, head_bytes = self._chunk, len(self._chunk) - len(request.body)
         is_one_piece = chunk.find(b"\r\n\r\n") + 4 == head_bytes
         if is_one_piece and request.keep_alive and not _SPECIAL & request.headers.keys():
-            self._last = (chunk[:head_bytes], request)
+            self._last = (chunk[:head_bytes], request._replace(body=b""), len(request.body))
         self._chunk = b""
 
     def _take(self, request: Request) -> None:
@@ -299,18 +282,6 @@ class HttpConnection(asyncio.Protocol):
             self._transport.write_eof()
         else:
             self._transport.close()
-
-    def _page_for(self, error: httptools.HttpParserError) -> Response:
-        if self._in_body:
-            return error_page(413)  # evhttp's answer to a chunk that is none
-        line = self._raw_head.split(b"\r\n", 1)[0].split(b" ")
-        if isinstance(error, httptools.HttpParserInvalidMethodError):
-            return error_page(501 if line[0].isalpha() and line[0].isupper() else 400)
-        if line[0].decode("latin-1") not in _METHODS and line[0].isalpha() and line[0].isupper():
-            return error_page(501)
-        if isinstance(error, httptools.HttpParserInvalidURLError) and len(line) == 3 and line[2].startswith(b"HTTP/1."):
-            return error_page(404)  # a target without a leading slash is none of ours
-        return error_page(400)
 
     # the server's side
 
