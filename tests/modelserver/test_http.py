@@ -212,6 +212,20 @@ def test_a_large_answer_closes_the_connection_at_its_end_when_asked(server: Runn
         assert connection.recv(1) == b""
 
 
+@pytest.mark.parametrize("first", ["large", "small"])
+def test_what_is_no_request_is_answered_after_the_requests_before_it(server: Running, first: str) -> None:
+    instances, expected = (LARGE, LARGE_ANSWER) if first == "large" else ([1.0], [2.5])
+    with server.connect() as connection:
+        connection.sendall(predict_request(json.dumps({"instances": instances}).encode()) + b"\0no request\r\n\r\n")
+        stream = connection.makefile("rb")
+        for statuses, answer in (({b"200"}, {"predictions": expected}), ({b"400", b"501"}, None)):
+            head = list(iter(stream.readline, b"\r\n"))
+            assert head[0].split()[1] in statuses
+            body = stream.read(next(int(line.split(b":")[1]) for line in head if line.startswith(b"Content-Length")))
+            assert answer is None or json.loads(body) == answer
+        assert stream.read() == b""
+
+
 def test_who_goes_away_in_the_middle_of_a_large_answer_leaves_nothing_open(server: Running) -> None:
     body = json.dumps({"instances": LARGE}).encode()
     process = psutil.Process(server.process.pid)

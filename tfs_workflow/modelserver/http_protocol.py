@@ -13,6 +13,7 @@ import httptools
 from tfs_workflow.modelserver.connections import Connections
 from tfs_workflow.modelserver.http_message import (
     METHODS,
+    Content,
     IncomingBody,
     Request,
     Response,
@@ -34,9 +35,9 @@ class HttpConnection(asyncio.Protocol):
     """One connection. Requests are answered one after another, in the order in which they came."""
 
     __slots__ = (
-        "_body", "_chunk", "_closes", "_connections", "_head_bytes", "_headers", "_in_body", "_last", "_parser",
-        "_parts", "_paused", "_raw_head", "_rejected", "_started", "_target", "_transport", "_waiting", "deadline_s",
-        "in_work",
+        "_body", "_chunk", "_closes", "_connections", "_farewell", "_head_bytes", "_headers", "_in_body", "_last",
+        "_parser", "_parts", "_paused", "_raw_head", "_rejected", "_started", "_target", "_transport", "_waiting",
+        "deadline_s", "in_work",
     )  # fmt: skip
 
     def __init__(self, connections: Connections[App]) -> None:
@@ -46,6 +47,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._parts: deque[bytes] = deque()
         self._closes = False
+        self._farewell: Content = b""
         self._rejected = False
         self._paused = False
         self._started = self._in_body = False
@@ -247,7 +249,9 @@ class HttpConnection(asyncio.Protocol):
     def _finish(self, closes: bool) -> None:
         """The request in work is answered."""
         self.in_work = None
-        if closes:
+        if self._farewell:
+            self._transport.write(self._farewell)
+        if self._farewell or closes:
             self._close()
             return
         self._expect_next()
@@ -265,9 +269,12 @@ class HttpConnection(asyncio.Protocol):
             return
         self._rejected = True
         self._waiting.clear()
+        page = serialized(response, with_body=True, closes=True)
         if self.in_work is None:
-            self._transport.write(serialized(response, with_body=True, closes=True))
-        self._close()
+            self._transport.write(page)
+            self._close()
+        else:
+            self._farewell = page
 
     def _close(self) -> None:
         """End the sending side now, and all of it when the client ends or two seconds have passed.
