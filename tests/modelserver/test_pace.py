@@ -1,0 +1,49 @@
+"""Which models may hold up the event loop: judged by what their runs compute, not by what they waited for."""
+
+from __future__ import annotations
+
+from tfs_workflow.modelserver.servable import Pace
+
+
+def quick() -> Pace:
+    pace = Pace()
+    for _ in range(Pace.ENOUGH):
+        pace.note(0.0001)
+    assert pace.is_quick
+    return pace
+
+
+def test_a_model_begins_on_trial_and_is_quick_after_some_quick_runs() -> None:
+    pace = Pace()
+    assert pace.is_on_trial
+    for _ in range(Pace.ENOUGH - 1):
+        pace.note(0.0001)
+        assert not pace.is_quick
+    pace.note(0.0001)
+    assert pace.is_quick
+
+
+def test_a_run_that_waited_for_others_and_computed_little_is_a_quick_one() -> None:
+    pace = Pace()
+    for _ in range(Pace.ENOUGH):
+        pace.note(0.015, computed_s=0.0001)
+    assert pace.is_quick
+
+
+def test_a_long_run_of_which_nothing_is_known_costs_a_point() -> None:
+    pace = quick()
+    pace.note(0.002)
+    assert not pace.is_quick
+    assert pace.is_on_trial
+    pace.note(0.0001)
+    assert pace.is_quick
+
+
+def test_a_run_that_computed_for_long_or_lasted_very_long_costs_all_and_the_next_trial_is_later() -> None:
+    for elapsed_s, computed_s in ((0.003, 0.003), (0.03, 0.0001), (0.03, 0)):
+        pace = quick()
+        pace.note(elapsed_s, computed_s)
+        assert not pace.is_on_trial
+        for _ in range(Pace.ENOUGH - 1):
+            pace.note(0.0001)
+            assert not pace.is_quick
