@@ -88,6 +88,23 @@ def test_predict_takes_both_encodings_and_answers_in_fields(target: str, content
     assert answer.model_spec == spec(signature="serving_default", version=123)
 
 
+@pytest.mark.parametrize("shape", [(2**40, 2**40, 0), (2**62, 2, 0), (2**63 - 1, 2), (-1, 0), (1,) * 300])
+@pytest.mark.parametrize("dtype", ["DT_FLOAT", "DT_STRING"])
+def test_a_shape_that_tensorflow_cannot_have_is_refused_and_ends_nothing(
+    target: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    """TensorFlow's library ends the process for one whose sizes overflow on the way to a zero."""
+    tensor = TensorProto(dtype=dtype, tensor_shape=floats(shape=shape).tensor_shape)
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": tensor})
+    assert error(target, services.PREDICT, request) == ("INVALID_ARGUMENT", "tensor parsing error: x")
+
+
+@pytest.mark.parametrize("shape", [(0, 2**40, 2**40), (0,), (2**62, 0)])
+def test_a_shape_without_elements_is_a_shape(target: str, shape: tuple[int, ...]) -> None:
+    request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(shape=shape)})
+    assert [dim.size for dim in call(target, services.PREDICT, request).outputs["y"].tensor_shape.dim] == list(shape)
+
+
 def test_missing_values_repeat_the_last_one(target: str) -> None:
     request = apis.PredictRequest(model_spec=spec(), inputs={"x": floats(1, 2, shape=(2, 2))})
     assert list(call(target, services.PREDICT, request).outputs["y"].float_val) == [2.5, 3.0, 3.0, 3.0]

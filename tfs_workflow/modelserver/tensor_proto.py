@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,7 @@ class NotATensor(Exception):
 def from_proto(message: TensorProto) -> Tensor:
     """The tensor of a message; raises NotATensor."""
     shape = tuple([dim.size for dim in message.tensor_shape.dim])
-    if message.tensor_shape.unknown_rank or any(size < 0 for size in shape) or message.dtype not in NUMPY_TYPES:
+    if message.tensor_shape.unknown_rank or not _is_valid(shape) or message.dtype not in NUMPY_TYPES:
         raise NotATensor
     count = math.prod(shape)
     if message.dtype == STRING:
@@ -70,6 +72,11 @@ def to_proto(tensor: Tensor, message: TensorProto, as_content: bool) -> None:
         getattr(message, _FIELDS[tensor.dtype][0]).extend(values.tolist())
 
 
+def _is_valid(shape: tuple[int, ...]) -> bool:
+    """Whether TensorFlow can have it (TensorShape::IsValid): every product on the way to the last size counts."""
+    return min(shape, default=0) >= 0 and all(count <= _MOST_ELEMENTS for count in accumulate(shape, mul))
+
+
 def _held(message: TensorProto, numpy_type: np.dtype[Any]) -> Array:
     field, held = _FIELDS[message.dtype]
     values = np.array(getattr(message, field), held)
@@ -94,6 +101,7 @@ def _filled(values: Array, count: int, numpy_type: np.dtype[Any]) -> Array:
 
 
 _MOST_FILLED_BYTES = 2**31
+_MOST_ELEMENTS = 2**63 - 1
 
 
 def _strings(message: TensorProto, count: int) -> Array:
