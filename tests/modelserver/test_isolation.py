@@ -8,10 +8,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from tests.modelserver import graphs
 from tests.modelserver.running import BUNDLED, Running, read_response, serving
+from tests.modelserver.test_grpc import floats
+from tfs_workflow.protos import services
+from tfs_workflow.protos import serving_apis_pb2 as apis
 
 
 def configuration(tmp_path: Path, **models: Path) -> str:
@@ -44,6 +48,26 @@ def test_a_slow_model_does_not_hold_up_a_quick_one(beside_slow: Running) -> None
     slow.join()
     assert answers == [[1.0]]
     assert quick > 5
+
+
+def test_a_slow_model_that_comes_after_a_quick_one_over_grpc_does_not_run_in_its_place(beside_slow: Running) -> None:
+    """Which model a message is for is known only when it has been read."""
+    with grpc.insecure_channel(f"127.0.0.1:{beside_slow.grpc_port}") as channel:
+        method = services.PREDICT
+        predict = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+
+        def request(model: str) -> apis.PredictRequest:
+            return apis.PredictRequest(model_spec={"name": model}, inputs={"x": floats(1.0)}, output_filter=["y"])
+
+        for _ in range(20):
+            predict(request("half_plus_two"), timeout=60)
+        slow = predict.future(request("slow"), timeout=60)
+        quick = 0
+        while not slow.done():
+            assert beside_slow.predict([1.0]) == [2.5]
+            quick += 1
+        assert list(slow.result().outputs["y"].float_val) == [1.0]
+        assert quick > 5
 
 
 def test_a_huge_request_does_not_hold_up_a_small_one(beside_slow: Running) -> None:

@@ -73,8 +73,10 @@ class Dispatcher:
         """
         small = size_bytes <= IN_PLACE_BYTES
         if self._batching is None and small and (servable is None or servable.pace.is_quick):
-            done(attempt(prepare, IN_PLACE))
-            return
+            result = attempt(partial(_if_quick, prepare), IN_PLACE)
+            if result is not None:
+                done(result)
+                return
         answer = self._answers.expect(done, timeout_ms)
         if self._batching is not None and small:
             self._enqueue(prepare, answer)
@@ -140,6 +142,12 @@ class Dispatcher:
             answer.soon(internal(error))
         else:
             batching.submit(plan, done)
+
+
+def _if_quick(prepare: Callable[[], Plan[T]]) -> Plan[T] | None:
+    """The plan, unless it turns out to be for another model than the likely one, and for one that is not quick."""
+    plan = prepare()
+    return plan if plan.servable.pace.is_quick else None
 
 
 def _options(timeout_ms: int) -> bytes:
