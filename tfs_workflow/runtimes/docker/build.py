@@ -13,7 +13,7 @@ from tfs_workflow.errors import ToolMissing
 from tfs_workflow.runtimes.docker.engine import Engine, engine_errors
 
 PACKAGE = Path(__file__).parents[2]
-CONTEXT = ("__init__.py", "errors.py", "savedmodel.py", "protos", "modelserver", "image")
+CONTEXT = ("__init__.py", "errors.py", "savedmodel.py", "tfrecord.py", "protos", "modelserver", "image")
 
 
 def build_image(
