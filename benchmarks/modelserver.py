@@ -1,6 +1,6 @@
 """The embedded server against what people write by hand: FastAPI, uvicorn and tf.saved_model.load.
 
-python -m benchmarks.modelserver [--models DIRECTORY] [--real TENSORFLOW_MODEL_SERVER] [--seconds 5]
+python -m benchmarks.modelserver [--models DIRECTORY] [--real TENSORFLOW_MODEL_SERVER] [--seconds 3]
 
 The yardstick lives in a throw-away environment, since it needs TensorFlow's Python. With --real, a
 tensorflow_model_server is measured beside it. DIRECTORY holds mlp, for large bodies and batching.
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, Server, free_port, instances, ours, started, table
+from benchmarks.modelserver_wrk import BUNDLED, Server, free_port, instances, medians, ours, started, table
 
 HALF = "/v1/models/half_plus_two:predict"
 SMALL = instances(1.0, 2.0, 5.0)
@@ -73,11 +73,12 @@ def environment(directory: Path) -> Path:
 
 def small_requests(servers: list[Server], seconds: int) -> list[list[str]]:
     """Start, memory, and small requests on 1, 16 and 64 connections."""
-    rows = []
     for server in servers:
         for _ in range(200):
             server.post(HALF, SMALL)
-        loads = [server.load(HALF, SMALL, connections, seconds) for connections in (1, 16, 64)]
+    columns = [medians(servers, HALF, SMALL, connections, seconds) for connections in (1, 16, 64)]
+    rows = []
+    for server, loads in zip(servers, zip(*columns, strict=True), strict=True):
         cells = [server.name, f"{server.start_s:.2f} s", f"{server.memory_mb():.0f} MB", f"{loads[0].p50_ms:.2f} ms"]
         cells += [f"{load.per_second:.0f}" for load in loads]
         rows.append([*cells, f"{loads[-1].processor_us:.0f} µs"])
@@ -88,24 +89,26 @@ def large_bodies(servers: list[Server], seconds: int) -> list[list[str]]:
     """64 rows of 784 numbers, on 4 connections."""
     random.seed(1)
     body = instances(*([round(random.random(), 3) for _ in range(784)] for _ in range(64)))
-    loads = [(server, server.load("/v1/models/mlp:predict", body, 4, seconds)) for server in servers]
+    loads = medians(servers, "/v1/models/mlp:predict", body, 4, seconds)
     return [
-        [s.name, f"{load.per_second:.0f}", f"{load.p50_ms:.1f} ms", f"{load.processor_us:.0f} µs"] for s, load in loads
+        [server.name, f"{load.per_second:.0f}", f"{load.p50_ms:.1f} ms", f"{load.processor_us:.0f} µs"]
+        for server, load in zip(servers, loads, strict=True)
     ]
 
 
 def batching(mlp: Path, seconds: int) -> list[list[str]]:
     """One row of 784 numbers on 64 connections, with batching and without."""
     body = instances([round(i / 784, 3) for i in range(784)])
-    rows = []
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         Path(scratch, "batching").write_text(BATCHING)
         on = ("--enable_batching", f"--batching_parameters_file={scratch}/batching")
-        for name, flags in (("off", ()), ("on", on)):
-            with ours("mlp", mlp, body, *flags) as server:
-                load = server.load("/v1/models/mlp:predict", body, 64, seconds)
-                rows.append([name, f"{load.per_second:.0f}", f"{load.p50_ms:.1f} ms"])
-    return rows
+        servers = [stack.enter_context(ours("mlp", mlp, body, *flags)) for flags in ((), on)]
+        loads = medians(servers, "/v1/models/mlp:predict", body, 64, seconds)
+    rows = [
+        [name, f"{load.per_second:.0f}", f"{load.p50_ms:.1f} ms"]
+        for name, load in zip(("off", "on"), loads, strict=True)
+    ]
+    return [*rows, ["ratio", f"{loads[1].per_second / loads[0].per_second:.2f}", ""]]
 
 
 def main() -> int:
@@ -113,7 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, help="directory with the model mlp")
     parser.add_argument("--real", help="a tensorflow_model_server to measure beside")
-    parser.add_argument("--seconds", type=int, default=5, help="length of each load, in seconds")
+    parser.add_argument("--seconds", type=int, default=3, help="length of each load, in seconds")
     parser.add_argument("--environment", type=Path, help="where to keep the yardstick's environment")
     options = parser.parse_args()
     with ExitStack() as stack:

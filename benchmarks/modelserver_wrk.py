@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,14 @@ class Server:
     def _processor_s(self) -> float:
         processes = [self.process, *self.process.children(recursive=True)]
         return sum(sum(p.cpu_times()[:2]) for p in processes)
+
+
+def medians(  # noqa: PLR0913, PLR0917  # what `load` takes, and how often
+    servers: Sequence[Server], path: str, body: bytes, connections: int, duration_s: int, rounds: int = 5
+) -> list[Load]:
+    """Each server's load with the median requests per second, of alternating rounds: these machines are noisy."""
+    taken = [[server.load(path, body, connections, duration_s) for server in servers] for _ in range(rounds)]
+    return [sorted(loads, key=lambda load: load.per_second)[rounds // 2] for loads in zip(*taken, strict=True)]
 
 
 def free_port() -> int:
