@@ -12,6 +12,7 @@ import pytest
 
 from tests.modelserver import graphs
 from tests.modelserver.running import BUNDLED, Running, launched, serving
+from tests.support.waiting import until
 
 
 @contextmanager
@@ -195,6 +196,22 @@ def test_a_full_batch_of_a_quick_model_runs_at_once(tmp_path: Path) -> None:
     with batching(tmp_path, "max_batch_size { value: 2 } batch_timeout_micros { value: 600000000 }") as server:
         warmed(server, 1.0, 2.0)
         assert together(server, [[2.0 * i] for i in range(8)]) == [[i + 2.0] for i in range(8)]
+
+
+def test_a_batch_of_a_quick_model_runs_when_the_next_request_does_not_fit_into_it(tmp_path: Path) -> None:
+    """Of three requests of five rows two must be answered; the third waits for three rows that fill its batch."""
+    with batching(tmp_path, "max_batch_size { value: 8 } batch_timeout_micros { value: 600000000 }") as server:
+        warmed(server, *range(8))
+        rows = [2.0 * i for i in range(5)]
+        answers: list[Any] = []
+        threads = [threading.Thread(target=lambda: answers.append(server.predict(rows))) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(answers) == 2)
+        assert server.predict([1.0, 2.0, 3.0]) == [2.5, 3.0, 3.5]
+        for thread in threads:
+            thread.join()
+        assert answers == [[2.0, 3.0, 4.0, 5.0, 6.0]] * 3
 
 
 def test_a_large_request_joins_the_batch_of_small_ones_from_its_thread(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ class Batcher:
         try:
             task = Task(plan, self._size(plan), done, time.monotonic())
             with self._lock:
-                batch = self._enqueue(task)
+                batch, overtaken = self._enqueue(task)
                 # A batch that begins or is full is looked after; to wake a thread for each task costs too much.
                 is_full, begins = batch.size >= self._options.max_batch_size, len(batch.tasks) == 1
                 if not batch.in_place and (is_full or begins):
@@ -104,6 +104,8 @@ class Batcher:
         except StatusError as error:
             done(error)
             return
+        if overtaken is not None and overtaken.in_place:
+            self._look_after(overtaken, is_closed=True)
         if batch.in_place and (is_full or begins):
             self._look_after(batch, is_full)
 
@@ -122,30 +124,32 @@ class Batcher:
             )
         return size
 
-    def _enqueue(self, task: Task) -> _Batch:
-        """The batch that the task has become part of."""
+    def _enqueue(self, task: Task) -> tuple[_Batch, _Batch | None]:
+        """The batch that the task has become part of, and the one that it did not fit into and that closed with it."""
         plan = task.plan
         names = [name for name, _ in plan.feeds]
         key = (id(plan.servable.session), tuple(sorted(names) if len(names) > 1 else names), tuple(plan.fetches))
         queue = self._queues.setdefault(key, deque())
+        overtaken = None
         if not queue or queue[-1].size + task.size > self._options.max_batch_size:
             if len(queue) >= self._options.max_enqueued_batches:
                 raise StatusError(
                     Code.UNAVAILABLE, "The batch scheduling queue to which this task was submitted is full"
                 )
+            overtaken = queue[-1] if queue else None
             in_place = plan.servable.pace.is_quick and threading.get_ident() == self._loop_thread
             queue.append(_Batch(key, task.enqueued_s, in_place))
         batch = queue[-1]
         batch.tasks.append(task)
         batch.size += task.size
-        return batch
+        return batch, overtaken
 
     # On the event loop.
 
-    def _look_after(self, batch: _Batch, is_full: bool) -> None:
+    def _look_after(self, batch: _Batch, is_closed: bool) -> None:
         if threading.get_ident() != self._loop_thread:
             self._loop.call_soon_threadsafe(self._run_in_place, batch)  # a large request has filled it from its thread
-        elif is_full:
+        elif is_closed:
             self._run_in_place(batch)
         else:
             batch.timer = self._loop.call_later(self._options.timeout_s, self._run_in_place, batch)
