@@ -15,6 +15,7 @@ import pytest
 from benchmarks.faults.proxy import EngineFault, EngineProxy
 from tests.support.command import CommandLine
 from tests.support.needs import missing
+from tests.support.registry import random_image
 
 SOCKET = Path("/var/run/docker.sock")
 NOBODY = 65534
@@ -133,12 +134,22 @@ def test_a_foreign_container_of_our_name_is_left_alone(lab: CommandLine, engine:
 
 
 def test_an_image_that_is_gone_since_setup_leads_to_setup(lab: CommandLine, engine: docker.DockerClient) -> None:
-    other = f"{lab.project}:gone"
+    engine.api.import_image_from_data(random_image(1000), repository=lab.project, tag="gone")
+    lab.config["server"]["image"] = f"{lab.project}:gone"
+    lab.ok("setup")
+    engine.images.remove(f"{lab.project}:gone")
+    assert "invoke setup" in lab.fails(3, "serve")
+
+
+def test_an_image_that_has_lost_its_tag_since_setup_is_served_by_its_id(
+    lab: CommandLine, engine: docker.DockerClient
+) -> None:
+    other = f"{lab.project}:lost"
     engine.images.get(lab.config["server"]["image"]).tag(other)
     lab.config["server"]["image"] = other
     lab.ok("setup")
     engine.images.remove(other)
-    assert "invoke setup" in lab.fails(3, "serve")
+    lab.ok("serve", "predict")
 
 
 def test_a_container_of_another_project_is_left_alone(lab: CommandLine, engine: docker.DockerClient) -> None:
