@@ -224,7 +224,8 @@ class GrpcConnection(asyncio.Protocol):
             while data := self._session.data_to_send(_WRITE_BYTES):
                 self._transport.write(data)
         if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
+            with suppress(OSError):  # the client is gone in this very moment
+                self._transport.write_eof()
         else:
             self._transport.close()
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httptools
@@ -286,7 +287,8 @@ class HttpConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with suppress(OSError):  # the client is gone in this very moment
+                self._transport.write_eof()
         else:
             self._transport.close()
 
