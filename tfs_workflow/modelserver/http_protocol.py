@@ -37,8 +37,8 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_chunk", "_closes", "_connections", "_farewell", "_head_bytes", "_headers", "_in_body", "_last",
-        "_parser", "_parts", "_paused", "_raw_head", "_rejected", "_started", "_target", "_transport", "_waiting",
-        "deadline_s", "in_work",
+        "_next_part", "_parser", "_parts", "_paused", "_raw_head", "_rejected", "_started", "_target", "_transport",
+        "_waiting", "deadline_s", "in_work",
     )  # fmt: skip
 
     def __init__(self, connections: Connections[App]) -> None:
@@ -47,6 +47,7 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._waiting: deque[Request] = deque()
         self._parts: deque[bytes] = deque()
+        self._next_part: asyncio.Handle | None = None
         self._closes = False
         self._farewell: Content = b""
         self._rejected = False
@@ -121,7 +122,8 @@ class HttpConnection(asyncio.Protocol):
         self._paused = False
         if self._parts:
             self.deadline_s = float("inf")
-            self._write_parts()
+            if self._next_part is None:
+                self._write_parts()
         else:
             self._expect_next()
             self._work()
@@ -239,13 +241,14 @@ class HttpConnection(asyncio.Protocol):
 
     def _write_parts(self) -> None:
         """One part in each round of the loop: the kernel takes whatever it is given while the client reads on."""
+        self._next_part = None
         if not self._parts or self._transport.is_closing():
             self._parts.clear()
             self._finish(self._closes)
             return
         self._transport.write(self._parts.popleft())
         if not self._paused:
-            asyncio.get_running_loop().call_soon(self._write_parts)
+            self._next_part = asyncio.get_running_loop().call_soon(self._write_parts)
 
     def _finish(self, closes: bool) -> None:
         """The request in work is answered."""
