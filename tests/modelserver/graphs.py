@@ -184,6 +184,19 @@ def toiling(version_dir: Path, products: int, size: int = 2000) -> Path:
     return starting(version_dir, *nodes, _node("init", "Identity", f"m{products}", T=_type(FLOAT)))
 
 
+def remembering(version_dir: Path) -> Path:
+    """A model that answers with the input before, which it keeps in a variable."""
+    kind = {"dtype": _type(FLOAT), "shape": pb.AttrValue(shape=ANY)}
+    variable = _node("variable", "VarHandleOp", **kind)
+    before = _node("before", "ReadVariableOp", "variable", dtype=_type(FLOAT))
+    copied = _node("y", "AddV2", "before", "zero", T=_type(FLOAT))
+    kept = _node("kept", "AssignVariableOp", "variable", "x", "^y", dtype=_type(FLOAT))
+    answer = _node("answer", "Identity", "y", "^kept", T=_type(FLOAT))
+    first = _node("init", "AssignVariableOp", "variable", "zero", dtype=_type(FLOAT))
+    nodes = [_input(), _constant("zero", _float(0.0)), variable, before, copied, kept, answer, first]
+    return _write(version_dir, nodes, has_init_op=True, output="answer:0")
+
+
 def unknown_op(version_dir: Path) -> Path:
     """A model with an operation that no TensorFlow has."""
     return starting(version_dir, _node("init", "NoSuchOp"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import time
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from tests.modelserver.protocols import connected
 from tfs_workflow.modelserver.connections import Limits
 from tfs_workflow.modelserver.http_message import Request, Response
-from tfs_workflow.modelserver.http_protocol import HttpConnection
+from tfs_workflow.modelserver.http_protocol import App, HttpConnection
 
 
 def echo(request: Request, reply: Callable[[Response], None]) -> None:
@@ -22,6 +24,17 @@ def echo(request: Request, reply: Callable[[Response], None]) -> None:
     headers = {name.decode(): value.decode() for name, value in sorted(request.headers.items())}
     heard = [request.method, request.target.decode(), headers, request.body.decode()]
     reply(Response(200, json.dumps(heard).encode()))
+
+
+def echo_by_shortcut(request: Request, reply: Callable[[Response], None]) -> None:
+    """The same, and the next one like it at once, but for one body."""
+
+    def shortcut(body: bytes) -> Response | None:
+        answers: list[Response] = []
+        echo(request._replace(body=body), answers.append)
+        return None if body == b"67890" else answers[0]
+
+    echo(request, lambda response: reply(response._replace(shortcut=shortcut)))
 
 
 TARGETS = ["/a", "/b"]
@@ -55,14 +68,15 @@ def next_echo(answers: BinaryIO) -> object:
     return json.loads(answers.read(length))
 
 
+@pytest.mark.parametrize("app", [echo, echo_by_shortcut])
 @settings(max_examples=60, deadline=None)
-@given(st.lists(one_request, min_size=1, max_size=8), st.lists(st.integers(1, 400), max_size=8))
+@given(requests=st.lists(one_request, min_size=1, max_size=8), cuts=st.lists(st.integers(1, 400), max_size=8))
 def test_however_requests_are_cut_each_is_understood_as_itself(
-    requests: list[tuple[str, bytes, str]], cuts: list[int]
+    app: App, requests: list[tuple[str, bytes, str]], cuts: list[int]
 ) -> None:
     sent = [wire(*request) for request in requests]
     stream = b"".join(content for content, _ in sent)
-    with connected(HttpConnection, echo, Limits()) as (client, _):
+    with connected(HttpConnection, app, Limits()) as (client, _):
         for cut in [*cuts, len(stream)]:
             client.sendall(stream[:cut])
             stream = stream[cut:]
@@ -70,9 +84,10 @@ def test_however_requests_are_cut_each_is_understood_as_itself(
             assert [next_echo(answers) for _ in sent] == [heard for _, heard in sent]
 
 
+@pytest.mark.parametrize("app", [echo, echo_by_shortcut])
 @pytest.mark.parametrize("kind", ["plain", "chunked", "gzip"])
-def test_one_after_another(kind: str) -> None:
-    with connected(HttpConnection, echo, Limits()) as (client, _):
+def test_one_after_another(kind: str, app: App) -> None:
+    with connected(HttpConnection, app, Limits()) as (client, _):
         for body in (b"12345", b"67890", b"12345", b"1234567890"):
             content, heard = wire("/a", body, kind)
             client.sendall(content)
@@ -87,3 +102,40 @@ def test_pairs_that_come_as_one_piece_stay_pairs() -> None:
             client.sendall(content * 2)
             with client.makefile("rb") as answers:
                 assert [next_echo(answers) for _ in range(2)] == [heard, heard]
+
+
+def test_a_shortcut_is_taken_by_the_next_request_with_the_same_head_alone() -> None:
+    ways: list[str] = []
+
+    def app(request: Request, reply: Callable[[Response], None]) -> None:
+        ways.append("general")
+        echo(request, lambda response: reply(response._replace(shortcut=lambda body: shortcut(request, body))))
+
+    def shortcut(request: Request, body: bytes) -> Response:
+        ways.append("short")
+        answers: list[Response] = []
+        echo(request._replace(body=body), answers.append)
+        return answers[0]
+
+    with connected(HttpConnection, app, Limits()) as (client, _), client.makefile("rb") as answers:
+        for target, body in [("/a", b"12345"), ("/a", b"67890"), ("/b", b"67890"), ("/b", b"1234567890")]:
+            content, heard = wire(target, body, "plain")
+            client.sendall(content)
+            assert next_echo(answers) == heard
+    assert ways == ["general", "short", "general", "general"]
+
+
+def test_a_shortcut_does_not_overtake_the_request_before() -> None:
+    def app(request: Request, reply: Callable[[Response], None]) -> None:
+        if request.body == b"67890":
+            asyncio.get_running_loop().call_later(0.05, echo, request, reply)
+        else:
+            echo_by_shortcut(request, reply)
+
+    with connected(HttpConnection, app, Limits()) as (client, _), client.makefile("rb") as answers:
+        for bodies in ([b"12345"], [b"67890", b"12345"]):
+            sent = [wire("/a", body, "plain") for body in bodies]
+            for content, _heard in sent:
+                client.sendall(content)
+                time.sleep(0.01)  # a piece of its own
+            assert [next_echo(answers) for _ in sent] == [heard for _, heard in sent]

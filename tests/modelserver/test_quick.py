@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,19 @@ def assert_same_answers(both: tuple[Running, Running], body: bytes) -> None:
     assert same[0] == same[1]
 
 
+def test_a_client_that_stays_gets_the_same_answers(both: tuple[Running, Running]) -> None:
+    """Its later requests take the shortcut: they come as one piece, with the same head."""
+    bodies = [body for body in BODIES if body] * 3
+    with socket.create_connection(("127.0.0.1", both[0].rest_port)) as client, client.makefile("rb") as answers:
+        for body in sorted(bodies, key=len):
+            head = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+            client.sendall(head % len(body) + body)
+            lines = list(iter(answers.readline, b"\r\n"))
+            length = next(int(line.split(b":")[1]) for line in lines if line.startswith(b"Content-Length"))
+            status, answer = int(lines[0].split()[1]), json.loads(answers.read(length))
+            assert (status, answer) == both[0].request("POST", "/v1/models/half_plus_two:predict", body)
+
+
 @pytest.mark.parametrize("model", WIDENING)
 def test_answers_of_an_unusual_shape_are_the_same(both: tuple[Running, Running], model: str) -> None:
     """The first ones of a model take the general way, until it is known to be quick."""
@@ -131,3 +146,11 @@ def test_a_failing_run_has_the_same_message_however_often(both: tuple[Running, R
     ]
     assert answers[0][0] >= 400
     assert len({json.dumps(answer) for answer in answers}) == 1
+
+
+def test_an_input_that_the_model_keeps_is_not_written_over(tmp_path: Path) -> None:
+    """The quick way feeds the same piece of memory again and again, where it may."""
+    graphs.remembering(tmp_path / "m" / "1")
+    with serving("--model_name=m", f"--model_base_path={tmp_path}/m") as server:
+        answers = [server.request("POST", "/v1/models/m:predict", {"instances": [float(i)]})[1] for i in range(30)]
+    assert answers[1:] == [{"predictions": [float(i)]} for i in range(29)]

@@ -47,6 +47,7 @@ void TF_SessionRun(TF_Session*, const TF_Buffer*, const TF_Output*, TF_Tensor* c
 TF_Tensor* TF_AllocateTensor(int, const int64_t*, int, size_t);
 TF_Tensor* TF_NewTensor(int, const int64_t*, int, void*, size_t, void (*)(void*, size_t, void*), void*);
 void TF_DeleteTensor(TF_Tensor*);
+TF_Tensor* TF_TensorMaybeMove(TF_Tensor*);
 int TF_TensorType(const TF_Tensor*);
 int TF_NumDims(const TF_Tensor*);
 int64_t TF_Dim(const TF_Tensor*, int);

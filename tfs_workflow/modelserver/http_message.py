@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import httptools
@@ -66,13 +67,21 @@ class IncomingBody:
 
 
 class Response(NamedTuple):
-    """An answer; `headers` are whole lines beyond those that every answer has."""
+    """An answer; `headers` are whole lines beyond those that every answer has.
+
+    `shortcut`, where there is one, answers a request that differs from this one's in its body only, at once; None
+    where it cannot.
+    """
 
     status: int
     body: Content
     content_type: bytes = JSON
     headers: bytes = b""
     closes: bool = False
+    shortcut: Shortcut | None = None
+
+
+Shortcut = Callable[[bytes], "Response | None"]
 
 
 def error_page(status: int, headers: bytes = b"") -> Response:
@@ -98,7 +107,7 @@ def page_for(error: httptools.HttpParserError, raw_head: bytes, in_body: bool) -
 
 def serialized(response: Response, with_body: bool, closes: bool) -> Content:
     """The bytes of a response."""
-    status, body, content_type, headers, _ = response
+    status, body, content_type, headers, _, _ = response
     connection = b"Connection: close\r\n" if closes else b""
     length = len(body) if isinstance(body, bytes) else sum(map(len, body))
     head = _head(status) + b"Content-Type: %s\r\nContent-Length: %d\r\n" % (content_type, length)

@@ -23,12 +23,11 @@ from tfs_workflow.modelserver.http_message import (
     page_for,
     serialized,
 )
+from tfs_workflow.modelserver.http_repeats import LastHead, last_head
 
 # A request and what takes its response, on the event loop.
 App = Callable[[Request, Callable[[Response], None]], None]
 
-# With these the body is not what follows the head, or something is to be done before it.
-_SPECIAL = {b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"}
 _BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -54,7 +53,7 @@ class HttpConnection(asyncio.Protocol):
         self._paused = False
         self._started = self._in_body = False
         self._chunk = b""
-        self._last: tuple[bytes, Request, int] | None = None
+        self._last: LastHead | None = None
         self.in_work: Request | None = None
         self.deadline_s = 0.0
         self._reset()
@@ -103,13 +102,18 @@ class HttpConnection(asyncio.Protocol):
                 self._reject(error_page(431))
 
     def _is_like_the_last(self, data: bytes) -> bool:
-        """Take a request whose head is the last one's, byte for byte: a client that stays sends little else."""
-        if self._last is None:
+        """Take a request whose head is the last one's, byte for byte; at once if there is a shortcut to its answer."""
+        last = self._last
+        body = None if last is None else last.body_of(data)
+        if last is None or body is None:
             return False
-        head, last, body_bytes = self._last
-        if len(data) != len(head) + body_bytes or not data.startswith(head):
-            return False
-        self._take(Request(last.method, last.target, last.headers, data[len(head) :], keep_alive=True))
+        if last.shortcut is not None and self.in_work is None and not (self._waiting or self._paused):
+            response = last.shortcut(body)
+            if response is not None:
+                self.in_work = last.request
+                self._respond(response)
+                return True
+        self._take(last.request._replace(body=body))
         return True
 
     def pause_writing(self) -> None:
@@ -191,7 +195,7 @@ class HttpConnection(asyncio.Protocol):
             return
         body, self._body = self._body.whole(), IncomingBody()
         request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
-        self._remember(request)
+        self._last, self._chunk = last_head(self._chunk, request) or self._last, b""
         if b"gzip" in self._headers.get(b"content-encoding", b""):
             unpacked = inflated(body, self._connections.limits.max_body_bytes)
             if unpacked is None:
@@ -199,14 +203,6 @@ class HttpConnection(asyncio.Protocol):
                 return
             request = request._replace(body=unpacked)
         self._take(request)
-
-    def _remember(self, request: Request) -> None:
-        """Keep a head that says all about its request but the body's bytes, and came with it as one piece."""
-        chunk, head_bytes = self._chunk, len(self._chunk) - len(request.body)
-        is_one_piece = chunk.find(b"\r\n\r\n") + 4 == head_bytes
-        if is_one_piece and request.keep_alive and not _SPECIAL & request.headers.keys():
-            self._last = (chunk[:head_bytes], request._replace(body=b""), len(request.body))
-        self._chunk = b""
 
     def _take(self, request: Request) -> None:
         self._waiting.append(request)
@@ -230,6 +226,8 @@ class HttpConnection(asyncio.Protocol):
         if request is None or self._transport.is_closing():
             self.in_work = None
             return
+        if response.shortcut is not None and self._last is not None and request.headers is self._last.request.headers:
+            self._last.shortcut = response.shortcut
         closes = response.closes or not request.keep_alive or self._connections.ending
         content = serialized(response, request.method != "HEAD", closes)
         if isinstance(content, bytes):

@@ -115,10 +115,20 @@ def decimal(value: float, single: bool) -> str:
     """
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    value = _to_single(value) if single else value
+    if single:
+        return single_decimal(_to_single(value))
     text = f"{value:.6g}"
-    if (_to_single(float(text)) if single else float(text)) != value:
-        text = f"{value:.{9 if single else 17}g}"
+    if float(text) != value:
+        text = f"{value:.17g}"
+    return text if "." in text or "e" in text else text + ".0"
+
+
+def single_decimal(value: float) -> str:
+    """The same for what is a finite float32 value already."""
+    text = f"{value:.6g}"
+    read = float(text)
+    if read != value and _to_single(read) != value:
+        text = f"{value:.9g}"
     return text if "." in text or "e" in text else text + ".0"
 
 

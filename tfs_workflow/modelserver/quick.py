@@ -18,7 +18,7 @@ import orjson
 
 from tfs_workflow.modelserver import json_response
 from tfs_workflow.modelserver.http_message import Content
-from tfs_workflow.modelserver.json_text import FLOAT32_MAX, decimal
+from tfs_workflow.modelserver.json_text import FLOAT32_MAX, decimal, single_decimal
 from tfs_workflow.modelserver.servable import Servable
 from tfs_workflow.modelserver.session import FloatCall
 from tfs_workflow.modelserver.tensors import SMALLEST_NORMAL_FLOAT, Tensor
@@ -51,7 +51,7 @@ def predictions(servable: Servable, call: FloatCall, body: bytes) -> Content | N
         tensor = Tensor(_FLOAT, shape, np.frombuffer(content, np.float32))
         return json_response.predictions({call.aliases[1]: tensor}, row_format=True)
     values = memoryview(content).cast("f").tolist()
-    texts = [decimal(v, single=True) if abs(v) >= SMALLEST_NORMAL_FLOAT or v != v else _zero(v) for v in values]  # noqa: PLR0124
+    texts = [single_decimal(v) if SMALLEST_NORMAL_FLOAT <= abs(v) <= FLOAT32_MAX else _unusual(v) for v in values]
     if len(shape) == 2:
         size = shape[1]
         texts = ["[" + ", ".join(texts[i * size : (i + 1) * size]) + "]" for i in range(shape[0])]
@@ -80,6 +80,8 @@ def _numbers(document: Any) -> tuple[tuple[int, ...], list[float]] | None:
     return shape, instances
 
 
-def _zero(value: float) -> str:
-    """A denormal number is printed as zero."""
-    return "-0.0" if math.copysign(1, value) < 0 else "0.0"
+def _unusual(value: float) -> str:
+    """Zero, or no number; one that is denormal is printed as zero."""
+    if abs(value) < SMALLEST_NORMAL_FLOAT:
+        return "-0.0" if math.copysign(1, value) < 0 else "0.0"
+    return decimal(value, single=True)

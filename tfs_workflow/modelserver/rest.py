@@ -113,39 +113,45 @@ class RestApi:
 
     def _infer(self, route: Route, request: Request, reply: Reply) -> None:
         body = request.body
-        prepare = self._prepare[route.action]
-        started_s = time.perf_counter()
-
-        def done(result: Content | StatusError) -> None:
-            code = result.code if isinstance(result, StatusError) else Code.OK
-            self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started_s)
-            reply(self._error(result) if isinstance(result, StatusError) else self._json(200, result))
-
-        servable = self._likely(route)
-        if servable is not None and route.action == "predict" and len(body) <= quick.MOST_BYTES:
-            answer = self._quick_answer(servable, bytes(body))
-            if answer is not None:
-                done(answer)
+        if route.action == "predict" and len(body) <= quick.MOST_BYTES:
+            response = self._predict_at_once(route, bytes(body))
+            if response is not None:
+                reply(response._replace(shortcut=partial(self._predict_at_once, route)))
                 return
-        takes_floats = servable is not None and servable.float_call is not None
+        started_s = time.perf_counter()
+        servable = self._likely(route)
         quickly = None
-        if takes_floats and route.action == "predict" and len(body) <= simd.PIECE_BYTES:
-            quickly = partial(self._predict_plain, route, body)
-        self._dispatcher.submit(servable, len(body), partial(prepare, route, body), done, quickly=quickly)
+        if servable is not None and route.action == "predict" and len(body) <= simd.PIECE_BYTES:
+            quickly = partial(self._predict_plain, route, body) if servable.float_call is not None else None
+        prepare = partial(self._prepare[route.action], route, body)
+        done = partial(self._finish, route, started_s, reply)
+        self._dispatcher.submit(servable, len(body), prepare, done, quickly=quickly)
 
-    def _quick_answer(self, servable: Servable, body: bytes) -> Content | StatusError | None:
-        """The answer to a request of the commonest kind; None when it is another, or may not run in place."""
-        if self._dispatcher.batches or not servable.pace.is_quick:
+    def _finish(self, route: Route, started_s: float, reply: Reply, result: Content | StatusError) -> None:
+        reply(self._finished(route, started_s, result))
+
+    def _finished(self, route: Route, started_s: float, result: Content | StatusError) -> Response:
+        """The response to an inference, which is counted."""
+        code = result.code if isinstance(result, StatusError) else Code.OK
+        self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started_s)
+        return self._error(result) if isinstance(result, StatusError) else self._json(200, result)
+
+    def _predict_at_once(self, route: Route, body: bytes) -> Response | None:
+        """The response to a prediction of the commonest kind; None when it is another, or may not run in place."""
+        started_s = time.perf_counter()
+        servable = self._likely(route)
+        if servable is None or self._dispatcher.batches or not servable.pace.is_quick or len(body) > quick.MOST_BYTES:
             return None
         call = servable.float_call
         if call is None:
             return None
         try:
-            return quick.predictions(servable, call, body)
+            result: Content | StatusError | None = quick.predictions(servable, call, body)
         except SessionClosed:
             return None
         except StatusError as error:
-            return error
+            result = error
+        return None if result is None else self._finished(route, started_s, result)
 
     def _likely(self, route: Route) -> Servable | None:
         try:

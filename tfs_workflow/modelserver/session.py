@@ -164,7 +164,9 @@ class FloatCall:
         self._options_content = ffi.from_buffer(options)
         self._options = ffi.new("TF_Buffer*", (self._options_content, len(options), ffi.NULL))
         self._fed, self._fetched = ffi.new("TF_Tensor*[1]"), ffi.new("TF_Tensor*[1]")
-        self._dims: dict[tuple[int, ...], Any] = {}
+        self._shape: tuple[int, ...] | None = None
+        self._size_bytes = 0
+        self._tensor = self._place = ffi.NULL
         self._status = capi.lib.TF_NewStatus()
         self.aliases = ("", "")
 
@@ -174,24 +176,20 @@ class FloatCall:
         Content is the float32 values as they lie in memory; what follows them is left alone.
         """
         ffi, lib, status, fetched = capi.ffi, capi.lib, self._status, self._fetched
-        dims = self._dims.get(shape)
-        if dims is None:
-            if len(self._dims) >= _MOST_SHAPES:
-                self._dims.clear()
-            dims = self._dims[shape] = ffi.new("int64_t[]", shape)
-        size_bytes = 4 * math.prod(shape)
         self._session.enter()
         try:
-            fed = self._fed[0] = lib.TF_AllocateTensor(_FLOAT, dims, len(shape), size_bytes)
+            # A model that has kept the last input, in a variable of its own, keeps it: it is not written over.
+            if shape != self._shape or not lib.TF_TensorMaybeMove(self._tensor):
+                self._make_room(shape)
             fetched[0] = ffi.NULL
-            ffi.memmove(lib.TF_TensorData(fed), content, size_bytes)
+            ffi.memmove(self._place, content, self._size_bytes)
             lib.TF_SessionRun(
                 self._c_session, self._options, self._feed, self._fed, 1, self._fetch, fetched, 1, ffi.NULL, 0,
                 ffi.NULL, status,
             )  # fmt: skip
-            lib.TF_DeleteTensor(fed)
-            capi.check(status)
             result = fetched[0]
+            if not result:
+                capi.check(status)
             try:
                 return _shape_and_content(result)
             finally:
@@ -199,10 +197,16 @@ class FloatCall:
         finally:
             self._session.leave()
 
+    def _make_room(self, shape: tuple[int, ...]) -> None:
+        """A tensor to be fed, kept for the next run with the same shape."""
+        ffi, lib = capi.ffi, capi.lib
+        self._shape, self._size_bytes = shape, 4 * math.prod(shape)
+        tensor = lib.TF_AllocateTensor(_FLOAT, ffi.new("int64_t[]", shape), len(shape), self._size_bytes)
+        self._fed[0] = self._tensor = ffi.gc(tensor, lib.TF_DeleteTensor)
+        self._place = lib.TF_TensorData(tensor)
+
 
 _FLOAT = 1
-# A client chooses the shapes: bound what they can fill.
-_MOST_SHAPES = 1000
 
 
 def _shape_and_content(result: Any) -> tuple[tuple[int, ...], bytes]:
