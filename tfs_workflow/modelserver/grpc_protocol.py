@@ -32,13 +32,12 @@ _FRAME_BYTES = 2**20
 _WRITE_BYTES = 2**20
 
 
-class _Receiving:
-    """A request that is being read."""
+class _Body:
+    """A message that comes in pieces."""
 
-    __slots__ = ("chunks", "head", "size_bytes")
+    __slots__ = ("chunks", "size_bytes")
 
-    def __init__(self, head: Head) -> None:
-        self.head = head
+    def __init__(self) -> None:
         self.chunks: list[bytes] = []
         self.size_bytes = 0
 
@@ -48,12 +47,13 @@ class GrpcConnection(asyncio.Protocol):
 
     __slots__ = (
         "_answered",
+        "_bodies",
         "_calls",
         "_connections",
         "_has_ended",
+        "_heads",
         "_is_reading",
         "_paused",
-        "_receiving",
         "_seen",
         "_seen_s",
         "_session",
@@ -65,8 +65,9 @@ class GrpcConnection(asyncio.Protocol):
         self._connections = connections
         self._transport: Any = None
         self._session: Any = ngh2.Connection(ngh2.Role.SERVER)
-        # Streams that are being read, that are in work, and that are answered on and on.
-        self._receiving: dict[int, _Receiving] = {}
+        # Streams that are being read, and what has come of their bodies; that are in work; that are answered on and on.
+        self._heads: dict[int, Head] = {}
+        self._bodies: dict[int, _Body] = {}
         self._calls: set[int] = set()
         self._watches: set[int] = set()
         self._is_reading = self._paused = self._has_ended = False
@@ -97,7 +98,7 @@ class GrpcConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
         """The client is gone; what is in work for it goes on and its answer is dropped."""
         self._connections.open.discard(self)
-        for streams in (self._calls, self._watches, self._receiving):
+        for streams in (self._calls, self._watches, self._heads, self._bodies):
             streams.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -117,8 +118,8 @@ class GrpcConnection(asyncio.Protocol):
                 self._data(event)
             elif kind is RequestReceived:
                 self._begin(event)
-            elif kind is StreamClosed:
-                self._forget(event.stream_id)
+            elif self._calls or self._watches or self._heads:
+                self._forget(event)
         self._is_reading = False
         self._flush()
 
@@ -140,22 +141,28 @@ class GrpcConnection(asyncio.Protocol):
         elif event.end_stream:
             self._submit(stream, head, b"")
         else:
-            self._receiving[stream] = _Receiving(head)
+            self._heads[stream] = head
 
     def _data(self, event: DataReceived) -> None:
-        stream, data = event.stream_id, event.data
-        receiving = self._receiving.get(stream)
-        if receiving is None:
+        stream = event.stream_id
+        head = self._heads.get(stream)
+        if head is None:
             return  # refused already
-        chunks = receiving.chunks
-        if event.end_stream:
-            del self._receiving[stream]
-            self._submit(stream, receiving.head, b"".join((*chunks, data)) if chunks else data)
+        if not event.end_stream:
+            self._collect(stream, event.data)
             return
-        chunks.append(data)
-        receiving.size_bytes += len(data)
-        if error := grpc_message.overrun(chunks[0], receiving.size_bytes):
-            del self._receiving[stream]
+        del self._heads[stream]
+        body = self._bodies.pop(stream, None)
+        self._submit(stream, head, event.data if body is None else b"".join((*body.chunks, event.data)))
+
+    def _collect(self, stream: int, data: bytes) -> None:
+        body = self._bodies.get(stream)
+        if body is None:
+            body = self._bodies[stream] = _Body()
+        body.chunks.append(data)
+        body.size_bytes += len(data)
+        if error := grpc_message.overrun(body.chunks[0], body.size_bytes):
+            del self._heads[stream], self._bodies[stream]
             self._calls.add(stream)
             self._answer(stream, error)
             self._flush()  # the answer, before the word that the rest need not be sent
@@ -193,10 +200,12 @@ class GrpcConnection(asyncio.Protocol):
         if not self._is_reading:
             self._flush()
 
-    def _forget(self, stream: int) -> None:
-        self._receiving.pop(stream, None)
-        self._watches.discard(stream)
-        self._calls.discard(stream)
+    def _forget(self, event: Any) -> None:
+        if isinstance(event, StreamClosed):
+            self._heads.pop(event.stream_id, None)
+            self._bodies.pop(event.stream_id, None)
+            self._watches.discard(event.stream_id)
+            self._calls.discard(event.stream_id)
 
     # bytes out
 
@@ -218,7 +227,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._has_ended:
             return
         self._has_ended = True
-        for streams in (self._calls, self._watches, self._receiving):
+        for streams in (self._calls, self._watches, self._heads, self._bodies):
             streams.clear()
         with suppress(ngh2.NGH2Error):  # what does not speak HTTP/2 at all is told nothing
             while data := self._session.data_to_send(_WRITE_BYTES):
@@ -251,9 +260,10 @@ class GrpcConnection(asyncio.Protocol):
             return ("hang up", 0), 2
         if queued_bytes := self._session.queued_body_size():
             return ("take its answer", queued_bytes), limits.write_timeout_s
-        if self._receiving:
-            stream, receiving = next(iter(self._receiving.items()))
-            rate_s = receiving.size_bytes / limits.min_body_bytes_per_s
+        if self._heads:
+            stream = next(iter(self._heads))
+            body = self._bodies.get(stream)
+            rate_s = body.size_bytes / limits.min_body_bytes_per_s if body else 0
             return ("send its request", stream), limits.body_timeout_s + rate_s
         if self._calls or self._watches:
             return ("wait for us", 0), float("inf")

@@ -64,26 +64,20 @@ class Forms:
             servable = self._find(*form.model)
         except StatusError:
             return None  # the general way says it
+        call = servable.float_call if servable.pace.is_quick else None
+        if call is None or call.aliases[0] != form.alias:
+            return None
+        started_s = time.perf_counter()
         try:
-            return _answered(servable, form, content)
+            shape, computed = call.run(form.shape, memoryview(content)[len(form.before) :])
         except SessionClosed:
             return None
         except StatusError as error:
             return servable, error
-
-
-def _answered(servable: Servable, form: Form, content: bytes) -> tuple[Servable, bytes] | None:
-    call = servable.float_call if servable.pace.is_quick else None
-    if call is None or call.aliases[0] != form.alias:
-        return None
-    started_s = time.perf_counter()
-    try:
-        values = memoryview(content)[len(form.before) :]
-        shape, computed = call.run(form.shape, values)
-    finally:
-        servable.pace.note(time.perf_counter() - started_s)
-    name, version = servable.name, servable.version
-    return servable, _before_values(call.aliases[1], shape) + computed + _model_spec(name, version)
+        finally:
+            servable.pace.note(time.perf_counter() - started_s)
+        spec = _model_spec(servable.name, servable.version)
+        return servable, _before_values(call.aliases[1], shape) + computed + spec
 
 
 def _form(content: bytes) -> Form | None:

@@ -211,7 +211,8 @@ _FLOAT = 1
 
 def _shape_and_content(result: Any) -> tuple[tuple[int, ...], bytes]:
     lib = capi.lib
-    shape = tuple([lib.TF_Dim(result, i) for i in range(lib.TF_NumDims(result))])
+    rank = lib.TF_NumDims(result)
+    shape = (lib.TF_Dim(result, 0),) if rank == 1 else tuple([lib.TF_Dim(result, i) for i in range(rank)])
     size_bytes = 4 * math.prod(shape)
     return shape, capi.ffi.buffer(lib.TF_TensorData(result), size_bytes)[:] if size_bytes else b""
 
