@@ -1,6 +1,8 @@
 """The choice of the HTTP server: the same handler, which runs the model in place, behind each of the candidates.
 
-python -m benchmarks.modelserver_http --python PYTHON [--seconds 5]
+python -m benchmarks.modelserver_http --python PYTHON [--seconds 3]
+
+Medians of alternating rounds.
 
 PYTHON has granian, uvicorn[standard], httptools, uvloop, cffi, numpy, orjson, protobuf and the tensorflow-cpu wheel.
 """
@@ -14,7 +16,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, free_port, instances, ours, started, table
+from benchmarks.modelserver_wrk import BUNDLED, free_port, instances, medians, ours, started, table
 
 PATH = "/v1/models/half_plus_two:predict"
 BODY = instances(1.0, 2.0, 5.0)
@@ -73,7 +75,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", required=True, help="an interpreter with all candidates")
-    parser.add_argument("--seconds", type=int, default=5, help="length of each load, in seconds")
+    parser.add_argument("--seconds", type=int, default=3, help="length of each load, in seconds")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
     rows = []
@@ -88,9 +90,9 @@ def main() -> int:
             servers.append(stack.enter_context(started(name, command, port, PATH, BODY)))
         servers.append(stack.enter_context(ours("half_plus_two", BUNDLED, BODY)))
         for server in servers:
-            for _ in range(200):
-                server.post(PATH, BODY)
-            loads = [server.load(PATH, BODY, connections, options.seconds) for connections in (1, 16, 64)]
+            server.load(PATH, BODY, 4, 1)
+        columns = [medians(servers, PATH, BODY, connections, options.seconds) for connections in (1, 16, 64)]
+        for server, loads in zip(servers, zip(*columns, strict=True), strict=True):
             figures = [f"{loads[0].p50_ms:.2f} ms", *(f"{load.per_second:.0f}" for load in loads)]
             rows.append([server.name, *figures, f"{loads[-1].processor_us:.0f} µs", f"{server.memory_mb():.0f} MB"])
     print(table(["server", "p50, 1 conn.", "req/s, 1", "req/s, 16", "req/s, 64", "processor/request", "memory"], rows))

@@ -247,6 +247,9 @@ def _config_proto(flags: Flags) -> ConfigProto:
     intra, inter = separate if max(separate) > 0 else (common, common)
     config.intra_op_parallelism_threads = intra or config.intra_op_parallelism_threads
     config.inter_op_parallelism_threads = inter or config.inter_op_parallelism_threads
+    if not config.experimental.HasField("disable_thread_spinning"):
+        # TensorFlow's idle threads would spin where the event loop, and the client beside us, have work to do.
+        config.experimental.disable_thread_spinning = True
     config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
     return config
 

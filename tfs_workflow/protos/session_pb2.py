@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tfs_workflow/protos/session.proto\x12\x13tfs_workflow.protos\"5\n\nGPUOptions\x12\'\n\x1fper_process_gpu_memory_fraction\x18\x01 \x01(\x01\"A\n\x15ThreadPoolOptionProto\x12\x13\n\x0bnum_threads\x18\x01 \x01(\x05\x12\x13\n\x0bglobal_name\x18\x02 \x01(\t\"\xc1\x02\n\x0b\x43onfigProto\x12$\n\x1cintra_op_parallelism_threads\x18\x02 \x01(\x05\x12$\n\x1cinter_op_parallelism_threads\x18\x05 \x01(\x05\x12\x34\n\x0bgpu_options\x18\x06 \x01(\x0b\x32\x1f.tfs_workflow.protos.GPUOptions\x12\x1c\n\x14\x61llow_soft_placement\x18\x07 \x01(\x08\x12\x1f\n\x17use_per_session_threads\x18\t \x01(\x08\x12\x1f\n\x17operation_timeout_in_ms\x18\x0b \x01(\x03\x12P\n\x1csession_inter_op_thread_pool\x18\x0c \x03(\x0b\x32*.tfs_workflow.protos.ThreadPoolOptionProto\"A\n\nRunOptions\x12\x15\n\rtimeout_in_ms\x18\x02 \x01(\x03\x12\x1c\n\x14inter_op_thread_pool\x18\x03 \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tfs_workflow/protos/session.proto\x12\x13tfs_workflow.protos\"5\n\nGPUOptions\x12\'\n\x1fper_process_gpu_memory_fraction\x18\x01 \x01(\x01\"A\n\x15ThreadPoolOptionProto\x12\x13\n\x0bnum_threads\x18\x01 \x01(\x05\x12\x13\n\x0bglobal_name\x18\x02 \x01(\t\"\xd8\x03\n\x0b\x43onfigProto\x12$\n\x1cintra_op_parallelism_threads\x18\x02 \x01(\x05\x12$\n\x1cinter_op_parallelism_threads\x18\x05 \x01(\x05\x12\x34\n\x0bgpu_options\x18\x06 \x01(\x0b\x32\x1f.tfs_workflow.protos.GPUOptions\x12\x1c\n\x14\x61llow_soft_placement\x18\x07 \x01(\x08\x12\x1f\n\x17use_per_session_threads\x18\t \x01(\x08\x12\x1f\n\x17operation_timeout_in_ms\x18\x0b \x01(\x03\x12P\n\x1csession_inter_op_thread_pool\x18\x0c \x03(\x0b\x32*.tfs_workflow.protos.ThreadPoolOptionProto\x12\x43\n\x0c\x65xperimental\x18\x10 \x01(\x0b\x32-.tfs_workflow.protos.ConfigProto.Experimental\x1aP\n\x0c\x45xperimental\x12$\n\x17\x64isable_thread_spinning\x18\t \x01(\x08H\x00\x88\x01\x01\x42\x1a\n\x18_disable_thread_spinning\"A\n\nRunOptions\x12\x15\n\rtimeout_in_ms\x18\x02 \x01(\x03\x12\x1c\n\x14inter_op_thread_pool\x18\x03 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,7 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_THREADPOOLOPTIONPROTO']._serialized_start=113
   _globals['_THREADPOOLOPTIONPROTO']._serialized_end=178
   _globals['_CONFIGPROTO']._serialized_start=181
-  _globals['_CONFIGPROTO']._serialized_end=502
-  _globals['_RUNOPTIONS']._serialized_start=504
-  _globals['_RUNOPTIONS']._serialized_end=569
+  _globals['_CONFIGPROTO']._serialized_end=653
+  _globals['_CONFIGPROTO_EXPERIMENTAL']._serialized_start=573
+  _globals['_CONFIGPROTO_EXPERIMENTAL']._serialized_end=653
+  _globals['_RUNOPTIONS']._serialized_start=655
+  _globals['_RUNOPTIONS']._serialized_end=720
 # @@protoc_insertion_point(module_scope)
