@@ -83,7 +83,7 @@ class Server:
 
     def __init__(self, flags: Flags) -> None:
         self._flags = flags
-        self._config = _config_proto(flags)
+        self._config = session_config(flags)
         self._metrics_path = _metrics_path(flags)
         self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
         self._batching = _batching(flags)
@@ -232,7 +232,8 @@ def _lifecycle(flags: Flags) -> Options:
     )
 
 
-def _config_proto(flags: Flags) -> ConfigProto:
+def session_config(flags: Flags) -> ConfigProto:
+    """What every session is made with; raises StatusError when the flags contradict each other."""
     config = ConfigProto()
     if flags.tensorflow_session_config_file:
         model_config.read_text_proto(flags.tensorflow_session_config_file, config)
