@@ -184,8 +184,8 @@ def script(*lines: str) -> Callable[[Path], Overrides]:
     return overrides
 
 
-def _without_cffi(directory: Path) -> Overrides:
-    (directory / "sitecustomize.py").write_text("import sys\nsys.modules['cffi'] = None\n")
+def _without_a_package(directory: Path) -> Overrides:
+    (directory / "sitecustomize.py").write_text("import sys\nsys.modules['uvloop'] = None\n")
     return script("export PYTHONPATH=HERE")(directory)
 
 
@@ -253,7 +253,7 @@ def _replaced_by_a_newer(server: ModelServer, base_path: Path) -> None:
 
 # By row. A server that is a local process; the package's own, which uses the real server's words.
 PROCESSES: dict[str, Reproduction] = {
-    "packages-missing": Reproduction(spec=_without_cffi),
+    "packages-missing": Reproduction(spec=_without_a_package),
     "library-missing": Reproduction(spec=_without_its_library),
     "processor-too-old": _signal(signal.SIGILL),
     "too-many-files": Reproduction(spec=script("ulimit -n 8")),
