@@ -118,8 +118,8 @@ class GrpcConnection(asyncio.Protocol):
                 self._data(event)
             elif kind is RequestReceived:
                 self._begin(event)
-            elif self._calls or self._watches or self._heads:
-                self._forget(event)
+            elif kind is StreamClosed and (self._calls or self._watches or self._heads):
+                self._forget(event.stream_id)
         self._is_reading = False
         self._flush()
 
@@ -200,12 +200,11 @@ class GrpcConnection(asyncio.Protocol):
         if not self._is_reading:
             self._flush()
 
-    def _forget(self, event: Any) -> None:
-        if isinstance(event, StreamClosed):
-            self._heads.pop(event.stream_id, None)
-            self._bodies.pop(event.stream_id, None)
-            self._watches.discard(event.stream_id)
-            self._calls.discard(event.stream_id)
+    def _forget(self, stream: int) -> None:
+        self._heads.pop(stream, None)
+        self._bodies.pop(stream, None)
+        self._watches.discard(stream)
+        self._calls.discard(stream)
 
     # bytes out
 

@@ -112,13 +112,12 @@ class RestApi:
         )
 
     def _infer(self, route: Route, request: Request, reply: Reply) -> None:
-        body = request.body
+        body, started_s = request.body, time.perf_counter()
         if route.action == "predict" and len(body) <= quick.MOST_BYTES:
             response = self._predict_at_once(route, bytes(body))
             if response is not None:
                 reply(response._replace(shortcut=partial(self._predict_at_once, route)))
                 return
-        started_s = time.perf_counter()
         servable = self._likely(route)
         quickly = None
         if servable is not None and route.action == "predict" and len(body) <= simd.PIECE_BYTES:
