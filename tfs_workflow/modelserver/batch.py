@@ -20,7 +20,7 @@ Done = Callable[[Any], None]
 _SOURCE = "batching/batching_session.cc"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Task:
     """A request in a batch; `size` is its number of rows."""
 

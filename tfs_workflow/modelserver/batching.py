@@ -110,14 +110,14 @@ class Batcher:
             self._look_after(batch, is_full)
 
     def _size(self, plan: Plan[Any]) -> int:
-        if not plan.feeds:
+        sizes = {tensor.shape[:1] for _, tensor in plan.feeds}
+        if not sizes:
             raise invalid_argument("Batching session Run() must have at least one input tensor")
-        shapes = [tensor.shape for _, tensor in plan.feeds]
-        if not all(shapes):
+        if () in sizes:
             raise invalid_argument("Batching session Run() input tensors must have at least one dimension")
-        if len({shape[0] for shape in shapes}) > 1:
+        if len(sizes) > 1:
             raise invalid_argument("Batching session Run() input tensors must have equal 0th-dimension size")
-        size = shapes[0][0]
+        ((size,),) = sizes
         if size > self._options.max_batch_size and not self._options.splits:
             raise invalid_argument(
                 f"Task size {size} is larger than maximum input batch size {self._options.max_batch_size}"
@@ -127,9 +127,10 @@ class Batcher:
     def _enqueue(self, task: Task) -> tuple[_Batch, _Batch | None]:
         """The batch that the task has become part of, and the one that it did not fit into and that closed with it."""
         plan = task.plan
-        names = [name for name, _ in plan.feeds]
-        key = (id(plan.servable.session), tuple(sorted(names) if len(names) > 1 else names), tuple(plan.fetches))
-        queue = self._queues.setdefault(key, deque())
+        key = (id(plan.servable.session), tuple(sorted([name for name, _ in plan.feeds])), tuple(plan.fetches))
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
         overtaken = None
         if not queue or queue[-1].size + task.size > self._options.max_batch_size:
             if len(queue) >= self._options.max_enqueued_batches:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tfs_workflow.modelserver import rapidjson, simd
+from tfs_workflow.modelserver import rapidjson
 from tfs_workflow.modelserver.http_message import Body
 from tfs_workflow.modelserver.json_mistakes import find_error, instances_error, is_named
 from tfs_workflow.modelserver.json_text import Json, pretty
-from tfs_workflow.modelserver.json_values import FLOATS, as_floats, dense, is_base64
-from tfs_workflow.modelserver.simd import PlainNumbers
+from tfs_workflow.modelserver.json_values import dense, is_base64
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensors import Tensor
 
@@ -30,16 +29,8 @@ class PredictInputs(NamedTuple):
 InputTypes = Callable[[str], Mapping[str, int]]
 
 
-def predict_inputs(body: Body, input_types: InputTypes, plain: PlainNumbers | None = None) -> PredictInputs:
-    """The tensors of a predict request; raises StatusError. `plain` is what simd.py has read of it already."""
-    if plain is None and len(body) >= simd.WORTH_IT_BYTES:
-        plain = simd.plain_numbers(body)
-    if plain is not None:
-        types = input_types(plain.signature_name)
-        (name, dtype) = next(iter(types.items()), ("", 0))
-        if len(types) == 1 and dtype in FLOATS and (converted := as_floats(plain.numbers, dtype)) is not None:
-            tensors = {name: Tensor(dtype, plain.shape, converted)}
-            return PredictInputs(plain.signature_name, tensors, plain.key == "instances")
+def predict_inputs(body: Body, input_types: InputTypes) -> PredictInputs:
+    """The tensors of a predict request; raises StatusError."""
     document = parse_object(body)
     name = signature_name(document)
     types = input_types(name)

@@ -133,11 +133,18 @@ def _tensor(name: str, tensor: Tensor) -> bytes:
 
 def _nested(values: Array, shape: tuple[int, ...]) -> bytes:
     """Numbers as nested lists."""
-    if values.dtype.kind == "f" and not is_ordinary(values):
-        values = flushed(values)
-        if not np.isfinite(values).all():  # orjson knows no NaN
-            single = values.dtype.itemsize < 8
-            return _join([decimal(value, single).encode() for value in values.tolist()], shape)
+    text = _laid_out(values, shape)
+    # Only what is printed with an exponent, or as null, may be tiny or no number.
+    if values.dtype.kind != "f" or not (b"e" in text or b"n" in text) or is_ordinary(values):
+        return text
+    values = flushed(values)
+    if np.isfinite(values).all():
+        return _laid_out(values, shape)
+    single = values.dtype.itemsize < 8
+    return _join([decimal(value, single).encode() for value in values.tolist()], shape)
+
+
+def _laid_out(values: Array, shape: tuple[int, ...]) -> bytes:
     if not shape:
         return _numbers(values)[1:-1]
     if len(shape) > _NUMPY_RANK:

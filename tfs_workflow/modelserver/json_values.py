@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfs_workflow.modelserver.json_text import FLOAT32_MAX, Json, pretty
+from tfs_workflow.modelserver.json_text import Json, pretty
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensors import NUMPY_TYPES, STRING, Array, Tensor, flushed, is_ordinary
 from tfs_workflow.protos.tensor_pb2 import DataType
@@ -71,16 +71,16 @@ def convert(leaves: Sequence[Json], dtype: int) -> Array | None:
     return wide.astype(NUMPY_TYPES[dtype], casting="unsafe")
 
 
-def as_floats(numbers: Array, dtype: int) -> Array | None:
-    """The doubles in the wanted type; None when one of them is too large for it."""
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        converted = numbers.astype(np.float32) if dtype == _FLOAT else numbers
-    if is_ordinary(converted):
-        return converted
-    finite = np.isfinite(numbers)
-    if dtype == _FLOAT and (np.abs(numbers[finite]) > FLOAT32_MAX).any():
-        return None
-    return flushed(converted)
+def as_floats(numbers: Array, dtype: int, may_be_tiny: bool = True) -> Array | None:
+    """The doubles in the wanted type, tiny ones as zero; None when one of them is too large for it."""
+    converted = numbers
+    if dtype == _FLOAT:
+        try:
+            with np.errstate(over="raise"):
+                converted = numbers.astype(np.float32)
+        except FloatingPointError:
+            return None
+    return flushed(converted) if may_be_tiny and not is_ordinary(converted) else converted
 
 
 def _as_strings(leaves: Sequence[Json], kinds: set[type]) -> Array | None:

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from tfs_workflow.modelserver import examples, inference, json_request, json_response, quick, simd, uri
+from tfs_workflow.modelserver import examples, inference, json_request, json_response, plain_request, quick, simd, uri
 from tfs_workflow.modelserver.dispatch import Dispatcher
 from tfs_workflow.modelserver.http_message import JSON, Body, Content, Request, Response, error_page
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.repository import Repository
 from tfs_workflow.modelserver.servable import Plan, Servable
 from tfs_workflow.modelserver.session import SessionClosed
-from tfs_workflow.modelserver.simd import PlainNumbers
 from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
@@ -121,7 +120,7 @@ class RestApi:
         servable = self._likely(route)
         quickly = None
         if servable is not None and route.action == "predict" and len(body) <= simd.PIECE_BYTES:
-            quickly = partial(self._predict_plain, route, body) if servable.float_call is not None else None
+            quickly = partial(self._predict_plain, route, body)
         prepare = partial(self._prepare[route.action], route, body)
         done = partial(self._finish, route, started_s, reply)
         self._dispatcher.submit(servable, len(body), prepare, done, quickly=quickly)
@@ -162,17 +161,21 @@ class RestApi:
         return self._repository.servable(route.name, route.version, route.label)
 
     def _predict_plain(self, route: Route, body: Body) -> Plan[Content] | None:
-        plain = simd.plain_numbers(body)
-        return None if plain is None else self._predict(route, body, plain)
+        servable = self._likely(route)
+        return None if servable is None else plain_request.plan(servable, body)
 
-    def _predict(self, route: Route, body: Body, plain: PlainNumbers | None = None) -> Plan[Content]:
+    def _predict(self, route: Route, body: Body) -> Plan[Content]:
+        plan = self._predict_plain(route, body) if len(body) >= simd.WORTH_IT_BYTES else None
+        return self._predict_any(route, body) if plan is None else plan
+
+    def _predict_any(self, route: Route, body: Body) -> Plan[Content]:
         found: list[Servable] = []
 
         def input_types(signature_name: str) -> dict[str, int]:
             found.append(self._servable(route))
             return inference.input_types(found[0], signature_name)
 
-        request = json_request.predict_inputs(body, input_types, plain)
+        request = json_request.predict_inputs(body, input_types)
         plan = inference.predict(found[0], request.signature_name, request.tensors)
         return plan.then(lambda outputs: json_response.predictions(outputs, request.row_format))
 

@@ -128,7 +128,7 @@ class Servable:
             self.pace.note(elapsed_s, time.thread_time() - computed_s if alone else 0)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, slots=True)
 class Plan(Generic[T]):
     """A request made ready: what to feed, what to fetch, and what to make of it.
 

@@ -30,6 +30,8 @@ _HEAD = re.compile(
 )
 _TAIL = re.compile(rb"\]\s*\}\s*")
 _OPENING = ord("[")
+_TINY = b"0" * 37  # the smallest normal float is 1.2e-38
+_LOOK_BYTES = 16 * 1024
 
 
 class PlainNumbers(NamedTuple):
@@ -39,25 +41,42 @@ class PlainNumbers(NamedTuple):
     key: str
     shape: tuple[int, ...]
     numbers: Array
+    may_be_tiny: bool
 
 
 def plain_numbers(body: Body) -> PlainNumbers | None:
-    """The array, flat, as doubles; None when the request is anything else, right or wrong."""
+    """The array, flat, as doubles; None when the request is anything else, right or wrong.
+
+    `may_be_tiny`: one of them may be smaller than the smallest normal float, without being zero.
+    """
     head = _HEAD.match(body)
     tail = _TAIL.fullmatch(body, max(body.rfind(b"]"), 0))
     if head is None or tail is None:
         return None
     rank = head["opening"].count(b"[")
+    start, end = head.start("opening"), tail.start() + 1
     try:
-        read = [_piece(piece, rank) for piece in _pieces(body, head.start("opening") + 1, tail.start(), rank)]
+        may_be_tiny = True
+        if end - start <= PIECE_BYTES:
+            text = bytes(body[start:end])
+            shape, numbers = _piece(text, rank)
+            may_be_tiny = _may_hold_tiny(text)
+        else:
+            shape, numbers = _joined([_piece(piece, rank) for piece in _pieces(body, start + 1, end - 1, rank)])
     except (ValueError, RuntimeError, TypeError, OverflowError):
         return None
-    rest = {shape[1:] for shape, _ in read}
-    if len(rest) != 1:
-        return None
-    shape = (sum(shape[0] for shape, _ in read), *rest.pop())
-    numbers = read[0][1] if len(read) == 1 else np.concatenate([numbers for _, numbers in read])
-    return PlainNumbers((head["signature"] or b"").decode(), head["key"].decode(), shape, numbers)
+    return PlainNumbers((head["signature"] or b"").decode(), head["key"].decode(), shape, numbers, may_be_tiny)
+
+
+def _may_hold_tiny(text: bytes) -> bool:
+    """Tiny numbers have an exponent or many zeros; in a long text to look at the numbers is quicker."""
+    return len(text) > _LOOK_BYTES or b"e" in text or b"E" in text or _TINY in text
+
+
+def _joined(read: list[tuple[tuple[int, ...], Array]]) -> tuple[tuple[int, ...], Array]:
+    """The array of whose outermost list these are parts; raises ValueError when they differ in shape."""
+    (rest,) = {shape[1:] for shape, _ in read}
+    return (sum(shape[0] for shape, _ in read), *rest), np.concatenate([numbers for _, numbers in read])
 
 
 def _pieces(body: Body, start: int, end: int, rank: int) -> Iterator[bytes]:
@@ -77,10 +96,9 @@ def _piece(text: bytes, rank: int) -> tuple[tuple[int, ...], Array]:
     with _turn:
         array: Any = _parser.parse(text)
         try:
-            shape = _regular_shape(array)
-            if len(shape) != rank or _opened(text) != _list_count(shape):
-                raise ValueError(shape)
             numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
+            is_row = _is_row(text, rank)
+            shape = (1,) * (rank - 1) + (numbers.size,) if is_row else _regular_shape(array, text, rank)
         finally:
             del array  # the parser is free for the next only then
     if not numbers.size or numbers.size != math.prod(shape):
@@ -88,7 +106,12 @@ def _piece(text: bytes, rank: int) -> tuple[tuple[int, ...], Array]:
     return shape, numbers
 
 
-def _regular_shape(array: Any) -> tuple[int, ...]:
+def _is_row(text: bytes, rank: int) -> bool:
+    """Whether valid JSON is a single list of numbers, in as many lists as the rank says."""
+    return text.startswith(b"[" * rank) and text.find(b"[", rank) < 0 and text.endswith(b"]" * rank)
+
+
+def _regular_shape(array: Any, text: bytes, rank: int) -> tuple[int, ...]:
     """The shape when every list has the length of its siblings; raises ValueError otherwise."""
     sizes, level = [len(array)], [array]
     while isinstance(level[0][0] if len(level[0]) else None, simdjson.Array):
@@ -99,7 +122,10 @@ def _regular_shape(array: Any) -> tuple[int, ...]:
         if len(lengths) > 1:
             raise ValueError(lengths)
         sizes.append(lengths.pop())
-    return tuple(sizes)
+    shape = tuple(sizes)
+    if len(shape) != rank or _opened(text) != _list_count(shape):
+        raise ValueError(shape)
+    return shape
 
 
 def _opened(text: bytes) -> int:
