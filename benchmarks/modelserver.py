@@ -14,11 +14,23 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, Server, free_port, instances, medians, ours, started, table
+from benchmarks.modelserver_wrk import (
+    BUNDLED,
+    Load,
+    Server,
+    alternating,
+    free_port,
+    instances,
+    median,
+    median_ratio,
+    ours,
+    started,
+    table,
+)  # fmt: skip
 
 HALF = "/v1/models/half_plus_two:predict"
 SMALL = instances(1.0, 2.0, 5.0)
@@ -76,7 +88,7 @@ def small_requests(servers: list[Server], seconds: int) -> list[list[str]]:
     for server in servers:
         for _ in range(200):
             server.post(HALF, SMALL)
-    columns = [medians(servers, HALF, SMALL, connections, seconds) for connections in (1, 16, 64)]
+    columns = [map(median, alternating(servers, HALF, SMALL, connections, seconds)) for connections in (1, 16, 64)]
     rows = []
     for server, loads in zip(servers, zip(*columns, strict=True), strict=True):
         cells = [server.name, f"{server.start_s:.2f} s", f"{server.memory_mb():.0f} MB", f"{loads[0].p50_ms:.2f} ms"]
@@ -89,11 +101,17 @@ def large_bodies(servers: list[Server], seconds: int) -> list[list[str]]:
     """64 rows of 784 numbers, on 4 connections."""
     random.seed(1)
     body = instances(*([round(random.random(), 3) for _ in range(784)] for _ in range(64)))
-    loads = medians(servers, "/v1/models/mlp:predict", body, 4, seconds)
+    loads = alternating(servers, "/v1/models/mlp:predict", body, 4, seconds, rounds=9)
     return [
-        [server.name, f"{load.per_second:.0f}", f"{load.p50_ms:.1f} ms", f"{load.processor_us:.0f} µs"]
-        for server, load in zip(servers, loads, strict=True)
+        [server.name, *_spread(taken), f"{median(taken).p50_ms:.1f} ms", f"{median(taken).processor_us:.0f} µs"]
+        for server, taken in zip(servers, loads, strict=True)
     ]
+
+
+def _spread(loads: Sequence[Load]) -> list[str]:
+    """Requests per second: the median, and from the slowest round to the quickest."""
+    taken = sorted(load.per_second for load in loads)
+    return [f"{median(loads).per_second:.0f}", f"{taken[0]:.0f}-{taken[-1]:.0f}"]
 
 
 def batching(mlp: Path, seconds: int) -> list[list[str]]:
@@ -101,14 +119,12 @@ def batching(mlp: Path, seconds: int) -> list[list[str]]:
     body = instances([round(i / 784, 3) for i in range(784)])
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         Path(scratch, "batching").write_text(BATCHING)
-        on = ("--enable_batching", f"--batching_parameters_file={scratch}/batching")
-        servers = [stack.enter_context(ours("mlp", mlp, body, *flags)) for flags in ((), on)]
-        loads = medians(servers, "/v1/models/mlp:predict", body, 64, seconds)
-    rows = [
-        [name, f"{load.per_second:.0f}", f"{load.p50_ms:.1f} ms"]
-        for name, load in zip(("off", "on"), loads, strict=True)
-    ]
-    return [*rows, ["ratio", f"{loads[1].per_second / loads[0].per_second:.2f}", ""]]
+        batches = ("--enable_batching", f"--batching_parameters_file={scratch}/batching")
+        servers = [stack.enter_context(ours("mlp", mlp, body, *flags)) for flags in ((), batches)]
+        off, on = alternating(servers, "/v1/models/mlp:predict", body, 64, seconds, rounds=9)
+    taken = {"off": off, "on": on}
+    rows = [[name, *_spread(loads), f"{median(loads).p50_ms:.1f} ms"] for name, loads in taken.items()]
+    return [*rows, ["ratio, median of the rounds", f"{median_ratio(on, off):.2f}", "", ""]]
 
 
 def main() -> int:
@@ -137,13 +153,10 @@ def main() -> int:
             servers.append(stack.enter_context(yardstick(python, mlp / "1", path, one)))
             if options.real:
                 servers.append(stack.enter_context(real(options.real, "mlp", mlp, path, one)))
-            print(
-                "\n"
-                + table(
-                    ["64 x 784 numbers", "req/s", "p50", "processor/request"], large_bodies(servers, options.seconds)
-                )
-            )
-        print("\n" + table(["batching, 1 x 784, 64 conn.", "req/s", "p50"], batching(mlp, options.seconds)))
+            heads = ["64 x 784 numbers", "req/s", "all rounds", "p50", "processor/request"]
+            print("\n" + table(heads, large_bodies(servers, options.seconds)))
+        heads = ["batching, 1 x 784, 64 conn.", "req/s", "all rounds", "p50"]
+        print("\n" + table(heads, batching(mlp, options.seconds)))
     return 0
 
 

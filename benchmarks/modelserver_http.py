@@ -16,7 +16,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, free_port, instances, medians, ours, started, table
+from benchmarks.modelserver_wrk import BUNDLED, alternating, free_port, instances, median, ours, started, table
 
 PATH = "/v1/models/half_plus_two:predict"
 BODY = instances(1.0, 2.0, 5.0)
@@ -91,7 +91,8 @@ def main() -> int:
         servers.append(stack.enter_context(ours("half_plus_two", BUNDLED, BODY)))
         for server in servers:
             server.load(PATH, BODY, 4, 1)
-        columns = [medians(servers, PATH, BODY, connections, options.seconds) for connections in (1, 16, 64)]
+        seconds = options.seconds
+        columns = [map(median, alternating(servers, PATH, BODY, connections, seconds)) for connections in (1, 16, 64)]
         for server, loads in zip(servers, zip(*columns, strict=True), strict=True):
             figures = [f"{loads[0].p50_ms:.2f} ms", *(f"{load.per_second:.0f}" for load in loads)]
             rows.append([server.name, *figures, f"{loads[-1].processor_us:.0f} µs", f"{server.memory_mb():.0f} MB"])

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -103,12 +104,22 @@ class Server:
         return sum(sum(p.cpu_times()[:2]) for p in processes)
 
 
-def medians(  # noqa: PLR0913, PLR0917  # what `load` takes, and how often
+def alternating(  # noqa: PLR0913, PLR0917  # what `load` takes, and how often
     servers: Sequence[Server], path: str, body: bytes, connections: int, duration_s: int, rounds: int = 5
-) -> list[Load]:
-    """Each server's load with the median requests per second, of alternating rounds: these machines are noisy."""
+) -> list[list[Load]]:
+    """For each server its load in every round; in a round each is loaded once, since these machines are noisy."""
     taken = [[server.load(path, body, connections, duration_s) for server in servers] for _ in range(rounds)]
-    return [sorted(loads, key=lambda load: load.per_second)[rounds // 2] for loads in zip(*taken, strict=True)]
+    return [list(loads) for loads in zip(*taken, strict=True)]
+
+
+def median(loads: Sequence[Load]) -> Load:
+    """The load with the median requests per second, of an odd number of rounds."""
+    return sorted(loads, key=lambda load: load.per_second)[len(loads) // 2]
+
+
+def median_ratio(loads: Sequence[Load], others: Sequence[Load]) -> float:
+    """The median over the rounds of how many times as many requests per second one server answered as another."""
+    return statistics.median(a.per_second / b.per_second for a, b in zip(loads, others, strict=True))
 
 
 def free_port() -> int:

@@ -25,10 +25,11 @@ class Pace:
     """Whether a model has been quick lately, so that a run of it may hold up the event loop.
 
     A model begins on trial and gets points: one for a run below a millisecond, one off for a longer one. A run that
-    computed for long itself, or lasted very long, costs all of them; the next trial is a second later.
+    computed for two milliseconds itself, or lasted very long, costs all of them; the next trial is a second later.
     """
 
     QUICK_S = 0.001
+    LONG_S = 0.002
     SLOW_S = 0.02
     ENOUGH = 5
     MOST = 15
@@ -57,7 +58,7 @@ class Pace:
         if elapsed_s < self.QUICK_S or (0 < computed_s < self.QUICK_S and elapsed_s < self.SLOW_S):
             if self._points < self.MOST:
                 self._points += 1
-        elif computed_s > self.QUICK_S or elapsed_s > self.SLOW_S:
+        elif computed_s > self.LONG_S or elapsed_s > self.SLOW_S:
             self._points = 0
             self._next_trial_s = time.monotonic() + self.TRIAL_INTERVAL_S
         else:
