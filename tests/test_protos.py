@@ -57,6 +57,42 @@ def test_the_data_types_are_tensorflows() -> None:
     assert ran.stdout.strip() == str(sorted(tensor_pb2.DataType.items()))
 
 
+_FIELDS = """
+import sys
+from importlib import import_module
+
+def fields(message, seen):
+    if message.name in seen or message.name == "AttrValue":
+        return []
+    seen.add(message.name)
+    found = []
+    for field in message.fields:
+        kind = field.message_type or field.enum_type
+        if field.name == "parameter_map":
+            continue
+        values = [(value.name, value.number) for value in field.enum_type.values] if field.enum_type else []
+        entry = (message.name, field.name, field.number, field.type, field.is_repeated, kind and kind.name)
+        found.append((*entry, sorted(values)))
+        found += fields(field.message_type, seen) if field.message_type else []
+    return sorted(found, key=str)
+
+config = import_module(sys.argv[1]).ConfigProto
+print("\\n".join(map(str, fields(config.DESCRIPTOR, set()))))
+"""
+
+
+def test_a_sessions_options_are_tensorflows() -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("needs the tensorflow wheel")
+    # Each in a process of its own: the two define the same names.
+    ours, theirs = (
+        subprocess.run([sys.executable, "-c", _FIELDS, module], check=True, capture_output=True, text=True).stdout
+        for module in ("tfs_workflow.protos.session_pb2", "tensorflow.core.protobuf.config_pb2")
+    )
+    assert len(ours.splitlines()) > 100
+    assert ours == theirs
+
+
 def test_the_methods_keep_tensorflow_servings_paths() -> None:
     assert services.PREDICT.path == "/tensorflow.serving.PredictionService/Predict"
     assert services.RELOAD_CONFIG.path == "/tensorflow.serving.ModelService/HandleReloadConfigRequest"
