@@ -120,7 +120,7 @@ class RestApi:
         servable = self._likely(route)
         quickly = None
         if servable is not None and route.action == "predict" and len(body) <= simd.PIECE_BYTES:
-            quickly = partial(self._predict_plain, route, body)
+            quickly = partial(self._predict_plain, route, body) if servable.float_call is not None else None
         prepare = partial(self._prepare[route.action], route, body)
         done = partial(self._finish, route, started_s, reply)
         self._dispatcher.submit(servable, len(body), prepare, done, quickly=quickly)
