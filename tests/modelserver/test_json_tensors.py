@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from tfs_workflow.modelserver import json_request, json_response, json_values, simd
 from tfs_workflow.modelserver.status import StatusError
-from tfs_workflow.modelserver.tensors import Tensor
+from tfs_workflow.modelserver.tensors import Tensor, is_ordinary
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 FLOAT, DOUBLE, STRING = (DataType.Value(f"DT_{name}") for name in ("FLOAT", "DOUBLE", "STRING"))
@@ -148,6 +148,20 @@ def test_regular_arrays_of_numbers_go_the_quick_way() -> None:
         assert read is not None
         assert (read.signature_name, read.key, read.shape) == ("s", "inputs", shape)
         assert read.numbers.tolist() == np.array(value, float).ravel().tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [3, 1000])
+def test_one_number_that_is_not_ordinary_is_found_in_any_array(size: int, dtype: type[np.floating[Any]]) -> None:
+    limits = np.finfo(dtype)
+    values = np.linspace(-2, 2, size).astype(dtype)
+    values[:2] = limits.max, 0
+    for usual in (limits.tiny, -limits.tiny, limits.max, limits.min, 0.0, -0.0):
+        values[size // 2] = usual
+        assert is_ordinary(values)
+    for unusual in (math.inf, -math.inf, math.nan, limits.smallest_subnormal, -limits.tiny / 2):
+        values[size // 2] = unusual
+        assert not is_ordinary(values)
 
 
 def test_large_arrays_are_printed_in_pieces_that_fit_together() -> None:
