@@ -9,7 +9,7 @@ from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
 
-from tfs_workflow.tasks import collection
+from tfs_workflow.cli.tasks import collection
 
 ROOT = Path(__file__).parent
 BENCHMARKS = ("startup", "docker_life", "fetch", "predict_jsonl", "interrupts", "modelserver")

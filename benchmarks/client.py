@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks.lab import alternating, lab, tfs
 from tfs_workflow import connect
+from tfs_workflow.client.tensor_codec import encode
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
-from tfs_workflow.serving.tensor_codec import encode
 
 MODEL = "half_plus_two"
 CALLS = 200

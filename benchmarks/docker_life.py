@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.lab import BUNDLED, lab, report, seconds, tfs
-from tfs_workflow.config import load
-from tfs_workflow.retries import Transfer
-from tfs_workflow.workflow.serve import serve
+from tfs_workflow.config.load import load
+from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.workflow.start import serve
 
 ROUNDS = 7
 PORT = 18501

@@ -17,9 +17,9 @@ from benchmarks.lab import alternating, report
 from tests.support.faulty import serving
 from tests.support.git_server import MODEL_PATH, TAG, GitServer, tutorial_repository
 from tests.support.relay import CountingRelay
-from tfs_workflow.config import GitSource
-from tfs_workflow.sources import fetch
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.config.types import GitSource
+from tfs_workflow.sources.fetch import fetch
+from tfs_workflow.state.workspace import Workspace
 
 COMMITS = 400
 FILE_BYTES = 60_000

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import docker
 
+from tests.cli.test_interrupts import BUSY, Busy, waiting_for_the_server
 from tests.support.command import CommandLine
 from tests.support.faults import servers
 from tests.support.waiting import until
-from tests.test_interrupts import BUSY, Busy, waiting_for_the_server
 
 ROUNDS = 5
 TARGET_S = 2.0

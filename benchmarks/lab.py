@@ -42,7 +42,7 @@ def lab(runtime: str, **server: Any) -> Iterator[Path]:
 
 def tfs(verb: str, config: Path, *options: str) -> str:
     """Run one verb as users do; its standard output."""
-    argv = [sys.executable, "-m", "tfs_workflow.main", verb, "--config", str(config), *options]
+    argv = [sys.executable, "-m", "tfs_workflow.cli.program", verb, "--config", str(config), *options]
     return subprocess.run(argv, check=True, capture_output=True, text=True, env=environment()).stdout
 
 

@@ -65,7 +65,7 @@ def _predict(config: Path, count: int) -> tuple[float, float]:
     source, output = config.with_name("rows.jsonl"), config.with_name("predictions.jsonl")
     with source.open("w") as file:
         file.writelines(f"{number / 8}\n" for number in range(count))
-    argv = [sys.executable, "-m", "tfs_workflow.main", "predict", "--config", str(config)]
+    argv = [sys.executable, "-m", "tfs_workflow.cli.program", "predict", "--config", str(config)]
     start = time.perf_counter()
     child = subprocess.Popen([*argv, "--input", str(source), "--output", str(output)], env=environment())
     _, status, usage = os.wait4(child.pid, 0)

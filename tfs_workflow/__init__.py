@@ -10,17 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tfs_workflow.client.connect import connect
+    from tfs_workflow.client.interface import Client, InputUnfit, NothingAnswers, RequestRefused, State, VersionStatus
     from tfs_workflow.errors import ConfigError, NotReady, PredictionFailed, ToolMissing, WorkflowError
-    from tfs_workflow.savedmodel import Signature, TensorSpec
-    from tfs_workflow.serving.connect import connect
-    from tfs_workflow.serving.interface import (
-        Client,
-        InputUnfit,
-        NothingAnswers,
-        RequestRefused,
-        State,
-        VersionStatus,
-    )
+    from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 
 __version__ = "0.1.0"
 __all__ = [
@@ -43,9 +36,9 @@ __all__ = [
 
 _HOMES = {
     "errors": ("ConfigError", "NotReady", "PredictionFailed", "ToolMissing", "WorkflowError"),
-    "savedmodel": ("Signature", "TensorSpec"),
-    "serving.connect": ("connect",),
-    "serving.interface": ("Client", "InputUnfit", "NothingAnswers", "RequestRefused", "State", "VersionStatus"),
+    "formats.savedmodel": ("Signature", "TensorSpec"),
+    "client.connect": ("connect",),
+    "client.interface": ("Client", "InputUnfit", "NothingAnswers", "RequestRefused", "State", "VersionStatus"),
 }
 
 

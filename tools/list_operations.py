@@ -1,4 +1,4 @@
-"""Write the operations that the installed TensorFlow knows to tfs_workflow/checks/operations.txt.
+"""Write the operations that the installed TensorFlow knows to tfs_workflow/checks/model/operations.txt.
 
 python tools/list_operations.py
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tfs_workflow.modelserver import capi
+from tfs_workflow.modelserver.tensorflow import capi
 from tfs_workflow.protos.saved_model_pb2 import OpList, VersionDef
 
-TARGET = Path(__file__).parents[1] / "tfs_workflow" / "checks" / "operations.txt"
+TARGET = Path(__file__).parents[1] / "tfs_workflow" / "checks" / "model" / "operations.txt"
 DECLARATIONS = """
 TF_Buffer* TF_GetAllOpList(void);
 void TF_GraphVersions(TF_Graph*, TF_Buffer*, TF_Status*);

@@ -12,9 +12,9 @@ import docker
 import psutil
 
 from tests.support.command import CommandLine
-from tfs_workflow.leftovers import STAGED_FOR
 from tfs_workflow.runtimes.base import PROJECT_LABEL
-from tfs_workflow.runtimes.process import PROJECT_VARIABLE
+from tfs_workflow.runtimes.process_runtime import PROJECT_VARIABLE
+from tfs_workflow.state.cleanup import STAGED_FOR
 
 NO_ENGINE = "unix:///nonexistent/docker.sock"
 _OWN_FILES = {"tfs.yaml", "tfs.lock", "rows.jsonl", "out.jsonl"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tfs_workflow.checks.report import Finding, Status
+from tfs_workflow.checks.finding import Finding, Status
 
 
 def statuses(findings: Iterable[Finding]) -> dict[str, str]:

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from tests.checks.findings import is_ok, one
-from tfs_workflow.checks.configuration import EMBEDDED_FLAGS, FLAG_SINCE, broken, configuration_findings, known_flags
-from tfs_workflow.checks.report import Finding, Status
-from tfs_workflow.config import load
+from tfs_workflow.checks.finding import Finding, Status
+from tfs_workflow.checks.settings import EMBEDDED_FLAGS, FLAG_SINCE, broken, configuration_findings, known_flags
+from tfs_workflow.config.load import load
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.modelserver.flags import FLAGS
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.checks.findings import is_ok, one, statuses
-from tfs_workflow.checks.engine import engine_findings, is_official, without_engine
-from tfs_workflow.checks.report import Status
+from tfs_workflow.checks.docker_host import engine_findings, is_official, without_engine
+from tfs_workflow.checks.finding import Status
 from tfs_workflow.errors import ToolMissing
-from tfs_workflow.runtimes.docker.facts import EngineFacts, is_local
+from tfs_workflow.runtimes.docker.engine_info import EngineFacts, is_local
 
 IMAGE = "tensorflow/serving:2.20.0"
 GOOD = EngineFacts(

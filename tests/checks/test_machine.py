@@ -10,7 +10,7 @@ import pytest
 from tests.checks.findings import is_ok, one
 from tests.support.needs import missing
 from tfs_workflow.checks import machine
-from tfs_workflow.checks.report import Status
+from tfs_workflow.checks.finding import Status
 
 GIB = 1 << 30
 

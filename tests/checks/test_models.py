@@ -13,11 +13,11 @@ import pytest
 from tests.checks.findings import is_ok, one, statuses
 from tests.support import models
 from tests.support.needs import missing
-from tfs_workflow.checks.models import model_findings, version_is_newer
-from tfs_workflow.checks.operations import known
-from tfs_workflow.checks.report import Finding, Status
+from tfs_workflow.checks.finding import Finding, Status
+from tfs_workflow.checks.model.model_checks import model_findings, version_is_newer
+from tfs_workflow.checks.model.operations import known
 from tfs_workflow.protos.saved_model_pb2 import SavedModel
-from tfs_workflow.serving.spec import ModelSpec
+from tfs_workflow.runtimes.spec import ModelSpec
 
 NOBODY = (65534, 65534)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
-from tfs_workflow.checks.ports import port_finding
-from tfs_workflow.checks.report import Status
-from tfs_workflow.runtimes.docker.facts import Holder
+from tfs_workflow.checks.finding import Status
+from tfs_workflow.checks.port_use import port_finding
+from tfs_workflow.runtimes.docker.engine_info import Holder
 from tfs_workflow.runtimes.ports import free_port
 
 LOOPBACK = "127.0.0.1"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tfs_workflow.checks.gathering import gathered
-from tfs_workflow.checks.report import Finding, Status, exit_code, failed, ok, raise_first_failure, warning
+from tfs_workflow.checks.finding import Finding, Status, exit_code, failed, ok, raise_first_failure, warning
+from tfs_workflow.checks.runner import gathered
 from tfs_workflow.errors import ModelInvalid, NotReady
 
 

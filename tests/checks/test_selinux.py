@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.checks.findings import is_ok
 from tfs_workflow.checks import selinux
-from tfs_workflow.checks.report import Status
+from tfs_workflow.checks.finding import Status
 
 BASE_PATH = Path("/home/me/model")
 

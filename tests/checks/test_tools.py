@@ -9,7 +9,7 @@ import pytest
 
 from tests.checks.findings import is_ok
 from tfs_workflow.checks import tools
-from tfs_workflow.checks.report import Status
+from tfs_workflow.checks.finding import Status
 
 
 def program(directory: Path, name: str, text: str) -> None:

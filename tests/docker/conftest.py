@@ -13,7 +13,7 @@ from tests.support.command import CommandLine
 from tests.support.needs import missing
 from tests.support.waiting import alone
 from tfs_workflow.runtimes.docker import Engine
-from tfs_workflow.runtimes.docker.build import build_image
+from tfs_workflow.runtimes.docker.image_build import build_image
 
 BUILT_IMAGE = "tfs-workflow/model-server:test"
 BASE_IMAGE = "tfs-workflow/python-base:bookworm"

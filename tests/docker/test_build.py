@@ -16,7 +16,7 @@ TAG = "tfs-workflow/model-server:built-by-a-test"
 
 
 def build(*options: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "tfs_workflow.main", "image.build", "--tag", TAG, *options]
+    argv = [sys.executable, "-m", "tfs_workflow.cli.program", "image.build", "--tag", TAG, *options]
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
 
 

@@ -12,9 +12,9 @@ from docker.models.containers import Container
 
 from tests.support.models import BUNDLED
 from tests.support.waiting import until
+from tfs_workflow.client.interface import State
+from tfs_workflow.client.rest_json import ServingClient
 from tfs_workflow.errors import NotReady
-from tfs_workflow.serving.client import ServingClient
-from tfs_workflow.serving.interface import State
 
 MOUNT = {str(BUNDLED): {"bind": "/models/half_plus_two", "mode": "ro"}}
 

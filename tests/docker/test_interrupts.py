@@ -43,7 +43,17 @@ def test_a_build_that_is_interrupted_leaves_no_container(
     engine: docker.DockerClient, endless: str, tmp_path: Path, number: int, exit_code: int
 ) -> None:
     tag = f"{endless}-built"
-    argv = [sys.executable, "-m", "tfs_workflow.main", "image.build", "--base", endless, "--tag", tag, "--verbose"]
+    argv = [
+        sys.executable,
+        "-m",
+        "tfs_workflow.cli.program",
+        "image.build",
+        "--base",
+        endless,
+        "--tag",
+        tag,
+        "--verbose",
+    ]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     while "reached" not in (line := process.stderr.readline()) or "echo" in line:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tfs_workflow.modelserver.connections import Connections, Limits
+from tfs_workflow.modelserver.net.connections import Connections, Limits
 
 Served = tuple[socket.socket, Connections[Any]]
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tfs_workflow.modelserver import capi_ffi
+from tfs_workflow.modelserver.tensorflow import capi_ffi
 
 TOOL = Path(__file__).parents[2] / "tools" / "compile_capi.py"
 

@@ -11,7 +11,7 @@ import ngh2
 import pytest
 
 from tests.modelserver.running import Running, serving
-from tfs_workflow.modelserver import grpc_message
+from tfs_workflow.modelserver.grpc import grpc_framing
 from tfs_workflow.modelserver.status import Code, StatusError
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
@@ -72,7 +72,7 @@ def connected(server: Running) -> Iterator[Client]:
 
 def is_well(server: Running) -> bool:
     with connected(server) as client:
-        found = client.answers(client.request(HEAD, grpc_message.framed(ASK)))
+        found = client.answers(client.request(HEAD, grpc_framing.framed(ASK)))
         return found[b"grpc-status"] == b"0" and found[b"body"][5:] != b""
 
 
@@ -98,8 +98,8 @@ def test_what_is_no_grpc_gets_an_http_status(
         (b"", Code.INTERNAL),
         (b"\0\0", Code.INTERNAL),
         (b"\0\0\0\0\x09short", Code.INTERNAL),
-        (grpc_message.framed(ASK) * 2, Code.INTERNAL),
-        (b"\1" + grpc_message.framed(ASK)[1:], Code.UNIMPLEMENTED),
+        (grpc_framing.framed(ASK) * 2, Code.INTERNAL),
+        (b"\1" + grpc_framing.framed(ASK)[1:], Code.UNIMPLEMENTED),
     ],
     ids=["none", "empty", "cut prefix", "cut", "two", "packed without a word"],
 )
@@ -107,7 +107,7 @@ def test_a_body_that_is_not_one_message_ends_its_call(server: Running, body: byt
     with connected(server) as client:
         found = client.answers(client.request(HEAD, body))
         assert (found[b":status"], int(found[b"grpc-status"])) == (b"200", code)
-        assert client.answers(client.request(HEAD, grpc_message.framed(ASK)))[b"grpc-status"] == b"0"
+        assert client.answers(client.request(HEAD, grpc_framing.framed(ASK)))[b"grpc-status"] == b"0"
 
 
 @pytest.mark.parametrize(
@@ -128,35 +128,35 @@ def test_a_body_that_is_too_long_is_answered_before_its_end(server: Running, sta
 
 def test_a_method_that_is_not_there(server: Running) -> None:
     with connected(server) as client:
-        found = client.answers(client.request(replaced(b":path", b"/no/Such"), grpc_message.framed(b"")))
+        found = client.answers(client.request(replaced(b":path", b"/no/Such"), grpc_framing.framed(b"")))
         assert int(found[b"grpc-status"]) == Code.UNIMPLEMENTED
 
 
 def test_calls_on_one_connection_are_answered_side_by_side(server: Running) -> None:
     with connected(server) as client:
-        streams = [client.request(HEAD, grpc_message.framed(ASK)) for _ in range(50)]
+        streams = [client.request(HEAD, grpc_framing.framed(ASK)) for _ in range(50)]
         assert client.answers(streams[-1])[b"grpc-status"] == b"0"
 
 
 def test_a_client_that_resets_its_call_harms_nobody(server: Running) -> None:
     with connected(server) as client:
         for _ in range(100):
-            stream = client.request(HEAD, grpc_message.framed(ASK))
+            stream = client.request(HEAD, grpc_framing.framed(ASK))
             client.send()
             client.session.reset_stream(stream)
-        assert client.answers(client.request(HEAD, grpc_message.framed(ASK)))[b"grpc-status"] == b"0"
+        assert client.answers(client.request(HEAD, grpc_framing.framed(ASK)))[b"grpc-status"] == b"0"
 
 
 def test_one_connection_too_many_is_told_to_calm_down() -> None:
     with serving("--rest_api_max_connections=1") as server, connected(server) as first:
-        first.answers(first.request(HEAD, grpc_message.framed(ASK)))
+        first.answers(first.request(HEAD, grpc_framing.framed(ASK)))
         with connected(server) as second:
             second.send()
             while data := second.wire.recv(65536):
                 second.session.receive_data(data)
             codes = [e.error_code for e in second.session.events() if isinstance(e, ngh2.GoAwayReceived)]
             assert codes == [ngh2.ErrorCode.ENHANCE_YOUR_CALM]
-        assert first.answers(first.request(HEAD, grpc_message.framed(ASK)))[b"grpc-status"] == b"0"
+        assert first.answers(first.request(HEAD, grpc_framing.framed(ASK)))[b"grpc-status"] == b"0"
 
 
 def test_mutated_bytes_never_stop_the_server(server: Running) -> None:
@@ -167,7 +167,7 @@ def test_mutated_bytes_never_stop_the_server(server: Running) -> None:
         session = ngh2.Connection(ngh2.Role.CLIENT)
         session.initiate_connection()
         stream = session.send_request(HEAD)
-        session.send_data(stream, grpc_message.framed(ASK), end_stream=True)
+        session.send_data(stream, grpc_framing.framed(ASK), end_stream=True)
         wire = bytearray(session.data_to_send())
         for _ in range(chance.randint(1, 6)):
             wire[chance.randrange(len(wire))] = chance.randrange(256)
@@ -186,7 +186,7 @@ def test_mutated_bytes_never_stop_the_server(server: Running) -> None:
     ("message", "wire"), [("plain", b"plain"), ("50 % ä", b"50 %25 %C3%A4"), ("a\nb\udcff", b"a%0Ab%EF%BF%BD")]
 )
 def test_messages_are_percent_encoded(message: str, wire: bytes) -> None:
-    assert grpc_message.status_headers(StatusError(Code.INTERNAL, message))[1] == (b"grpc-message", wire)
+    assert grpc_framing.status_headers(StatusError(Code.INTERNAL, message))[1] == (b"grpc-message", wire)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,6 @@ def test_messages_are_percent_encoded(message: str, wire: bytes) -> None:
     [(b"5S", 5000), (b"100m", 100), (b"1u", 1), (b"2H", 7_200_000), (b"123456789S", 0), (b"xS", 0), (b"5", 0)],
 )
 def test_timeouts_are_read_in_their_units(text: bytes, timeout_ms: int) -> None:
-    head = grpc_message.read_head((*HEAD, (b"grpc-timeout", text)))
-    assert isinstance(head, grpc_message.Head)
+    head = grpc_framing.read_head((*HEAD, (b"grpc-timeout", text)))
+    assert isinstance(head, grpc_framing.Head)
     assert head.timeout_ms == timeout_ms

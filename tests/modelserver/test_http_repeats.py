@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.modelserver.protocols import connected
-from tfs_workflow.modelserver.connections import Limits
-from tfs_workflow.modelserver.http_message import Request, Response
-from tfs_workflow.modelserver.http_protocol import App, HttpConnection
+from tfs_workflow.modelserver.http.http_connection import App, HttpConnection
+from tfs_workflow.modelserver.http.http_message import Request, Response
+from tfs_workflow.modelserver.net.connections import Limits
 
 
 def echo(request: Request, reply: Callable[[Response], None]) -> None:

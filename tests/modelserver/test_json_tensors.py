@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfs_workflow.modelserver import json_request, json_response, json_values, simd
+from tfs_workflow.modelserver.json import json_tensors
+from tfs_workflow.modelserver.rest import json_request, json_response, number_arrays
 from tfs_workflow.modelserver.status import StatusError
-from tfs_workflow.modelserver.tensors import Tensor, is_ordinary
+from tfs_workflow.modelserver.tensorflow.tensors import Tensor, is_ordinary
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 FLOAT, DOUBLE, STRING = (DataType.Value(f"DT_{name}") for name in ("FLOAT", "DOUBLE", "STRING"))
@@ -30,8 +31,8 @@ def printed(outputs: dict[str, Tensor], row_format: bool) -> bytes:
 
 
 def outcome(body: bytes, dtype: int, quick: bool, monkeypatch: pytest.MonkeyPatch, piece_bytes: int = 10**9) -> Any:
-    monkeypatch.setattr(simd, "WORTH_IT_BYTES", 0 if quick else 10**9)
-    monkeypatch.setattr(simd, "PIECE_BYTES", piece_bytes)
+    monkeypatch.setattr(number_arrays, "WORTH_IT_BYTES", 0 if quick else 10**9)
+    monkeypatch.setattr(number_arrays, "PIECE_BYTES", piece_bytes)
     try:
         request = json_request.predict_inputs(body, lambda _: {"x": dtype})
     except StatusError as error:
@@ -113,7 +114,7 @@ def test_strings_come_out_as_they_are_or_in_base64(values: list[bytes]) -> None:
         value.decode("utf-8", "surrogateescape") for value in values
     ]
     encoded = json.loads(printed({"y_bytes": tensor}, row_format=False))["outputs"]
-    assert [json_values.decode_base64(entry) for entry in encoded] == values
+    assert [json_tensors.decode_base64(entry) for entry in encoded] == values
 
 
 def test_several_outputs_in_both_formats() -> None:
@@ -144,7 +145,7 @@ def test_a_rank_beyond_numpys_is_read_and_written() -> None:
 
 def test_regular_arrays_of_numbers_go_the_quick_way() -> None:
     for value, shape in (([1, 2.5], (2,)), ([[1, 2], [3, 4], [5, 6]], (3, 2)), ([[[1.5]], [[2]]], (2, 1, 1))):
-        read = simd.plain_numbers(json.dumps({"signature_name": "s", "inputs": value}).encode())
+        read = number_arrays.plain_numbers(json.dumps({"signature_name": "s", "inputs": value}).encode())
         assert read is not None
         assert (read.signature_name, read.key, read.shape) == ("s", "inputs", shape)
         assert read.numbers.tolist() == np.array(value, float).ravel().tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfs_workflow.modelserver.servable import Pace
+from tfs_workflow.modelserver.inference.servable import Pace
 
 
 def quick() -> Pace:

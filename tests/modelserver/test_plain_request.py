@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfs_workflow.modelserver import json_request, plain_request
-from tfs_workflow.modelserver.servable import Tensors
+from tfs_workflow.modelserver.inference.servable import Tensors
+from tfs_workflow.modelserver.rest import json_request, plain_request
 from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.protos.tensor_pb2 import DataType
 

@@ -15,8 +15,8 @@ from tests.modelserver import graphs
 from tests.modelserver.running import BUNDLED, serving
 from tests.modelserver.test_grpc import floats, spec
 from tests.modelserver.test_quick import WIDENING
-from tfs_workflow.modelserver.quick_rpc import Forms
-from tfs_workflow.modelserver.servable import Servable
+from tfs_workflow.modelserver.inference.servable import Servable
+from tfs_workflow.modelserver.rpc.request_template import Forms
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.tensor_pb2 import TensorProto

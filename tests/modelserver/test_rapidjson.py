@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tfs_workflow.modelserver import json_text, rapidjson
+from tfs_workflow.modelserver.json import json_parser, json_writer
 from tfs_workflow.modelserver.status import StatusError
 
 scalars = (
@@ -24,21 +24,21 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(s
 
 def failure(text: bytes) -> str:
     with pytest.raises(StatusError) as caught:
-        rapidjson.parse(text)
+        json_parser.parse(text)
     return caught.value.message
 
 
 @given(values)
 def test_every_document_is_read_as_pythons_json_reads_it(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    assert rapidjson.Parser(text).document() == value
-    assert rapidjson.Parser(json.dumps(value, indent=1).encode()).document() == value
+    assert json_parser.Parser(text).document() == value
+    assert json_parser.Parser(json.dumps(value, indent=1).encode()).document() == value
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_it_fall_over(text: bytes) -> None:
     with contextlib.suppress(StatusError):
-        rapidjson.parse(text)
+        json_parser.parse(text)
 
 
 TOKENS = [*'[]{},:"\\u019eE+-.tfnNI \n', '"a"', "true", "null", "NaN", "1e9"]
@@ -57,9 +57,9 @@ def test_what_pythons_parser_takes_is_taken_and_read_the_same(parts: list[str]) 
         return
     if re.search(rb"[eE]\+?[019]{3}", text):  # Python reads 1e900 as infinity and 0e900 as zero
         with contextlib.suppress(StatusError):
-            rapidjson.parse(text)
+            json_parser.parse(text)
         return
-    assert json.dumps(rapidjson.Parser(text).document()) == json.dumps(value) or b'"' in text
+    assert json.dumps(json_parser.Parser(text).document()) == json.dumps(value) or b'"' in text
 
 
 @pytest.mark.parametrize(
@@ -97,20 +97,22 @@ def test_an_empty_text_has_tensorflow_servings_own_words() -> None:
 
 
 def test_what_tensorflow_serving_takes_beyond_json() -> None:
-    assert rapidjson.parse(b"[Infinity,-Infinity,Inf,-Inf]") == [math.inf, -math.inf] * 2
-    assert math.isnan(rapidjson.parse(b"[NaN]")[0])
-    assert rapidjson.parse(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
-    assert rapidjson.parse(b"[1]\0anything") == [1]
-    assert rapidjson.parse(b'["\xff"]') == ["\udcff"]
+    assert json_parser.parse(b"[Infinity,-Infinity,Inf,-Inf]") == [math.inf, -math.inf] * 2
+    assert math.isnan(json_parser.parse(b"[NaN]")[0])
+    assert json_parser.parse(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
+    assert json_parser.parse(b"[1]\0anything") == [1]
+    assert json_parser.parse(b'["\xff"]') == ["\udcff"]
 
 
 @pytest.mark.parametrize("text", [b'{"a":1,"a":2}', b'{"a":1,"b":[{"c":1,"c":2}],"a":2}', b'{"a":1,"\\u0061":2}'])
 def test_of_equal_keys_the_first_counts(text: bytes) -> None:
-    assert rapidjson.parse(text)["a"] == 1
+    assert json_parser.parse(text)["a"] == 1
 
 
 def test_integers_keep_their_kind_up_to_64_bits() -> None:
-    parsed = rapidjson.Parser(b"[18446744073709551615,18446744073709551616,-9223372036854775808,-9223372036854775809]")
+    parsed = json_parser.Parser(
+        b"[18446744073709551615,18446744073709551616,-9223372036854775808,-9223372036854775809]"
+    )
     assert [type(value) for value in parsed.document()] == [int, float, int, float]
 
 
@@ -127,19 +129,19 @@ def test_integers_keep_their_kind_up_to_64_bits() -> None:
     ],
 )  # fmt: skip
 def test_values_are_quoted_in_messages_as_tensorflow_serving_quotes_them(value: Any, text: str) -> None:
-    assert json_text.pretty(value) == text
+    assert json_writer.pretty(value) == text
 
 
 def test_long_values_are_cut_and_cost_no_more_than_what_is_shown() -> None:
-    assert json_text.pretty([1] * 10, 7) == "[1, 1, "
+    assert json_writer.pretty([1] * 10, 7) == "[1, 1, "
     deep: Any = []
     for _ in range(100_000):
         deep = [deep]
-    assert json_text.pretty(deep, 256) == "[" * 256
+    assert json_writer.pretty(deep, 256) == "[" * 256
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_decimals_read_back_to_the_same_float32(value: float) -> None:
-    text = json_text.decimal(value, single=True)
+    text = json_writer.decimal(value, single=True)
     assert "." in text or "e" in text
     assert abs(float(text) - value) <= abs(value) * 6e-8 or abs(value) < 1e-38

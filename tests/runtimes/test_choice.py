@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tfs_workflow.config import Config
+from tfs_workflow.config.types import Config
 from tfs_workflow.errors import FetchFailed, ToolMissing
 from tfs_workflow.runtimes.choice import choose
 

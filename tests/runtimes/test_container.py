@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tfs_workflow.runtimes.docker.container import creation
-from tfs_workflow.serving.spec import ModelSpec, ServerSpec
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 SPEC = ServerSpec(
     project="lab",

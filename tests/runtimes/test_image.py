@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.runtimes.docker.image import explained
+from tfs_workflow.runtimes.docker.image_pull import explained
 
 PASSING = [
     "toomanyrequests: You have reached your pull rate limit.",

@@ -17,8 +17,8 @@ import pytest
 from tests.support.waiting import until
 from tfs_workflow.errors import NotReady, ToolMissing
 from tfs_workflow.runtimes.availability import native_binary
-from tfs_workflow.runtimes.process import ProcessRuntime
-from tfs_workflow.serving.spec import ModelSpec, ServerSpec
+from tfs_workflow.runtimes.process_runtime import ProcessRuntime
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 # A native server in all that matters here: a process that lives until SIGTERM, or does not mind it.
 SERVER = "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 0.1; done\n"

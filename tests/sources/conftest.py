@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.git_server import MODEL_PATH, TAG, GitServer
-from tfs_workflow.config import GitSource, Source
-from tfs_workflow.lock import LockedModel
-from tfs_workflow.retries import Transfer
-from tfs_workflow.sources import Fetched, fetch
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.config.types import GitSource, Source
+from tfs_workflow.sources.fetch import Fetched, fetch
+from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.state.lockfile import LockedModel
+from tfs_workflow.state.workspace import Workspace
 
 NAME = "half_plus_two"
 

@@ -25,13 +25,13 @@ from tests.sources.conftest import Fetching
 from tests.sources.test_git import content
 from tests.support.archive_server import ArchiveServer
 from tests.support.git_server import model_files
-from tfs_workflow.config import ArchiveSource
+from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailed, Interrupted, SourceUnreachable
-from tfs_workflow.retries import ATTEMPTS, Transfer
-from tfs_workflow.sources import fetch
-from tfs_workflow.sources.landing import Limits
+from tfs_workflow.sources.fetch import fetch
+from tfs_workflow.sources.safe_directory import Limits
+from tfs_workflow.sources.transfer import ATTEMPTS, Transfer
 from tfs_workflow.sources.unpack import unpack
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.state.workspace import Workspace
 
 # Not in the test's own directory, as the archives are made before there is one.
 OUTSIDE = Path(tempfile.gettempdir(), f"tfs-workflow-test-{uuid.uuid4().hex}")

@@ -23,11 +23,11 @@ from tests.sources.test_git import content, repository
 from tests.support.archive_server import ArchiveServer
 from tests.support.faulty import FaultyServer
 from tests.support.git_server import BUNDLED_MODEL, MODEL_PATH, ROOT, TAG, GitServer, model_files
-from tfs_workflow.config import ArchiveSource, BundledSource, DirectorySource, GitSource
+from tfs_workflow.config.types import ArchiveSource, BundledSource, DirectorySource, GitSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.sources import fetch, kept
-from tfs_workflow.stamps import digests, stamps
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.sources.fetch import fetch, kept
+from tfs_workflow.state.fingerprints import digests, stamps
+from tfs_workflow.state.workspace import Workspace
 
 Build = Callable[..., GitSource]
 NOBODY = ArchiveSource(archive="http://127.0.0.1:1/model.tar", sha256="0" * 64)

@@ -17,11 +17,11 @@ from tests.sources.conftest import Fetching
 from tests.support.archive_server import ArchiveServer
 from tests.support.faulty import serving
 from tests.support.git_server import BRANCH, MODEL_PATH, TAG, BareRepository, GitServer, model_files
-from tfs_workflow.config import GitSource
+from tfs_workflow.config.types import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailed, Interrupted, SourceUnreachable, ToolMissing
-from tfs_workflow.retries import ATTEMPTS, Transfer
-from tfs_workflow.sources import fetch
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.sources.fetch import fetch
+from tfs_workflow.sources.transfer import ATTEMPTS, Transfer
+from tfs_workflow.state.workspace import Workspace
 
 Build = Callable[..., GitSource]
 

@@ -55,7 +55,7 @@ class CommandLine:
         """The command for these words; the YAML is written anew for each."""
         path = self.directory / "tfs.yaml"
         path.write_text(yaml.safe_dump(self.config, sort_keys=False))
-        return [sys.executable, "-m", "tfs_workflow.main", *words, "--config", str(path)]
+        return [sys.executable, "-m", "tfs_workflow.cli.program", *words, "--config", str(path)]
 
     def run(self, *words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run the words to their end."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.command import CommandLine
 from tests.support.faults import servers
 from tests.support.forked import Done, Forked
-from tfs_workflow.workspace import MARKER
+from tfs_workflow.state.workspace import MARKER
 
 VERBS: tuple[tuple[str, ...], ...] = (
     ("setup",),

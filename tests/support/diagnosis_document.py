@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.reproductions import CONTAINERS, PROCESSES
-from tfs_workflow.serving.diagnoses import OVERDUE, ROWS, Row
+from tfs_workflow.health.diagnoses import OVERDUE, ROWS, Row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "diagnoses.md"
 TRACKER = "https://github.com/tensorflow/serving/issues"
@@ -22,13 +22,13 @@ ended) that matches the pattern, an exit code, a flag of the engine, or the time
 gives up at once, although the server still runs.
 
 Every row is reproduced by a test with a real server that fails in this very way, as a local process
-(`tests/serving/test_diagnoses.py::test_a_process_that_fails_in_this_way_is_diagnosed`) or in a container
+(`tests/client/test_diagnoses.py::test_a_process_that_fails_in_this_way_is_diagnosed`) or in a container
 (`tests/docker/test_diagnoses.py::test_a_container_that_fails_in_this_way_is_diagnosed`), as the last column says. That
 server is the package's own, which uses TensorFlow Serving's words and TensorFlow's own loader. Of `processor-too-old`,
 the exit code is reproduced by the signal, and the line of the log is a recorded one, since it takes another processor.
 
 What no row explains is shown with its last lines, and with what a report should hold. To add a row, write it into
-`tfs_workflow/serving/diagnoses/`, say in `tests/support/reproductions.py` how a server comes to fail in this way, and
+`tfs_workflow/health/diagnoses/`, say in `tests/support/reproductions.py` how a server comes to fail in this way, and
 run `python -m tests.support.diagnosis_document`, which writes this page.
 
 | name | what shows it | cause | what mends it | tracker | seen in |

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.archive_server import ArchiveServer
-from tfs_workflow.config import load
+from tfs_workflow.config.load import load
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "tfs_workflow/bundled/half_plus_two"
@@ -39,7 +39,7 @@ class Example:
         }
 
     def run(self, *words: str) -> str:
-        argv = [sys.executable, "-m", "tfs_workflow.main", *words, "--config", str(self.path)]
+        argv = [sys.executable, "-m", "tfs_workflow.cli.program", *words, "--config", str(self.path)]
         done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, f"{words} exited {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout

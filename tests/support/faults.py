@@ -14,7 +14,7 @@ from tests.support.chain import NEVER_READY
 from tests.support.command import CommandLine
 from tests.support.waiting import until
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.runtimes.registry import Runtimes
+from tfs_workflow.runtimes.lookup import Runtimes
 
 
 def servers(lab: CommandLine) -> list[ModelServer]:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from tfs_workflow.config import Source
-from tfs_workflow.retries import Transfer
-from tfs_workflow.sources import fetch
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.config.types import Source
+from tfs_workflow.sources.fetch import fetch
+from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.state.workspace import Workspace
 
 
 def main() -> None:

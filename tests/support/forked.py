@@ -69,6 +69,6 @@ def _run(argv: list[str], directory: str, delay_s: float) -> None:
         del os.environ[name]
     os.chdir(Path(directory).parent)
     time.sleep(delay_s)
-    from tfs_workflow.main import program  # noqa: PLC0415  # here it is imported for all of them
+    from tfs_workflow.cli.program import program  # noqa: PLC0415  # here it is imported for all of them
 
     program.run(argv)

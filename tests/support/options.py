@@ -6,7 +6,7 @@ import copy
 
 from invoke.parser.argument import Argument
 
-from tfs_workflow.tasks import collection
+from tfs_workflow.cli.tasks import collection
 
 
 def options(task: str) -> list[Argument]:

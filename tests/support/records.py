@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from tfs_workflow.tfrecord import masked_crc32c as crc
+from tfs_workflow.formats.tfrecord import masked_crc32c as crc
 
 
 def framed(content: bytes) -> bytes:

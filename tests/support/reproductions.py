@@ -22,16 +22,16 @@ from tests.support import models
 from tests.support.needs import shared
 from tests.support.records import framed
 from tests.support.waiting import until
-from tfs_workflow.checks import warmup
+from tfs_workflow.checks.model import warmup_records
+from tfs_workflow.client.interface import State
+from tfs_workflow.client.rest_json import ServingClient
 from tfs_workflow.errors import NotReady
+from tfs_workflow.health.readiness import wait_until_available
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.observer import Observer
 from tfs_workflow.runtimes.ports import free_port
-from tfs_workflow.serving.client import ServingClient
-from tfs_workflow.serving.interface import State
-from tfs_workflow.serving.readiness import wait_until_available
-from tfs_workflow.serving.spec import ModelSpec, ServerSpec
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 Overrides = dict[str, Any]
 NEVER_READY = {"file_system_poll_wait_seconds": "-1"}
@@ -122,7 +122,7 @@ def warmed_up(content: bytes, make: Callable[[Path], Path] = models.good) -> Cal
 
     def base_path(directory: Path) -> Path:
         found = make(directory)
-        path = found / "1" / warmup.PLACE
+        path = found / "1" / warmup_records.PLACE
         path.parent.mkdir()
         path.write_bytes(content)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfs_workflow.checks.report import Finding, failure, ok, warning
+from tfs_workflow.checks.finding import Finding, failure, ok, warning
 from tfs_workflow.errors import ToolMissing
 
 CPUINFO = Path("/proc/cpuinfo")

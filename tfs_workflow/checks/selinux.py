@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfs_workflow.checks.report import Finding, failure, ok
+from tfs_workflow.checks.finding import Finding, failure, ok
 from tfs_workflow.errors import ModelInvalid
 
 ENFORCE = Path("/sys/fs/selinux/enforce")

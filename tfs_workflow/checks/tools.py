@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tfs_workflow.checks.report import Finding, failure, ok, warning
+from tfs_workflow.checks.finding import Finding, failure, ok, warning
 from tfs_workflow.errors import ToolMissing
 
 # The first with partial clones that a server may filter and that ask for nothing later (fetch --filter).

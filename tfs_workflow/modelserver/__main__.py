@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def _run(parsed: object) -> int:
-    from tfs_workflow.modelserver import capi  # noqa: PLC0415
+    from tfs_workflow.modelserver.tensorflow import capi  # noqa: PLC0415
 
     failures: list[str] = []
 

@@ -14,22 +14,26 @@ from typing import Any
 
 import uvloop
 
-from tfs_workflow.modelserver import batching, capi, grpc_server, log, model_config
-from tfs_workflow.modelserver.batching import Batcher
-from tfs_workflow.modelserver.connections import Connections, Limits
-from tfs_workflow.modelserver.dispatch import Dispatcher
+from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.flags import Flags, usage
-from tfs_workflow.modelserver.grpc_services import GrpcApi
-from tfs_workflow.modelserver.http_protocol import HttpConnection
+from tfs_workflow.modelserver.grpc import grpc_listener
+from tfs_workflow.modelserver.http.http_connection import HttpConnection
+from tfs_workflow.modelserver.inference import batcher
+from tfs_workflow.modelserver.inference.batcher import Batcher
+from tfs_workflow.modelserver.inference.scheduler import Dispatcher
+from tfs_workflow.modelserver.inference.servable import Servable
+from tfs_workflow.modelserver.inference.workers import Workers
 from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
-from tfs_workflow.modelserver.repository import Options, Repository
-from tfs_workflow.modelserver.rest import RestApi
-from tfs_workflow.modelserver.servable import Servable
-from tfs_workflow.modelserver.session import Session
-from tfs_workflow.modelserver.sockets import bound_socket
+from tfs_workflow.modelserver.models import model_config
+from tfs_workflow.modelserver.models.model_repository import Options, Repository
+from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.net.sockets import bound_socket
+from tfs_workflow.modelserver.rest.rest_api import RestApi
+from tfs_workflow.modelserver.rpc.grpc_service import GrpcApi
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.tensorflow import capi
+from tfs_workflow.modelserver.tensorflow.session import Session
 from tfs_workflow.modelserver.warmup import warm_up
-from tfs_workflow.modelserver.workers import Workers
 from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters, ModelServerConfig, MonitoringConfig
 from tfs_workflow.protos.session_pb2 import ConfigProto
 
@@ -148,7 +152,7 @@ class Server:
         flags = self._flags
         as_content, health = flags.enable_serialization_as_tensor_content, flags.enable_grpc_healthcheck_service
         api = GrpcApi(self._repository, dispatcher, self._metrics, as_content, health)
-        return await grpc_server.start(api, flags, limits)
+        return await grpc_listener.start(api, flags, limits)
 
     async def _watch_config(self) -> None:
         """Read the configuration file again and again; one that is wrong leaves what is there."""
@@ -202,7 +206,7 @@ class Server:
         self._repository.stop()
 
 
-def _batching(flags: Flags) -> batching.Options | None:
+def _batching(flags: Flags) -> batcher.Options | None:
     if not flags.enable_batching:
         if flags.batching_parameters_file:
             raise invalid_argument(
@@ -212,7 +216,7 @@ def _batching(flags: Flags) -> batching.Options | None:
     parameters = BatchingParameters()
     if flags.batching_parameters_file:
         model_config.read_text_proto(flags.batching_parameters_file, parameters)
-    return batching.options_of(parameters)
+    return batcher.options_of(parameters)
 
 
 async def _sweep(ports: Sequence[Connections[Any]]) -> None:

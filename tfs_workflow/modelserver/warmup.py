@@ -8,9 +8,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from tfs_workflow import tfrecord
-from tfs_workflow.modelserver import inference, log, rpc
-from tfs_workflow.modelserver.servable import IN_PLACE, Plan, Servable
+from tfs_workflow.formats import tfrecord
+from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.inference import methods
+from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
+from tfs_workflow.modelserver.rpc import messages
 from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 
@@ -52,15 +54,17 @@ def records(path: Path) -> Iterator[PredictionLog]:
 def _plan(servable: Servable, record: PredictionLog) -> Plan[Any]:
     kind = record.WhichOneof("log_type")
     if kind == "predict_log":
-        return rpc.predict_plan(servable, record.predict_log.request)
+        return messages.predict_plan(servable, record.predict_log.request)
     if kind == "classify_log":
         request = record.classify_log.request
-        return inference.classify(servable, request.model_spec.signature_name, rpc.serialized_examples(request.input))
+        return methods.classify(
+            servable, request.model_spec.signature_name, messages.serialized_examples(request.input)
+        )
     if kind == "regress_log":
         regression = record.regress_log.request
-        return inference.regress(
-            servable, regression.model_spec.signature_name, rpc.serialized_examples(regression.input)
+        return methods.regress(
+            servable, regression.model_spec.signature_name, messages.serialized_examples(regression.input)
         )
     if kind == "multi_inference_log":
-        return rpc.multi_inference_plan(servable, record.multi_inference_log.request)
+        return messages.multi_inference_plan(servable, record.multi_inference_log.request)
     raise StatusError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}")

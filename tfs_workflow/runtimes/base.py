@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from tfs_workflow.serving.spec import ServerSpec
+from tfs_workflow.runtimes.spec import ServerSpec
 
 PROJECT_LABEL = "tfs-workflow.project"
 DIGEST_LABEL = "tfs-workflow.spec"

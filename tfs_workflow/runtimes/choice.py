@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tfs_workflow.config import Config
+from tfs_workflow.config.types import Config
 from tfs_workflow.errors import FetchFailed, ToolMissing, WorkflowError
 from tfs_workflow.runtimes.availability import native_binary, require_embedded
 

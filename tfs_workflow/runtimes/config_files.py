@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tfs_workflow.atomic import write_errors, write_whole
+from tfs_workflow.state.atomic_file import write_errors, write_whole
 
 
 def write_config_files(directory: Path, files: Mapping[str, str]) -> None:

@@ -14,11 +14,11 @@ import requests
 import urllib3
 
 from tfs_workflow import __version__
-from tfs_workflow.address import without_secrets
-from tfs_workflow.config import ArchiveSource
+from tfs_workflow.config.redaction import without_secrets
+from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.retries import Transfer, TransientFault, with_retries
-from tfs_workflow.sources.landing import Limits
+from tfs_workflow.sources.safe_directory import Limits
+from tfs_workflow.sources.transfer import Transfer, TransientFault, with_retries
 from tfs_workflow.sources.unpack import unpack
 
 _CONNECT_S = 15.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import tfs_workflow
-from tfs_workflow.config import BundledSource
+from tfs_workflow.config.types import BundledSource
 from tfs_workflow.errors import FetchFailed
-from tfs_workflow.sources.landing import Landing, Limits
+from tfs_workflow.sources.safe_directory import Landing, Limits
 
 
 def base_path(source: BundledSource) -> Path:

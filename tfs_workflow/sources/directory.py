@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfs_workflow.config import DirectorySource
+from tfs_workflow.config.types import DirectorySource
 from tfs_workflow.errors import FetchFailed
 
 

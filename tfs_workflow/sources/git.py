@@ -9,12 +9,12 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from tfs_workflow.address import without_secrets
-from tfs_workflow.config import GitSource
+from tfs_workflow.config.redaction import without_secrets
+from tfs_workflow.config.types import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailed
-from tfs_workflow.retries import Transfer, with_retries
-from tfs_workflow.sources.git_command import Refused, Repository
-from tfs_workflow.sources.landing import Landing, Limits
+from tfs_workflow.sources.git_process import Refused, Repository
+from tfs_workflow.sources.safe_directory import Landing, Limits
+from tfs_workflow.sources.transfer import Transfer, with_retries
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 # The configuration refuses options already; a YAML escape can still bring a control character, and a refspec is no ref.

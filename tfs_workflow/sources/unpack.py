@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from tfs_workflow.errors import FetchFailed
-from tfs_workflow.sources.landing import Landing, Limits, check_links
+from tfs_workflow.sources.safe_directory import Landing, Limits, check_links
 
 _LONGEST_READ_BYTES = 1 << 20
 _LONGEST_LINK_BYTES = 4096

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.serving.spec import ServerSpec
-from tfs_workflow.stamps import Stamps, changed_since, glance
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.runtimes.spec import ServerSpec
+from tfs_workflow.state.fingerprints import Stamps, changed_since, glance
+from tfs_workflow.state.workspace import Workspace
 
 if TYPE_CHECKING:  # serve starts its server before it imports the client
-    from tfs_workflow.serving.interface import VersionStatus
+    from tfs_workflow.client.interface import VersionStatus
 
 _SERVED = "served"
 SERVE = "run invoke serve"

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import NotReady, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.state.workspace import Workspace
 
 if TYPE_CHECKING:
-    from tfs_workflow.config import LoadedConfig
-    from tfs_workflow.serving.diagnosis import Diagnosis
+    from tfs_workflow.config.load import LoadedConfig
+    from tfs_workflow.health.diagnosis import Diagnosis
 
 KEPT_LINES = 200
 
@@ -82,7 +82,7 @@ def last_failure(loaded: LoadedConfig) -> Failure | None:
 
 def last_end(runtime: Runtime, server: ModelServer) -> tuple[ModelServer, Diagnosis, str]:
     """The server as it last ended, why, and in words how often the engine restarted it; empty for never."""
-    from tfs_workflow.serving.diagnosis import diagnose  # noqa: PLC0415  # only where something failed
+    from tfs_workflow.health.diagnosis import diagnose  # noqa: PLC0415  # only where something failed
 
     # Observed as if none of its restarts were known yet, one that runs again has the exit code of its last end.
     ended = runtime.refresh(replace(server, restarts=0))
@@ -108,8 +108,8 @@ def _of_server(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> 
 
 def _of_models(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> Failure | None:
     """The first version of a running server that ended with an error."""
-    from tfs_workflow.serving.client import ServingClient  # noqa: PLC0415
-    from tfs_workflow.serving.diagnosis import ended_version  # noqa: PLC0415
+    from tfs_workflow.client.rest_json import ServingClient  # noqa: PLC0415
+    from tfs_workflow.health.diagnosis import ended_version  # noqa: PLC0415
 
     with suppress(WorkflowError), ServingClient(server.rest_url) as client:
         for model in models:
@@ -126,7 +126,7 @@ def _of_models(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> 
 
 def _gone(log: Path, runtime: str) -> Failure | None:
     """A process that was started and is not there any more."""
-    from tfs_workflow.serving.diagnosis import diagnose  # noqa: PLC0415
+    from tfs_workflow.health.diagnosis import diagnose  # noqa: PLC0415
 
     if not log.exists():
         return None
@@ -152,7 +152,7 @@ def _record(workspace: Workspace) -> Path:
 
 
 def _keep(workspace: Workspace, failure: Failure) -> None:
-    from tfs_workflow.atomic import write_whole  # noqa: PLC0415
+    from tfs_workflow.state.atomic_file import write_whole  # noqa: PLC0415
 
     write_whole(_record(workspace), json.dumps(asdict(failure), indent=1) + "\n", mode=0o600)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tfs_workflow import lock
-from tfs_workflow.config import LoadedConfig
-from tfs_workflow.prepared import Prepared, keep
-from tfs_workflow.retries import Transfer
+from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import Runtime
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.state import lockfile
+from tfs_workflow.state.setup_record import Prepared, keep
+from tfs_workflow.state.workspace import Workspace
 
 
 def with_image_of_now(
@@ -23,14 +23,14 @@ def with_image_of_now(
     now = runtime.image_now(reference)
     if made.locked or not now.digest or now.is_pinned_by(made.image_digest):
         return made
-    lock_file = lock.lock_path(loaded.path)
+    lock_file = lockfile.lock_path(loaded.path)
     if made.image_digest:
         transfer.announce(
             f"{reference}: names {now.digest[:19]} by now, setup recorded {made.image_digest[:19]}: it is followed and "
             f"recorded in {lock_file.name}; setup --locked would hold the server to the recorded one"
         )
-    if pinned := lock.read(lock_file):
-        lock.write(lock_file, pinned.model_copy(update={"image": reference, "image_digest": now.digest}))
+    if pinned := lockfile.read(lock_file):
+        lockfile.write(lock_file, pinned.model_copy(update={"image": reference, "image_digest": now.digest}))
     followed = replace(made, image_digest=now.digest)
     keep(workspace, followed)
     return followed

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tfs_workflow.errors import ConfigError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.runtimes.registry import EVERY, Runtimes
+from tfs_workflow.runtimes.lookup import EVERY, Runtimes
+from tfs_workflow.state.workspace import Workspace
 from tfs_workflow.workflow.project import started_with
-from tfs_workflow.workspace import Workspace
 
 STOP_S = 10
 

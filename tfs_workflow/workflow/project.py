@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 
-from tfs_workflow.checks.engine import locality
-from tfs_workflow.checks.report import raise_first_failure
-from tfs_workflow.config import Config, LoadedConfig
+from tfs_workflow.checks.docker_host import locality
+from tfs_workflow.checks.finding import raise_first_failure
+from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError, NotReady
-from tfs_workflow.prepared import Prepared
-from tfs_workflow.retries import Transfer
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.runtimes.registry import Runtimes
-from tfs_workflow.serving.spec import ServerSpec
-from tfs_workflow.serving.spec_builder import build_spec
-from tfs_workflow.workspace import Workspace
+from tfs_workflow.runtimes.lookup import Runtimes
+from tfs_workflow.runtimes.spec import ServerSpec
+from tfs_workflow.runtimes.spec_builder import build_spec
+from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.state.setup_record import Prepared
+from tfs_workflow.state.workspace import Workspace
 
-NOBODY = (65534, 65534)
 _STARTED = "started"
 
 
@@ -27,17 +26,12 @@ def server_spec(config: Config, made: Prepared) -> ServerSpec:
     return build_spec(config, made.runtime, made.base_paths, made.contents, made.image_digest)
 
 
-def reader(runtime: str) -> tuple[int, int] | None:
-    """Uid and gid that the server reads the models with, where these are not our own."""
-    return NOBODY if runtime == "docker" and os.getuid() == 0 else None
-
-
 def require_engine_in_reach(config: Config) -> None:
     """Raise ToolMissing when the engine is on another machine whose ports could not be reached; nobody is asked."""
-    from tfs_workflow.runtimes.docker import facts  # noqa: PLC0415  # docker-py only where it is needed
+    from tfs_workflow.runtimes.docker import engine_info  # noqa: PLC0415  # docker-py only where it is needed
 
-    _, address = facts.chosen_address()
-    raise_first_failure(locality(address, facts.is_local(address), config.server.expose))
+    _, address = engine_info.chosen_address()
+    raise_first_failure(locality(address, engine_info.is_local(address), config.server.expose))
 
 
 def runtimes_of(workspace: Workspace) -> Runtimes:

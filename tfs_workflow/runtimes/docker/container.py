@@ -10,7 +10,7 @@ from docker.types import LogConfig, Mount
 
 from tfs_workflow import __version__
 from tfs_workflow.runtimes.base import DIGEST_LABEL, MACHINE_LABEL, PROJECT_LABEL, WORKSPACE_LABEL
-from tfs_workflow.serving.spec import ModelSpec, ServerSpec, server_flags
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_flags
 
 # The image's own script does not exec, so the server would never see SIGTERM (docs/decisions/0002).
 BINARY = "/usr/bin/tensorflow_model_server"

@@ -1,0 +1,249 @@
+"""doctor: every check at the same time, before setup, after it or while serving, with whatever can be had."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfs_workflow.checks import docker_host, machine, selinux, settings, tools
+from tfs_workflow.checks.finding import Finding, ok
+from tfs_workflow.checks.model.model_checks import model_findings
+from tfs_workflow.checks.port_use import port_finding
+from tfs_workflow.checks.runner import gathered, in_background
+from tfs_workflow.config.load import LoadedConfig, load
+from tfs_workflow.config.types import BundledSource, Config, DirectorySource, GitSource, Model
+from tfs_workflow.errors import ConfigError, ToolMissing, WorkflowError
+from tfs_workflow.runtimes.availability import native_binary, require_embedded
+from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.runtimes.kinds import reader
+from tfs_workflow.runtimes.process_runtime import ProcessRuntime
+from tfs_workflow.runtimes.spec import ServerSpec
+from tfs_workflow.runtimes.spec_builder import build_spec
+from tfs_workflow.sources import bundled
+from tfs_workflow.sources.fetch import describe
+from tfs_workflow.state.setup_record import Prepared, recalled, source_list
+from tfs_workflow.state.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tfs_workflow.runtimes.docker.engine_info import EngineFacts
+
+DEADLINE_S = 15.0
+DEFAULT_IMAGE = "tensorflow/serving:2.20.0"
+Topics = dict[str, Callable[[], Iterable[Finding]]]
+
+
+def doctor(path: str | None) -> list[Finding]:
+    """The findings of every check that can be made; nothing is changed and nothing fetched."""
+    try:
+        loaded = load(path)
+    except ConfigError as error:
+        return gathered(_without_yaml(error), DEADLINE_S)
+    return gathered(_Examination.of(loaded).topics(), DEADLINE_S)
+
+
+def _without_yaml(error: ConfigError) -> Topics:
+    """What can be said about the machine alone; nobody knows whether an engine is wanted."""
+    facts = in_background(partial(_engine_facts, DEFAULT_IMAGE))
+    return {
+        "configuration": partial(settings.broken, error),
+        "engine": partial(_engine, facts, "auto", DEFAULT_IMAGE),
+        "machine": partial(machine.processor, machine.cpu_flags(), platform.machine()),
+        "tools": partial(_tools, Path.cwd(), False, None),
+    }
+
+
+@dataclass(frozen=True)
+class _Examination:
+    """One project as doctor looks at it; `facts` is None where no engine is involved."""
+
+    loaded: LoadedConfig
+    workspace: Workspace | None
+    made: Prepared | None
+    facts: Future[EngineFacts] | None
+    obstacle: ConfigError | None = None
+
+    @classmethod
+    def of(cls, loaded: LoadedConfig) -> _Examination:
+        """Recall what setup made, and begin to ask the engine where one may be needed."""
+        workspace, obstacle = None, None
+        try:
+            workspace = Workspace.open(loaded.workspace, loaded.config.project)
+        except ConfigError as error:
+            obstacle = error
+        made = recalled(workspace) if workspace else None
+        needed = loaded.config.runtime if loaded.config.runtime != "auto" or made is None else made.runtime
+        facts = None
+        if needed in ("auto", "docker"):
+            facts = in_background(partial(_engine_facts, loaded.config.server.image))
+        return cls(loaded, workspace, made, facts, obstacle)
+
+    @property
+    def config(self) -> Config:
+        """The YAML's values."""
+        return self.loaded.config
+
+    def topics(self) -> Topics:
+        """Every topic, in the order in which they are told."""
+        return {
+            "configuration": self.configuration,
+            "engine": self.engine,
+            "machine": self.machine,
+            "ports": self.ports,
+            **{f"model {name}": partial(self.model, name) for name in self.config.models},
+            "tools": self.tools,
+        }
+
+    def runtime(self) -> str:
+        """What serves, or would: for auto what setup chose, else docker where an engine answers."""
+        if self.config.runtime != "auto":
+            return self.config.runtime
+        if self.made is not None:
+            return self.made.runtime
+        return "docker" if self.engine_facts() else "embedded"
+
+    def engine_facts(self) -> EngineFacts | None:
+        """What the engine says; None where none is involved or none answers."""
+        try:
+            return self.facts.result() if self.facts else None
+        except WorkflowError:
+            return None
+
+    def configuration(self) -> Iterator[Finding]:
+        """The YAML, the workspace and what the chosen runtime needs to be installed."""
+        yield from settings.configuration_findings(self.loaded, self.runtime())
+        if self.obstacle is not None:
+            raise self.obstacle
+
+    def engine(self) -> Iterator[Finding]:
+        """The engine, or why there is none; then the server that the runtime starts."""
+        if self.facts is None:
+            why = f" ({self.made.reason})" if self.config.runtime == "auto" and self.made else ""
+            yield ok(docker_host.CHECK, f"not needed by runtime: {self.runtime()}{why}")
+        else:
+            server = self.config.server
+            yield from _engine(self.facts, self.config.runtime, server.image, server.expose)
+        if self.runtime() == "embedded":
+            require_embedded()
+            yield ok("server", f"embedded, on TensorFlow {_tensorflow_version()}")
+        elif self.runtime() == "native":
+            yield ok("server", native_binary(self.config.server.native_binary))
+
+    def machine(self) -> Iterator[Finding]:
+        """Processor and memory of the machine that serves."""
+        docker = self.runtime() == "docker"
+        facts = self.engine_facts()
+        if facts is None or facts.local:
+            yield from machine.processor(machine.cpu_flags(), platform.machine())
+        spec = self.spec()
+        sizes = [_size_bytes(model.base_path) for model in spec.models]
+        limit = spec.memory_bytes if docker else None
+        total = facts.memory_bytes if facts else 0
+        yield from machine.memory(machine.available_memory_bytes(), total, limit, sum(sizes))
+
+    def ports(self) -> Iterator[Finding]:
+        """Both ports of the YAML."""
+        facts = self.engine_facts()
+        published = (facts.published if facts else None) or {}
+        ours = {port for server in self.processes() for port in (server.rest_port, server.grpc_port)}
+        ours |= {port for port, holder in published.items() if holder.project == self.config.project}
+        for key in ("rest_port", "grpc_port"):
+            port = getattr(self.config.server, key)
+            yield port_finding(key, port, self.spec().address, ours, published, here=facts is None or facts.local)
+
+    def processes(self) -> list[ModelServer]:
+        """The project's servers that are local processes."""
+        nowhere = self.loaded.workspace
+        found = (ProcessRuntime(name, nowhere, nowhere).find(self.config.project) for name in ("embedded", "native"))
+        return [server for servers in found for server in servers]
+
+    def model(self, name: str) -> Iterator[Finding]:
+        """One model: its files where they are here, else what setup would fetch."""
+        spec = next((model for model in self.spec().models if model.name == name), None)
+        if spec is None:
+            sources = ", else ".join(describe(source) for source in self.config.models[name].source)
+            yield ok(f"model {name}: source", f"not fetched yet; invoke setup takes {sources}")
+            return
+        runtime = self.runtime()
+        if runtime == "docker":
+            label = selinux.label_of(spec.base_path)
+            yield from selinux.container_access(name, spec.base_path, selinux.is_enforcing(), label)
+        tags = str(self.config.server.flags.get("saved_model_tags", "serve"))
+        version = server_version(runtime, self.config.server.image)
+        same = runtime == "embedded"
+        yield from model_findings(spec, reader(runtime), version, frozenset(tags.split(",")), embedded=same)
+
+    def spec(self) -> ServerSpec:
+        """The server spec of the models whose files are here."""
+        paths = {name: path for name, model in self.config.models.items() if (path := self.base_path(name, model))}
+        here = {name: model for name, model in self.config.models.items() if name in paths}
+        return build_spec(self.config.model_copy(update={"models": here}), self.runtime(), paths, {})
+
+    def base_path(self, name: str, model: Model) -> Path | None:
+        """Where the model's files are: from setup, else where its first source serves them in place."""
+        kept = self.made.models.get(name) if self.made else None
+        if kept and kept.sources == source_list(model):
+            return Path(kept.base_path)
+        match model.source[0]:
+            case DirectorySource() as source:
+                return self.loaded.directory(source)
+            case BundledSource() as source:
+                return bundled.base_path(source)
+        return None
+
+    def tools(self) -> Iterator[Finding]:
+        """What the verbs use besides."""
+        git = any(isinstance(source, GitSource) for model in self.config.models.values() for source in model.source)
+        directory = self.workspace.path if self.workspace else Path.cwd()
+        yield from _tools(directory, git, self.engine_facts())
+
+
+def server_version(runtime: str, image: str) -> str:
+    """TensorFlow's version in the server, from the image's tag or the installed wheel; empty where not known."""
+    if runtime == "docker":
+        tag = image.partition("@")[0].rpartition(":")[2]
+        found = re.match(r"\d+\.\d+(\.\d+)?", tag) if docker_host.is_official(image) else None
+        return found[0] if found else ""
+    return _tensorflow_version() if runtime == "embedded" else ""
+
+
+def _tensorflow_version() -> str:
+    for name in ("tensorflow-cpu", "tensorflow"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
+def _engine_facts(image: str) -> EngineFacts:
+    from tfs_workflow.runtimes.docker.engine_info import engine_facts  # noqa: PLC0415  # docker-py only where it is needed
+
+    return engine_facts(image)
+
+
+def _engine(facts: Future[EngineFacts], runtime: str, image: str, expose: bool = False) -> Iterator[Finding]:
+    try:
+        found = facts.result()
+    except ToolMissing as error:
+        yield docker_host.without_engine(error, runtime)
+    else:
+        yield from docker_host.engine_findings(found, image, expose)
+
+
+def _tools(directory: Path, git_needed: bool, facts: EngineFacts | None) -> Iterator[Finding]:
+    yield from tools.git(git_needed)
+    yield from tools.credentials()
+    ahead_s = {"file system": tools.file_system_ahead_s(directory)}
+    yield from tools.clock(ahead_s | ({"engine": facts.clock_ahead_s} if facts else {}))
+    yield from tools.proxies()
+
+
+def _size_bytes(base_path: Path) -> int:
+    return sum(path.stat().st_size for path in base_path.rglob("*") if path.is_file())

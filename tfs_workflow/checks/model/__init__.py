@@ -1,0 +1,1 @@
+"""Checks of one model's files: versions, signatures, operations and warm-up records."""

@@ -1,0 +1,66 @@
+"""The operations of a model against those that the server knows; a list of one TensorFlow release comes with us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from tfs_workflow.checks.finding import Finding, failure, ok, warning
+from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.formats import savedmodel
+from tfs_workflow.protos.saved_model_pb2 import GraphDef
+
+# Written by tools/list_operations.py.
+LISTING = Path(__file__).with_name("operations.txt")
+# Libraries that TensorFlow Serving's own image brings along (model_servers/BUILD, SUPPORTED_TENSORFLOW_OPS).
+_IMAGE_LIBRARIES = "TensorFlow Text or Decision Forests"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Known:
+    """What one TensorFlow release knows; `graph_version` is TF_GRAPH_DEF_VERSION, its number as a consumer."""
+
+    release: str
+    graph_version: int
+    names: frozenset[str]
+
+
+@cache
+def known() -> Known:
+    """The list that comes with us."""
+    head, *names = LISTING.read_text(encoding="utf-8").splitlines()
+    release, graph_version = head.split()
+    return Known(release, int(graph_version), frozenset(names))
+
+
+def operation_findings(check: str, graph: GraphDef, server_version: str, *, embedded: bool) -> Iterator[Finding]:
+    """Operations that the server would not know (#1155, #2267).
+
+    A failure only where the list is the server's own: `embedded`, and of this very release. Other servers may know
+    more, through newer releases and custom operations, or less.
+    """
+    listed = known()
+    exact = embedded and server_version == listed.release
+    if exact and graph.versions.min_consumer > listed.graph_version:
+        evidence = (
+            f"needs a TensorFlow of graph version {graph.versions.min_consumer}, this one is {listed.graph_version}"
+        )
+        yield failure(check, evidence, "update TensorFlow, or export with this release", ModelInvalid)
+        return
+    own = {function.signature.name for function in graph.library.function}
+    used = savedmodel.ops(graph) - own
+    unknown = sorted(used - listed.names)
+    if not unknown:
+        same = f"all in TensorFlow {listed.release}"
+        yield ok(check, f"{len(used)} operations, {same}" + ("" if exact else ", as far as our list tells"))
+        return
+    shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
+    if exact:
+        fix = f"serve it with an image that has them: TensorFlow Serving's own knows {_IMAGE_LIBRARIES}"
+        yield failure(check, f"TensorFlow {listed.release} does not know {shown}", fix, ModelInvalid)
+    else:
+        evidence = f"not in TensorFlow {listed.release}: {shown}; {_IMAGE_LIBRARIES}, or operations of your own?"
+        yield warning(check, evidence, "see that the server has them; it says 'Op type not registered' if not")

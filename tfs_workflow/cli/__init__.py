@@ -1,0 +1,1 @@
+"""The command line: the tasks, what every verb shares, and one file for each verb."""

@@ -1,0 +1,1 @@
+"""Verbs that take a server from set-up to teardown."""

@@ -1,0 +1,91 @@
+"""How a server and its models are shown, by serve and by status."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from tfs_workflow.client.interface import VersionStatus
+from tfs_workflow.config.types import Config
+from tfs_workflow.runtimes.base import ModelServer
+
+if TYPE_CHECKING:
+    from tfs_workflow.health.diagnosis import Diagnosis
+
+Statuses = Mapping[str, Sequence[VersionStatus]]
+
+
+def server_lines(server: ModelServer) -> Iterator[str]:
+    """Project, runtime, image, ports and uptime."""
+    image = f"  {server.image}  {server.image_digest[:19]}" if server.image else ""
+    yield f"{server.project}  {server.runtime}{image}"
+    yield f"REST {server.rest_url}  gRPC {server.grpc_target}  up {uptime(server, datetime.now(timezone.utc))}"
+
+
+def model_lines(server: ModelServer, models: Statuses) -> Iterator[str]:
+    """Name, version, state and address of every version."""
+    for name, versions in models.items():
+        for version in versions:
+            error = f"  {version.error_message}" if version.error_message else ""
+            yield f"{name}  v{version.version}  {version.state.value}  {server.rest_url}/v1/models/{name}{error}"
+            if found := _diagnosis(version):
+                yield f"  {found.name}: {found.cause}; {found.fix}"
+
+
+def server_document(server: ModelServer, models: Statuses) -> dict[str, Any]:
+    """The server and the status of each version."""
+    return {
+        "project": server.project,
+        "runtime": server.runtime,
+        "id": server.id,
+        "image": server.image,
+        "image_digest": server.image_digest,
+        "rest_url": server.rest_url,
+        "grpc_target": server.grpc_target,
+        "started_at": server.started_at.isoformat(),
+        "models": {name: [_version_document(v) for v in versions] for name, versions in models.items()},
+    }
+
+
+def _diagnosis(version: VersionStatus) -> Diagnosis | None:
+    """Why a version ended, where it ended with an error."""
+    if version.state.value != "END" or version.error_code == "OK":
+        return None
+    from tfs_workflow.health.diagnosis import ended_version  # noqa: PLC0415  # only where something failed
+
+    return ended_version(version.error_code, version.error_message)
+
+
+def _version_document(version: VersionStatus) -> dict[str, Any]:
+    found = _diagnosis(version)
+    return {
+        "version": version.version,
+        "state": version.state.value,
+        "error_code": version.error_code,
+        "error_message": version.error_message,
+        "diagnosis": found.name if found else "",
+    }
+
+
+def uptime(server: ModelServer, now: datetime) -> str:
+    """How long the server runs, in words."""
+    minutes, seconds = divmod(max(0, int((now - server.started_at).total_seconds())), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
+
+
+def curl_line(config: Config, server: ModelServer) -> str:
+    """A request that works when it is pasted into a shell: the first example of the YAML, else the metadata."""
+    for name, model in config.models.items():
+        if model.example is not None:
+            body = model.example.model_dump(exclude_none=True)
+            if signature := body.pop("signature", None):
+                body = {"signature_name": signature} | body
+            return f"curl -d {shlex.quote(json.dumps(body))} {server.rest_url}/v1/models/{name}:predict"
+    return f"curl {server.rest_url}/v1/models/{next(iter(config.models))}/metadata"

@@ -1,0 +1,73 @@
+"""invoke teardown: remove what is ours, or what nobody claims, and say what that was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tfs_workflow.cli import console
+from tfs_workflow.cli.command import Options, reported_errors, show, verb
+from tfs_workflow.errors import ConfigError
+from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.workflow.orphans import Orphan, find_orphans, remove_orphans
+from tfs_workflow.workflow.remove import TornDown
+from tfs_workflow.workflow.remove import teardown as torn_down
+
+
+def teardown(options: Options, *, purge: bool = False, image: bool = False) -> None:
+    """Remove what is ours and say what that was."""
+    with verb(options) as loaded:
+        done = torn_down(loaded, Transfer(announce=console.note), purge=purge, image=image)
+        show(options, _document(done), _lines(done))
+
+
+def teardown_orphans(options: Options, projects: str, *, yes: bool = False) -> None:
+    """List what no project claims, and remove it once that is confirmed."""
+    with reported_errors(options.verbose):
+        found = find_orphans(projects)
+        if not options.json:
+            _list(found)
+        agreed = bool(found) and (yes or console.confirmed(f"remove {len(found)} of them?"))
+        removed = remove_orphans(found) if agreed else []
+        listed = {"orphans": [_orphan(one) for one in found], "removed": [one.server.id for one in removed]}
+        show(options, listed, [f"removed {one.server.runtime} server {one.server.id[:12]}" for one in removed])
+        if found and agreed is None:
+            raise ConfigError("nothing was removed: nobody is here to be asked", where="--orphans", fix="add --yes")
+
+
+def _list(found: Sequence[Orphan]) -> None:
+    if not found:
+        console.result("no orphans")
+        return
+    rows = [
+        (one.server.project, one.server.runtime, one.server.id[:12], f"{one.server.started_at:%F %T}", one.reason)
+        for one in found
+    ]
+    console.table([("project", "runtime", "id", "since (UTC)", "why"), *rows])
+
+
+def _orphan(one: Orphan) -> dict[str, Any]:
+    return {
+        "project": one.server.project,
+        "runtime": one.server.runtime,
+        "id": one.server.id,
+        "workspace": one.server.workspace,
+        "started_at": one.server.started_at.isoformat(),
+        "reason": one.reason,
+    }
+
+
+def _lines(done: TornDown) -> Iterator[str]:
+    for server in done.servers:
+        yield f"removed {server.runtime} server {server.id[:12]}"
+    if not done.servers:
+        yield "no server of this project to remove"
+    if done.workspace:
+        yield f"removed workspace {done.workspace}"
+    if done.image:
+        yield f"removed image {done.image}"
+
+
+def _document(done: TornDown) -> dict[str, Any]:
+    servers = [{"runtime": server.runtime, "id": server.id} for server in done.servers]
+    return {"servers": servers, "workspace": str(done.workspace or ""), "image": done.image}

@@ -1,0 +1,1 @@
+"""Verbs about the project: its YAML, its surroundings and its image."""

@@ -1,0 +1,47 @@
+"""invoke config.*: check the YAML, print its schema, or write one to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tfs_workflow.cli import console
+from tfs_workflow.cli.command import Options, reported_errors, show, verb
+from tfs_workflow.config.json_schema import SCHEMA_NAME, schema_text
+from tfs_workflow.errors import ConfigError
+from tfs_workflow.state.atomic_file import write_whole
+
+TEMPLATE = Path(__file__).parents[2] / "bundled" / "tfs.yaml"
+
+
+def check(options: Options) -> None:
+    """Load the YAML and say that it is good, or everything that is not."""
+    with verb(options) as loaded:
+        document = {"path": str(loaded.path), "config": loaded.config.model_dump(mode="json")}
+        show(options, document, [f"{loaded.path}: good"])
+
+
+def schema(output: str) -> None:
+    """Print the JSON Schema, or write it to a file."""
+    with reported_errors():
+        if output:
+            _write(Path(output), schema_text())
+        else:
+            console.result(schema_text().rstrip())
+
+
+def init(path: str) -> None:
+    """Write the commented YAML and, beside it, the schema that its first line names; never overwrite the YAML."""
+    with reported_errors():
+        target = Path(path)
+        if target.exists():
+            raise ConfigError("exists already, and is left as it is", where=path, fix="give another path")
+        _write(target, TEMPLATE.read_text(encoding="utf-8"))
+        _write(target.with_name(SCHEMA_NAME), schema_text())
+        console.result(f"{target} and {target.with_name(SCHEMA_NAME)}; next: tfs setup serve predict")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise ConfigError("cannot be written", where=str(path), evidence=str(error.strerror)) from error

@@ -1,0 +1,90 @@
+"""invoke doctor: every finding as a table or as JSON, with an exit code that says what kind of failure there is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tfs_workflow import errors
+from tfs_workflow.checks.finding import Finding, Status, exit_code
+from tfs_workflow.cli import console
+from tfs_workflow.cli.command import Options, reported_errors, verb
+from tfs_workflow.cli.lifecycle.logs import show_line
+from tfs_workflow.health.diagnosis import marked
+
+if TYPE_CHECKING:
+    from tfs_workflow.workflow.failures import Failure
+
+SHOWN_LINES = 20
+
+
+def doctor(options: Options) -> None:
+    """Show what every check found; ends with the code of the first failure's kind."""
+    from tfs_workflow.checks.examination import doctor as examined  # noqa: PLC0415  # the checks cost as much as the rest
+
+    with reported_errors(options.verbose):
+        findings = examined(options.config or None)
+        if options.json:
+            console.result_json(_document(findings))
+        else:
+            console.table(list(_rows(findings)))
+        if code := exit_code(findings):
+            sys.exit(code)
+
+
+def after(options: Options) -> None:
+    """Explain the project's last failure; ends with the code of what is not ready when there was one."""
+    from tfs_workflow.workflow.failures import last_failure  # noqa: PLC0415
+
+    with verb(options) as loaded:
+        failure = last_failure(loaded)
+        if options.json:
+            console.result_json({"failed": failure is not None} | (asdict(failure) if failure else {}))
+        elif failure is None:
+            console.result("nothing failed")
+        else:
+            _show(failure)
+        if failure is not None:
+            sys.exit(errors.NotReady.exit_code)
+
+
+def _show(failure: Failure) -> None:
+    ended = f"exit code {failure.exit_code}" if failure.exit_code is not None else ""
+    console.result("  ".join(filter(None, [failure.at, failure.runtime, ended, failure.diagnosis])))
+    error = errors.NotReady(failure.what, where=failure.where, evidence=failure.evidence, fix=failure.fix)
+    console.result(str(error))
+    if failure.lines:
+        console.result("the last lines of its log:")
+    for line, row in marked(failure.lines[-SHOWN_LINES:]):
+        show_line(line, is_telling=row is not None)
+
+
+def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:
+    """A heading, a row a finding, and below what is not ok its fix."""
+    counts = ", ".join(_counted(findings, status) for status in (Status.FAILURE, Status.WARNING))
+    yield "", "check", counts
+    for finding in findings:
+        yield finding.status.value, finding.check, " ".join(finding.evidence.split())
+        if finding.status is not Status.OK and finding.fix:
+            yield "", "", f"fix: {finding.fix}"
+
+
+def _document(findings: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "failures": _count(findings, Status.FAILURE),
+        "warnings": _count(findings, Status.WARNING),
+        "findings": [
+            {"check": f.check, "status": f.status.value, "evidence": f.evidence, "fix": f.fix} for f in findings
+        ],
+    }
+
+
+def _counted(findings: Sequence[Finding], status: Status) -> str:
+    count = _count(findings, status)
+    return f"{count} {status.value}" + "s" * (count != 1)
+
+
+def _count(findings: Sequence[Finding], status: Status) -> int:
+    return sum(finding.status is status for finding in findings)

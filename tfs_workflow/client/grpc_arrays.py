@@ -1,0 +1,217 @@
+"""The gRPC client of a model server, with our own messages: neither TensorFlow nor its stubs are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.message import DecodeError, EncodeError, Message
+
+from tfs_workflow.client.interface import (
+    CONNECT_TIMEOUT_S,
+    LOOPBACK,
+    PREDICT_TIMEOUT_S,
+    STATUS_TIMEOUT_S,
+    NothingAnswers,
+    RequestRefused,
+    State,
+    Target,
+    VersionStatus,
+    explain,
+)
+from tfs_workflow.client.signature_cache import Signatures, fitted_inputs
+from tfs_workflow.client.tensor_codec import decode, encode
+from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
+from tfs_workflow.formats.savedmodel import Signature, signature_of
+from tfs_workflow.protos import services
+from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.services import Method
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from tfs_workflow.client.interface import Array, Inputs
+
+MAX_MESSAGE_BYTES = 2**31 - 1
+# What TensorFlow Serving answers over REST for the same error (http_server.cc); everything else is 500.
+_HTTP_STATUS = {
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+}
+_CHANNEL_OPTIONS = [
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # A server that is started a moment later is found a moment later, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # Whatever its name says: how long one attempt to connect may take.
+    ("grpc.min_reconnect_backoff_ms", int(CONNECT_TIMEOUT_S * 1000)),
+    # One client's failed attempts do not hold up another's.
+    ("grpc.use_local_subchannel_pool", 1),
+]
+
+
+class GrpcClient:
+    """A `Client` over gRPC; `address` is HOST:PORT or unix:PATH. With `tls`, the system's certificates are trusted."""
+
+    def __init__(self, address: str, timeout_s: float = PREDICT_TIMEOUT_S, *, tls: bool = False) -> None:
+        self.address = address
+        self.timeout_s = timeout_s
+        options = [*_CHANNEL_OPTIONS]
+        if address.rpartition(":")[0].strip("[]") in LOOPBACK:
+            # A proxy for the way out has no business between us and our own machine.
+            options.append(("grpc.enable_http_proxy", 0))
+        self._channel = (
+            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+            if tls
+            else grpc.insecure_channel(address, options)
+        )
+        self._calls: dict[Method, Any] = {}
+        self._signatures = Signatures(self.metadata)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; what is still on its way is called off."""
+        self._channel.close()
+
+    def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
+        """The versions of a model, newest first; see `Client`."""
+        request = apis.GetModelStatusRequest(model_spec=_model_spec(Target(model, version, label)))
+        try:
+            answer = self._ask(services.GET_MODEL_STATUS, request, STATUS_TIMEOUT_S)
+        except RequestRefused as error:
+            if error.status == 404:
+                return []
+            raise
+        found = [_version_status(entry) for entry in answer.model_version_status]
+        return sorted(found, key=lambda entry: entry.version, reverse=True)
+
+    def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
+        """Signature name to signature; see `Client`."""
+        request = apis.GetModelMetadataRequest(
+            model_spec=_model_spec(Target(model, version, label)), metadata_field=["signature_def"]
+        )
+        packed = self._ask(services.GET_MODEL_METADATA, request, self.timeout_s).metadata["signature_def"]
+        found = self._parsed(apis.SignatureDefMap, packed.value).signature_def
+        return {name: signature_of(found[name]) for name in sorted(found) if not name.startswith("__")}
+
+    def predict(  # noqa: PLR0913  # a request's own parts, by name
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Array]:
+        """Output name to array; see `Client`."""
+        target = Target(model, version, label, signature)
+        try:
+            return self.run(target, fitted_inputs(inputs, self.signature(target)), timeout_s)
+        except RequestRefused as error:
+            explain(error, target, self.metadata)
+            raise
+
+    def signature(self, target: Target) -> Signature:
+        """What the target's signature was when it was last asked for, a few seconds ago at most."""
+        return self._signatures.of(target)
+
+    def run(self, target: Target, inputs: Mapping[str, Array], timeout_s: float | None = None) -> dict[str, Array]:
+        """Output name to array, for arrays in the signature's own types; a refusal is not yet explained."""
+        request = apis.PredictRequest(model_spec=_model_spec(target))
+        specs = self.signature(target).inputs
+        size_bytes = sum(array.nbytes for array in inputs.values())
+        if size_bytes > MAX_MESSAGE_BYTES:
+            raise PredictionFailed(f"{size_bytes} bytes are more than the {MAX_MESSAGE_BYTES} that a message holds")
+        for name, array in inputs.items():
+            encode(array, specs[name].dtype, request.inputs[name])
+        try:
+            answer = self._ask(services.PREDICT, request, timeout_s or self.timeout_s)
+        except RequestRefused:
+            self._signatures.forget(target)
+            raise
+        return {name: decode(answer.outputs[name]) for name in sorted(answer.outputs)}
+
+    def _ask(self, method: Method, request: Message, timeout_s: float) -> Any:
+        where = f"{self.address} {method.name}"
+        try:
+            content = self._call(method)(request.SerializeToString(), timeout=timeout_s)
+        except grpc.RpcError as error:
+            raise self._translated(error, where, timeout_s) from error
+        except (EncodeError, ValueError) as error:  # more than 2 GiB; or gRPC's word for a channel that was closed
+            raise PredictionFailed(f"the request cannot be sent: {error}", where=where) from error
+        return self._parsed(method.response, content)
+
+    def _call(self, method: Method) -> Any:
+        """The method's bytes in and bytes out: messages are ours to write and to read, and so are their errors."""
+        if method not in self._calls:
+            self._calls[method] = self._channel.unary_unary(method.path)
+        return self._calls[method]
+
+    def _parsed(self, message: Any, content: bytes) -> Any:
+        try:
+            return message.FromString(content)
+        except DecodeError as error:
+            raise PredictionFailed(f"the answer is no {message.DESCRIPTOR.name}", where=self.address) from error
+
+    def _translated(self, error: Any, where: str, timeout_s: float) -> WorkflowError:
+        """What an error of gRPC's means: no server, a slow one, something else on the port, or a refusal."""
+        code, text = error.code(), error.details() or ""
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return PredictionFailed(f"no answer within {timeout_s:g} s", where=where)
+        if code is grpc.StatusCode.UNIMPLEMENTED or "http1" in text:
+            return NotReady(
+                "what answers is no model server's gRPC port",
+                where=where,
+                evidence=f"gRPC {code.name}: {text}",
+                fix="REST and gRPC have a port each: invoke status shows both",
+            )
+        if code is grpc.StatusCode.UNAVAILABLE:
+            # The library says it when it cannot connect or is hung up on, and a server that is too busy does too.
+            return NothingAnswers(
+                f"nothing answers at {self.address}" if "connect" in text else f"the server is not available: {text}",
+                where=where,
+                evidence=text,
+                fix="invoke status shows what runs; invoke serve starts it",
+            )
+        return RequestRefused(
+            text or "the server gave no reason", _HTTP_STATUS.get(code, 500), where=where, evidence=f"gRPC {code.name}"
+        )
+
+
+def _model_spec(target: Target) -> apis.ModelSpec:
+    spec = apis.ModelSpec(name=target.model, signature_name=target.signature or "")
+    if target.version is not None:
+        spec.version.value = target.version
+    elif target.label:
+        spec.version_label = target.label
+    return spec
+
+
+def _version_status(entry: apis.ModelVersionStatus) -> VersionStatus:
+    name = apis.ModelVersionStatus.State.Name(entry.state) if entry.state in _STATES else "UNKNOWN"
+    code = apis.Code.Name(entry.status.error_code)
+    return VersionStatus(entry.version, State(name), code, entry.status.error_message)
+
+
+_STATES = set(apis.ModelVersionStatus.State.values())

@@ -1,0 +1,37 @@
+"""JSON in and out over gRPC, so that `predict` prints the same whichever way it asks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tfs_workflow.client import json_codec
+from tfs_workflow.client.grpc_arrays import GrpcClient
+from tfs_workflow.client.interface import RequestRefused, Target, explain
+from tfs_workflow.client.rows import Document
+
+
+class GrpcJsonClient(GrpcClient):
+    """A `JsonClient` over gRPC: what TensorFlow Serving does with JSON is done here."""
+
+    def predict_rows(self, target: Target, rows: Sequence[bytes]) -> list[Any]:
+        """One prediction for each row, a JSON text; a refusal is not yet explained."""
+        return self._predictions(target, json.loads(b"[" + b",".join(rows) + b"]"))
+
+    def predict_document(self, target: Target, document: Document) -> Any:
+        """The predictions or outputs for one request, in one call."""
+        target = replace(target, signature=target.signature or document.signature)
+        try:
+            if document.instances is not None:
+                return self._predictions(target, document.instances)
+            arrays = json_codec.from_inputs(document.inputs, self.signature(target).inputs)
+            return json_codec.to_outputs(self.run(target, arrays))
+        except RequestRefused as error:
+            explain(error, target, self.metadata)
+            raise
+
+    def _predictions(self, target: Target, instances: list[Any]) -> list[Any]:
+        arrays = json_codec.from_instances(instances, self.signature(target).inputs)
+        return json_codec.to_predictions(self.run(target, arrays), len(instances))

@@ -1,0 +1,161 @@
+"""What every client of a model server offers, answers and raises, whatever the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tfs_workflow.client.rows import Document
+from tfs_workflow.errors import NotReady, PredictionFailed
+from tfs_workflow.formats.savedmodel import Signature
+from tfs_workflow.formats.signature_text import expectation
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from typing_extensions import Self
+
+    Array = npt.NDArray[Any]
+    # Arrays by input name; a bare one where the signature has a single input.
+    Inputs = Mapping[str, npt.ArrayLike] | npt.ArrayLike
+
+CONNECT_TIMEOUT_S = 5.0
+STATUS_TIMEOUT_S = 5.0
+PREDICT_TIMEOUT_S = 60.0
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+DEFAULT_SIGNATURE = "serving_default"
+
+
+class State(Enum):
+    """The states of a servable version (get_model_status.proto)."""
+
+    UNKNOWN = "UNKNOWN"
+    START = "START"
+    LOADING = "LOADING"
+    AVAILABLE = "AVAILABLE"
+    UNLOADING = "UNLOADING"
+    END = "END"
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """One version as the server sees it; the error is that of its last load, OK and empty when there was none."""
+
+    version: int
+    state: State
+    error_code: str = "OK"
+    error_message: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ended with an error, not by being unloaded."""
+        return self.state is State.END and self.error_code != "OK"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whom to ask: a model, one of its versions by number or label, and one of its signatures."""
+
+    model: str
+    version: int | None = None
+    label: str | None = None
+    signature: str | None = None
+
+
+class NothingAnswers(NotReady):
+    """No server listens at the address, or what listens hangs up: not yet, or not any more."""
+
+
+class RequestRefused(PredictionFailed):
+    """The server's own refusal: `server_text` is the error as the server worded it.
+
+    `status` is the HTTP status; over gRPC the one that TensorFlow Serving gives the same error over REST.
+    """
+
+    def __init__(self, server_text: str, status: int, *, where: str = "", evidence: str = "", fix: str = "") -> None:
+        super().__init__(server_text, where=where, evidence=evidence or f"HTTP {status}", fix=fix)
+        self.server_text = server_text
+        self.status = status
+
+
+class InputUnfit(RequestRefused):
+    """Refused before it was sent: what was given is not what the signature takes."""
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        super().__init__(what, 400, where=where, evidence="found before the request was sent", fix=fix)
+
+
+class Client(Protocol):
+    """A typed client of one model server, with numpy arrays in and out; `connect` makes one.
+
+    It may be used from several threads at once. Without version and label, the newest served version answers.
+    """
+
+    def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
+        """The versions of a model as the server lists them, newest first; none for a model it does not know."""
+
+    def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
+        """Signature name to signature of a served version; raises NothingAnswers or RequestRefused."""
+
+    def predict(  # noqa: PLR0913  # a request's own parts, by name
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Array]:
+        """Output name to array, for arrays by input name or for the one array of a signature with a single input.
+
+        The first dimension is the batch where the model has one. Values take the signature's types where nothing is
+        lost; strings are object arrays of bytes, bfloat16 is float32. Raises NothingAnswers, PredictionFailed when
+        no answer comes in time, and RequestRefused with the server's words and what the signature expects.
+        """
+
+    def close(self) -> None:
+        """Close the connections."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class JsonClient(Protocol):
+    """Predictions for JSON, as `predict` streams it; safe to use from several threads at once."""
+
+    def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
+        """Signature name to signature of a served version."""
+
+    def predict_rows(self, target: Target, rows: Sequence[bytes]) -> list[Any]:
+        """One prediction for each row, a JSON text; a refusal is not yet explained."""
+
+    def predict_document(self, target: Target, document: Document) -> Any:
+        """The predictions or outputs for one request; a refusal says what the signature expects."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+Metadata = Callable[[str, int | None, str | None], Mapping[str, Signature]]
+
+
+def explain(error: RequestRefused, target: Target, metadata: Metadata) -> None:
+    """Say in the refusal what the signature expects, where the server tells."""
+    try:
+        signatures = metadata(target.model, target.version, target.label)
+    except (NotReady, PredictionFailed):
+        error.fix = error.fix or "invoke status shows the models and versions that are served"
+        return
+    expected = expectation(target.model, target.signature or DEFAULT_SIGNATURE, signatures)
+    if "no shape information" in error.server_text:
+        error.fix = "this signature's output has no row for each instance: ask in column format, with --inputs"
+    error.fix = f"{error.fix}; {expected}" if error.fix else expected

@@ -1,0 +1,105 @@
+"""numpy arrays over REST: JSON on the wire, types from the model's own metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tfs_workflow.client.interface import PREDICT_TIMEOUT_S, InputUnfit, RequestRefused, Target, VersionStatus, explain
+from tfs_workflow.client.json_codec import from_json, to_request
+from tfs_workflow.client.rest_json import ServingClient
+from tfs_workflow.client.signature_cache import Signatures, fitted_inputs
+from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.formats.savedmodel import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from tfs_workflow.client.interface import Array, Inputs
+
+
+class RestClient:
+    """A `Client` over REST; what JSON cannot carry (float16, complex numbers) is refused with a word on gRPC."""
+
+    def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
+        self._rest = ServingClient(rest_url, timeout_s)
+        self._signatures = Signatures(self._rest.metadata)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._rest.close()
+
+    def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
+        """The versions of a model, newest first; see `Client`."""
+        return self._rest.status(model, version, label)
+
+    def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
+        """Signature name to signature; see `Client`."""
+        return self._rest.metadata(model, version, label)
+
+    def predict(  # noqa: PLR0913  # a request's own parts, by name
+        self,
+        model: str,
+        inputs: Inputs,
+        *,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        timeout_s: float | None = None,
+    ) -> dict[str, Array]:
+        """Output name to array; see `Client`."""
+        target = Target(model, version, label, signature)
+        try:
+            known = self._signatures.of(target)
+            arrays = fitted_inputs(inputs, known)
+            columns = {name: to_request(array, known.inputs[name]) for name, array in arrays.items()}
+        except RequestRefused as error:
+            explain(error, target, self.metadata)
+            raise
+        try:
+            answer = self._rest.predict(
+                model, inputs=columns, version=version, label=label, signature=signature, timeout_s=timeout_s
+            )
+            return self._restored(answer, target)
+        except PredictionFailed:
+            self._signatures.forget(target)
+            raise
+
+    def _restored(self, answer: Any, target: Target) -> dict[str, Array]:
+        """The outputs as arrays. A model whose types changed since they were asked for is asked once more."""
+        try:
+            return _arrays(answer, self._signatures.of(target))
+        except InputUnfit:
+            self._signatures.forget(target)
+        try:
+            return _arrays(answer, self._signatures.of(target))
+        except InputUnfit as error:
+            raise PredictionFailed(
+                f"the answer is not what the signature says: {error.what}", where=target.model
+            ) from error
+
+
+def _arrays(answer: Any, signature: Signature) -> dict[str, Array]:
+    specs = signature.outputs
+    if len(specs) == 1:
+        answer = dict.fromkeys(specs, answer)
+    if not isinstance(answer, Mapping) or answer.keys() != specs.keys():
+        raise InputUnfit(f"expected the outputs {', '.join(specs)}")
+    return {name: _array(answer[name], spec) for name, spec in specs.items()}
+
+
+def _array(value: Any, spec: TensorSpec) -> Array:
+    made = from_json(value, spec)
+    if made.size == 0 and spec.shape is not None and made.ndim != len(spec.shape):
+        # Nothing in brackets does not tell how many columns it has not.
+        return made.reshape([max(size, 0) for size in spec.shape])
+    return made

@@ -1,0 +1,239 @@
+"""The REST client of a model server: status, metadata and predictions over kept-alive connections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
+
+from tfs_workflow.client.interface import (
+    CONNECT_TIMEOUT_S,
+    LOOPBACK,
+    PREDICT_TIMEOUT_S,
+    STATUS_TIMEOUT_S,
+    NothingAnswers,
+    RequestRefused,
+    State,
+    Target,
+    VersionStatus,
+    explain,
+)
+from tfs_workflow.client.rows import Document
+from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
+from tfs_workflow.formats.savedmodel import Signature
+from tfs_workflow.formats.signature_text import from_metadata
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+MAX_CONNECTIONS = 16
+
+
+class ServingClient:
+    """Talks to one model server; safe to use from several threads at once.
+
+    A request is sent once: only a connection that the server closed while it was idle is opened anew.
+    """
+
+    def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
+        self.rest_url = rest_url.rstrip("/")
+        self.timeout_s = timeout_s
+        self._session = requests.Session()
+        # A proxy for the way out has no business between us and our own machine.
+        self._session.trust_env = urlsplit(self.rest_url).hostname not in LOOPBACK
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
+        """The versions of a model as the server lists them, newest first; none for a model it does not know.
+
+        Raises NothingAnswers while no one listens, and NotReady when what answers is no model server.
+        """
+        response = self._get(self.model_url(model, version, label), STATUS_TIMEOUT_S)
+        try:
+            if response.status_code == 200:
+                return [_version_status(entry) for entry in _document(response)["model_version_status"]]
+            if response.status_code == 404 and "error" in _document(response):
+                return []
+        except (PredictionFailed, KeyError, TypeError, ValueError) as error:
+            raise _no_model_server(response) from error
+        raise _no_model_server(response)
+
+    def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
+        """Signature name to signature of a served version; raises NothingAnswers or RequestRefused."""
+        response = self._get(self.model_url(model, version, label) + "/metadata", self.timeout_s)
+        if response.status_code != 200:
+            raise _refused(response, response.url)
+        try:
+            return from_metadata(_document(response))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _no_model_server(response) from error
+
+    def predict(  # noqa: PLR0913  # a request's own parts, by name
+        self,
+        model: str,
+        instances: Sequence[Any] | None = None,
+        *,
+        inputs: Any = None,
+        version: int | None = None,
+        label: str | None = None,
+        signature: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
+        """The predictions for rows (`instances`: one a row, in order) or the outputs for columns (`inputs`).
+
+        Raises NothingAnswers, or RequestRefused with what the signature expects.
+        """
+        body: dict[str, Any] = {"inputs": inputs} if instances is None else {"instances": instances}
+        if signature:
+            body["signature_name"] = signature
+        url = self.predict_url(model, version, label)
+        try:
+            answer = self._post(url, json.dumps(body).encode(), timeout_s or self.timeout_s)
+        except RequestRefused as error:
+            explain(error, Target(model, version, label, signature), self.metadata)
+            raise
+        return answer["predictions"] if "predictions" in answer else answer["outputs"]
+
+    def predict_document(self, target: Target, document: Document) -> Any:
+        """The predictions or outputs for one request, in one call."""
+        return self.predict(
+            target.model,
+            document.instances,
+            inputs=document.inputs,
+            version=target.version,
+            label=target.label,
+            signature=target.signature or document.signature,
+        )
+
+    def predict_rows(self, target: Target, rows: Sequence[bytes]) -> list[Any]:
+        """The predictions for rows that are JSON already; the server's refusal is not yet explained."""
+        signature = f'"signature_name": {json.dumps(target.signature)}, ' if target.signature else ""
+        url = self.predict_url(target.model, target.version, target.label)
+        body = f'{{{signature}"instances": ['.encode() + b",".join(rows) + b"]}"
+        predictions = self._post(url, body, self.timeout_s).get("predictions")
+        return predictions if isinstance(predictions, list) else []
+
+    def _post(self, url: str, body: bytes, timeout_s: float) -> Mapping[str, Any]:
+        try:
+            response = self._session.post(
+                url,
+                data=body,
+                headers={"Content-Type": "application/json"},
+                timeout=self._timeout(timeout_s),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise self._translated(error, url, timeout_s) from error
+        if response.status_code != 200:
+            raise _refused(response, url)
+        return _document(response)
+
+    def model_url(self, model: str, version: int | None = None, label: str | None = None) -> str:
+        """The address of a model, of one of its versions, or of what a label points to (api_rest.md)."""
+        url = f"{self.rest_url}/v1/models/{quote(model, safe='')}"
+        if version is not None:
+            return f"{url}/versions/{version}"
+        return f"{url}/labels/{quote(label, safe='')}" if label else url
+
+    def predict_url(self, model: str, version: int | None = None, label: str | None = None) -> str:
+        """The address that prediction requests go to."""
+        return self.model_url(model, version, label) + ":predict"
+
+    def _get(self, url: str, timeout_s: float) -> requests.Response:
+        try:
+            return self._session.get(url, timeout=self._timeout(timeout_s), allow_redirects=False)
+        except requests.RequestException as error:
+            # A port that a container publishes takes connections before the server inside listens, and drops them.
+            raise self._nothing(url) from error
+
+    def _translated(self, error: requests.RequestException, url: str, timeout_s: float) -> WorkflowError:
+        """What a prediction that got no answer means: no server, a slow one, or one that went away."""
+        if isinstance(error, requests.ConnectTimeout) or isinstance(_cause(error), NewConnectionError):
+            return self._nothing(url)
+        if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
+            return PredictionFailed(f"no answer within {timeout_s:g} s", where=url)
+        return PredictionFailed(
+            "the connection broke before the answer was complete",
+            where=url,
+            evidence=str(error),
+            fix="see invoke status and invoke logs: the server may have ended",
+        )
+
+    def _timeout(self, timeout_s: float) -> tuple[float, float]:
+        return min(CONNECT_TIMEOUT_S, timeout_s), timeout_s
+
+    def _nothing(self, url: str) -> NothingAnswers:
+        return NothingAnswers(
+            f"nothing answers at {self.rest_url}",
+            where=url,
+            fix="invoke status shows what runs; invoke serve starts it",
+        )
+
+
+def server_text(content: bytes) -> str:
+    """The server's own words out of an error answer; the start of the body where it is not the usual document."""
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return content[:500].decode(errors="replace").strip() or "the server gave no reason"
+
+
+def _no_model_server(response: requests.Response) -> NotReady:
+    return NotReady(
+        f"what answers is no model server, or one in trouble: {server_text(response.content)}",
+        where=response.url,
+        evidence=f"HTTP {response.status_code}",
+        fix="see what listens on this port; invoke serve uses another one with server.rest_port: auto",
+    )
+
+
+def _refused(response: requests.Response, where: str) -> RequestRefused:
+    return RequestRefused(server_text(response.content), response.status_code, where=where)
+
+
+def _cause(error: requests.RequestException) -> object:
+    """What urllib3 met below requests' own, coarser errors."""
+    cause = error.args[0] if error.args else None
+    return getattr(cause, "reason", cause)
+
+
+def _document(response: requests.Response) -> Mapping[str, Any]:
+    """The JSON object of an answer; TensorFlow Serving's NaN and Infinity are read as floats."""
+    try:
+        document = json.loads(response.content)
+    except ValueError as error:
+        fix = "name an output *_bytes in the model if it holds bytes that are no text" if response.content else ""
+        raise PredictionFailed(
+            f"the answer is no JSON: {error}", where=response.url, evidence=repr(response.content[:200]), fix=fix
+        ) from error
+    if not isinstance(document, dict):
+        raise PredictionFailed(
+            "the answer is no JSON object", where=response.url, evidence=repr(response.content[:200])
+        )
+    return document
+
+
+def _version_status(entry: Mapping[str, Any]) -> VersionStatus:
+    status = entry.get("status", {})
+    name = entry.get("state", "UNKNOWN")
+    state = State(name) if name in State.__members__ else State.UNKNOWN
+    return VersionStatus(int(entry["version"]), state, status.get("error_code", "OK"), status.get("error_message", ""))

@@ -1,0 +1,64 @@
+"""What a client remembers of a server's signatures, and arrays made to fit them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from tfs_workflow.client.interface import DEFAULT_SIGNATURE, InputUnfit, Metadata, Target
+from tfs_workflow.client.tensor_codec import fitted
+from tfs_workflow.formats.savedmodel import Signature
+
+if TYPE_CHECKING:
+    from tfs_workflow.client.interface import Array, Inputs
+
+# The newest version, or what a label points to, may be another soon.
+FRESH_S = 10.0
+
+
+class Signatures:
+    """The signatures of what was asked for, for a short while; of a version by its number, for good."""
+
+    def __init__(self, metadata: Metadata, clock: Callable[[], float] = time.monotonic) -> None:
+        self._metadata = metadata
+        self._clock = clock
+        self._known: dict[Target, tuple[float, Mapping[str, Signature]]] = {}
+
+    def of(self, target: Target) -> Signature:
+        """The signature that a target names; raises InputUnfit, NothingAnswers or RequestRefused."""
+        found = self._all(Target(target.model, target.version, target.label))
+        name = target.signature or DEFAULT_SIGNATURE
+        if name not in found:
+            raise InputUnfit(f"there is no signature {name}", where=target.model)
+        return found[name]
+
+    def forget(self, target: Target) -> None:
+        """Ask the server again the next time."""
+        self._known.pop(Target(target.model, target.version, target.label), None)
+
+    def _all(self, place: Target) -> Mapping[str, Signature]:
+        now = self._clock()
+        since, found = self._known.get(place, (now, None))
+        if found is None or (place.version is None and now - since > FRESH_S):
+            found = self._metadata(place.model, place.version, place.label)
+            self._known[place] = now, found
+        return found
+
+
+def fitted_inputs(inputs: Inputs, signature: Signature) -> dict[str, Array]:
+    """Arrays in the types of a signature's inputs, by input name; raises InputUnfit."""
+    specs = signature.inputs
+    if not isinstance(inputs, Mapping):
+        if len(specs) != 1:
+            raise InputUnfit(f"expected arrays by input name ({', '.join(specs)}), got a bare one")
+        inputs = dict.fromkeys(specs, inputs)
+    made = {}
+    for name, value in inputs.items():
+        if name not in specs:
+            raise InputUnfit(f"there is no input {name!r}")
+        try:
+            made[name] = fitted(value, specs[name])
+        except InputUnfit as error:
+            raise InputUnfit(f"input {name}: {error.what}") from error
+    return made

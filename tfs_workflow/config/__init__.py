@@ -1,0 +1,1 @@
+"""The YAML: read with positions, validated into frozen types, overridden by the environment."""

@@ -1,0 +1,84 @@
+"""Loads the YAML file: the environment's values above it, the options' above these, every error at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tfs_workflow.config.environment import CONFIG_VARIABLE, apply_environment, apply_options
+from tfs_workflow.config.problems import problems
+from tfs_workflow.config.types import Config, DirectorySource
+from tfs_workflow.config.yaml_reader import Document, Problem, read_file
+from tfs_workflow.errors import ConfigError
+
+DEFAULT_PATHS = ("config/tfs.yaml", "tfs.yaml")
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """A configuration with the file it came from and the variables that changed it."""
+
+    path: Path
+    config: Config
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def workspace(self) -> Path:
+        """The workspace's directory; a relative one is relative to the YAML file."""
+        return self._resolved(self.config.workspace)
+
+    def directory(self, source: DirectorySource) -> Path:
+        """The base path of a directory source; a relative one is relative to the YAML file."""
+        return self._resolved(source.directory)
+
+    def _resolved(self, path: str) -> Path:
+        return Path(os.path.abspath(self.path.parent / Path(path).expanduser()))  # noqa: PTH100  # keeps links
+
+
+def load(
+    path: str | Path | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    options: Mapping[str, Any] | None = None,
+) -> LoadedConfig:
+    """The configuration of a YAML file, with the environment's values above it and the options' above these.
+
+    Without a path, TFS_CONFIG names the file, else it is config/tfs.yaml or tfs.yaml. `options` goes
+    from key path (server.image) to value. Raises one ConfigError that names everything that is wrong, a line each.
+    """
+    chosen = Path(path or environ.get(CONFIG_VARIABLE) or _default_path())
+    document = read_file(chosen)
+    overrides = apply_environment(document, Config, environ)
+    apply_options(document, options or {})
+    config = _validated(document)
+    return LoadedConfig(chosen, config, tuple(overrides))
+
+
+def _default_path() -> str:
+    return next((path for path in DEFAULT_PATHS if Path(path).exists()), DEFAULT_PATHS[0])
+
+
+def _validated(document: Document) -> Config:
+    found = list(document.problems)
+    try:
+        if document.value is None and not found:
+            raise ConfigError(
+                "an empty file", where=str(document.source), fix="invoke config.init makes a commented one"
+            )
+        config = Config.model_validate(document.value)
+    except ValidationError as error:
+        found += problems(error, Config, document) if document.value is not None else []
+    if found:
+        raise ConfigError("\n".join(_in_order(found, document.source)))
+    return config
+
+
+def _in_order(found: list[Problem], source: str) -> list[str]:
+    """The problems as lines: the file's first, from top to bottom."""
+    ordered = sorted(found, key=lambda p: (p.place.source != source, p.place.line, p.place.column))
+    return list(dict.fromkeys(map(str, ordered)))

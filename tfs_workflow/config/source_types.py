@@ -1,0 +1,88 @@
+"""Where a model may come from: the source types of the YAML, told apart by their one telling key."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from tfs_workflow.config import values as value
+from tfs_workflow.config.introspection import suggestion
+from tfs_workflow.config.problems import EXPECTED, refusal
+
+SOURCE_KEYS = ("git", "archive", "directory", "bundled")
+
+
+class Frozen(BaseModel):
+    """A value that is checked once and never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class GitSource(Frozen):
+    """A directory in a git repository."""
+
+    git: value.GitUrl = Field(description="Repository address: https, ssh, git or file.")
+    ref: value.GitRef = Field(default="HEAD", description="Branch, tag or full commit.")
+    path: value.InnerPath = Field(default=".", description="The model's base path inside the repository.")
+
+
+class ArchiveSource(Frozen):
+    """A tar or zip archive over http or https."""
+
+    archive: value.ArchiveUrl = Field(description="Address of a .tar, .tar.gz, .tar.xz, .tar.bz2 or .zip file.")
+    sha256: value.Sha256 = Field(description="Digest of the archive, lower-case hexadecimal.")
+    path: value.InnerPath = Field(default=".", description="The model's base path inside the archive.")
+
+
+class DirectorySource(Frozen):
+    """A directory on this machine, served in place."""
+
+    directory: str = Field(min_length=1, description="Base path; relative to the YAML file.")
+
+
+class BundledSource(Frozen):
+    """A model that ships with the package."""
+
+    bundled: Literal["half_plus_two"] = Field(description="Name of the bundled model.")
+
+
+def _source_kind(source: Any) -> str | None:
+    """The one source that a mapping's keys mean, a misspelt key included."""
+    if isinstance(source, Frozen):
+        return f"{type(source).__name__.removesuffix('Source').lower()} source"
+    if not isinstance(source, dict):
+        return None
+    named = [key for key in SOURCE_KEYS if key in source]
+    named = named or [key for key in map(_meant_source_key, source) if key]
+    return f"{named[0]} source" if len(named) == 1 else None
+
+
+def _meant_source_key(key: str) -> str:
+    return suggestion(key, list(SOURCE_KEYS))
+
+
+Source = Annotated[
+    Annotated[GitSource, Tag("git source")]
+    | Annotated[ArchiveSource, Tag("archive source")]
+    | Annotated[DirectorySource, Tag("directory source")]
+    | Annotated[BundledSource, Tag("bundled source")],
+    Discriminator(
+        _source_kind,
+        custom_error_type=EXPECTED,
+        custom_error_message="a mapping with exactly one of the keys git, archive, directory and bundled",
+    ),
+]
+
+
+def _as_list(sources: Any) -> Any:
+    if sources == []:
+        raise refusal([((), "expected a source or a list of sources, got an empty list")])
+    return sources if isinstance(sources, (list, tuple)) else [sources]
+
+
+Sources = Annotated[
+    tuple[Source, ...],
+    Field(strict=False),
+    BeforeValidator(_as_list, json_schema_input_type=Source | Annotated[list[Source], Field(min_length=1)]),
+]

@@ -1,0 +1,77 @@
+"""What single values of the YAML may be: ports, names, labels, versions, flags and paths, each with its phrase."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from tfs_workflow.config.problems import expected, refusal
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+PortOrAuto = Annotated[Port | Literal["auto"], expected("a port (1-65535) or 'auto'")]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=63),
+    expected("a name of at most 63 letters, digits, '_', '.' and '-' that starts with a letter or digit"),
+]
+Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$"), expected("a label of letters, digits and '_'")]
+Version = Annotated[int, Field(ge=0, lt=2**63), expected("a version number (0 or above)")]
+RuntimeName = Literal["auto", "docker", "embedded", "native"]
+# YAML 1.1 reads a bare `no` as false.
+Restart = Annotated[
+    Literal["no", "on-failure"],
+    BeforeValidator(lambda given: "no" if given is False else given),
+    expected("no or on-failure"),
+]
+# What the tool writes into the server's command line itself, and the key that says it.
+OWN_FLAGS = {
+    "port": "server.grpc_port",
+    "rest_api_port": "server.rest_port",
+    "model_name": "models",
+    "model_base_path": "models",
+    "model_config_file": "models",
+    "enable_batching": "server.batching",
+    "batching_parameters_file": "server.batching",
+    "monitoring_config_file": "server.metrics",
+    "bind_address": "server.expose",  # the embedded server's own
+}
+
+
+def _not_ours(flag: str) -> str:
+    if flag in OWN_FLAGS:
+        raise refusal([((), f"set by this tool; use the key {OWN_FLAGS[flag]}")])
+    return flag
+
+
+FlagName = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]*$"),
+    expected("a flag's name without dashes, such as num_load_threads"),
+    AfterValidator(_not_ours),
+]
+FlagValue = Annotated[str | int | float | bool, expected("text, a number, or true or false")]
+
+
+def _inside(path: str) -> str:
+    if path.startswith(("/", "-")) or ".." in path.split("/"):
+        raise ValueError(path)
+    return path
+
+
+InnerPath = Annotated[str, Field(min_length=1), AfterValidator(_inside), expected("a relative path without '..'")]
+GitUrl = Annotated[
+    str,
+    # No option (-…), and none of git's helper transports (ext::…), which run commands.
+    Field(pattern=r"^[^-\s:][^\s:]*(:[^:\s]\S*)?$"),
+    expected("a repository address (https, ssh, git or file)"),
+]
+GitRef = Annotated[str, Field(pattern=r"^[^-\s]\S*$"), expected("a branch, tag or commit")]
+ArchiveUrl = Annotated[str, Field(pattern=r"^https?://\S+$"), expected("an http or https address")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), expected("64 lower-case hexadecimal digits")]
+ImageReference = Annotated[
+    str,
+    Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_./:@-]*$"),
+    expected("an image reference such as tensorflow/serving:2.20.0"),
+]
+MemorySize = Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmg]$"), expected("a size such as 512m or 2g")]

@@ -1,0 +1,1 @@
+"""File and wire formats that the tool and the embedded server share."""

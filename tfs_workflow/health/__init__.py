@@ -1,0 +1,1 @@
+"""Whether a server is ready, and why it failed."""

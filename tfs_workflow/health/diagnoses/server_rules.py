@@ -1,0 +1,208 @@
+"""Diagnoses of servers: the machine, the image, ports, flags and configuration, and how a process ends."""
+
+from tfs_workflow.health.diagnoses.rule import Row
+
+SERVERS = (
+    # The machine, the image and the process.
+    Row(
+        "out-of-memory",
+        "the server ran out of memory",
+        "raise server.memory, or serve a smaller model",
+        out_of_memory=True,
+        issues=(1215, 1836, 2017),
+    ),
+    Row(
+        "packages-missing",
+        "packages of the embedded server are not installed, or cannot be loaded here",
+        "pip install 'tfs-workflow[embedded]'",
+        log=r"The embedded model server needs more packages",
+    ),
+    Row(
+        "library-missing",
+        "the server's binary needs a shared library that is not there",
+        "use the image that the binary was built for, or install the library",
+        log=r"error while loading shared libraries|version `GLIBC\S*' not found",
+    ),
+    Row(
+        "not-executable",
+        "the image's model server is not executable for the server's user",
+        "chmod 0755 /usr/bin/tensorflow_model_server in the image",
+        log=r"exec \S+ failed: Permission denied",
+    ),
+    Row(
+        "wrong-architecture",
+        "the image's model server is for another kind of processor",
+        "use an image for this machine's architecture, or runtime: embedded",
+        # A shell that is asked to run another processor's binary reads it as a script.
+        log=r"[Ee]xec format error|cannot execute binary file|tensorflow_model_server: \d+: .*(Syntax error|not found)",
+        issues=(1948,),
+    ),
+    Row(
+        "no-binary",
+        "the image has no model server where it is expected",
+        "server.image must keep the layout of tensorflow/serving: /usr/bin/tensorflow_model_server",
+        log=r"exec \S+ failed: No such file or directory",
+        exit_codes=(127,),
+    ),
+    Row(
+        "processor-too-old",
+        "this processor lacks instructions that the server was built for (AVX), or it is emulated",
+        "set runtime: embedded, or use an image built for this processor",
+        log=r"Illegal instruction|was compiled to use .* instructions, but these aren't available",
+        exit_codes=(132,),
+        issues=(1342, 1471, 1591),
+    ),
+    Row(
+        "too-many-threads",
+        "the server may not start more threads or processes",
+        "raise server.pids (512), or the limit of this user: ulimit -u",
+        log=r"Resource temporarily unavailable|creation via pthread_create\(\) failed|can't start new thread"
+        r"|pthread_create failed",
+    ),
+    Row(
+        "too-many-files",
+        "the server may not open more files",
+        "raise the limit of open files: ulimit -n",
+        log=r"Too many open files",
+    ),
+    Row(
+        "internal-check",
+        "the server ended itself: one of its internal checks failed",
+        "look for the line in TensorFlow Serving's tracker; try another version of the server",
+        log=r"Check failed: |terminate called after throwing",
+        exit_codes=(134,),
+    ),
+    Row(
+        "crashed",
+        "the server crashed (segmentation fault)",
+        "try another version of the server; a custom operation or a GPU driver is the most frequent cause",
+        exit_codes=(139,),
+        issues=(1257,),
+    ),
+    Row(
+        "killed",
+        "the server was killed from outside",
+        "run invoke serve again; where nobody killed it, the machine ran out of memory: see the machine's log",
+        exit_codes=(137,),
+    ),
+    Row(
+        "terminated",
+        "the server was asked to end from outside, as by docker stop or a shutdown",
+        "run invoke serve again",
+        exit_codes=(0, 129, 130, 143),
+    ),
+    # Ports.
+    Row(
+        "address-unavailable",
+        "the address to listen on is not one of this machine's",
+        "remove bind_address from server.flags",
+        log=r"Cannot assign requested address",
+    ),
+    Row(
+        "ports-equal",
+        "REST and gRPC were given the same port, so REST is not served",
+        "remove port and rest_api_port from server.flags, and set server.rest_port and server.grpc_port",
+        log=r"http_port cannot be same as grpc_port",
+        hopeless=True,
+    ),
+    Row(
+        "rest-port-taken",
+        "the REST port is taken inside the server's network, and the server serves gRPC alone",
+        "set server.rest_port to another port or to auto",
+        log=r"Failed to start HTTP Server at",
+        hopeless=True,
+    ),
+    Row(
+        "grpc-port-taken",
+        "the gRPC port is taken inside the server's network",
+        "set server.grpc_port to another port or to auto",
+        log=r"Failed to BuildAndStart gRPC server|Address already in use",
+        issues=(1288,),
+    ),
+    # Flags and configuration.
+    Row(
+        "flag-refused",
+        "a flag has a value of the wrong kind",
+        "see `server.flags` in the YAML",
+        log=r"Couldn't interpret value .* for flag",
+    ),
+    Row(
+        "model-twice",
+        "two models of the configuration have the same name",
+        "give each model a name of its own",
+        log=r"Illegal to list model .* multiple times in config list",
+    ),
+    Row(
+        "base-path-relative",
+        "a base path of the configuration is relative",
+        "write it from the root on, such as /models/m",
+        log=r"to have an absolute path or URI",
+    ),
+    Row(
+        "platform-missing",
+        "a model of the configuration names no platform",
+        'add model_platform: "tensorflow" to it',
+        log=r"Illegal setting neither ModelServerConfig::model_type",
+    ),
+    Row(
+        "platform-unknown",
+        "a model of the configuration names a platform that the server does not have",
+        'the platform is model_platform: "tensorflow"',
+        log=r"requests unsupported platform",
+    ),
+    Row(
+        "batching-not-enabled",
+        "there are batching parameters, and batching is not enabled",
+        "set server.flags: {enable_batching: true}, or use `server.batching`, which does both",
+        log=r"batching_parameters_file is set without setting",
+    ),
+    Row(
+        "file-unparsable",
+        "a file that a flag names is not what the server reads there (protobuf's text format)",
+        "see the file; `server.flags` in the YAML names it where it is not one of ours",
+        log=r"Invalid protobuf file|Error parsing text-format",
+        issues=(408,),
+    ),
+    Row(
+        "file-missing",
+        "a file that a flag names is not there for the server",
+        "see `server.flags` in the YAML; a container sees only the models and /etc/tfs-workflow",
+        log=r"Failed to start server\. Error: NOT_FOUND: \S+; No such file or directory",
+    ),
+)
+
+# A server that is gone while nothing that it logged explains it.
+VANISHED = Row(
+    "vanished",
+    "the server's process is gone, and nobody saw how it ended: killed, or ended with the machine",
+    "run invoke serve again; where nobody ended it, the machine ran out of memory: see the machine's log",
+)
+
+# Why a server that runs is not ready when the time is over, where nothing above explains it.
+OVERDUE = (
+    Row(
+        "load-retried",
+        "loading fails, and the server tries again and again",
+        "see the line; server.flags: {max_num_load_retries: 0} ends the start at the first failure",
+        log=r"Loading servable: .* failed|Retrying of Loading servable",
+    ),
+    Row(
+        "warming-up",
+        "the model is still being warmed up",
+        "raise server.ready_timeout_s, or shorten assets.extra/tf_serving_warmup_requests",
+        log=r"Starting to read warmup data for model at (\S+)",
+        unless=r"Finished reading warmup data for model at WHAT",
+    ),
+    Row(
+        "still-loading",
+        "the model is still being loaded",
+        "raise server.ready_timeout_s",
+        log=r"Loading servable version (\{[^}]*\})",
+        unless=r"Successfully loaded servable version WHAT",
+    ),
+    Row(
+        "not-looking",
+        "the server runs and has not looked for models, or nothing of what it logs explains the wait",
+        "see whether `server.flags` keeps it from looking (file_system_poll_wait_seconds: -1); else report it",
+    ),
+)

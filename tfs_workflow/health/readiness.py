@@ -1,0 +1,130 @@
+"""The question put to the model status endpoint: not yet, AVAILABLE, or hopeless."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
+
+from tfs_workflow.client.interface import NothingAnswers, State, VersionStatus
+from tfs_workflow.errors import NotReady
+from tfs_workflow.health.diagnosis import diagnose, ended_version, hopeless, overdue
+
+LOG_INTERVAL_S = 1.0
+LIFE_INTERVAL_S = 0.1
+
+
+class StatusSource(Protocol):
+    """Whoever can ask for a model's status; NothingAnswers while no one listens."""
+
+    def status(self, model: str) -> list[VersionStatus]:
+        """The states of a model's versions."""
+
+
+class Observed(Protocol):
+    """The server behind the endpoint: does it live, and what did it log?"""
+
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+
+    def out_of_memory(self) -> bool:
+        """Whether the engine says that the memory limit ended it."""
+
+    def lines(self) -> list[str]:
+        """Its last log lines."""
+
+
+class NotYet(Exception):  # an answer, not an error
+    """Ask again; carries what was seen last."""
+
+
+def wait_until_available(
+    wanted: Mapping[str, Sequence[int]],
+    source: StatusSource,
+    server: Observed,
+    timeout_s: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> dict[str, list[VersionStatus]]:
+    """Return each model's status once every wanted version is AVAILABLE.
+
+    The first question is asked at once; the pauses grow from 10 to 50 ms, each to about a hundredth of the time waited.
+    Raises NotReady with a diagnosis when the server ended, when waiting cannot help, and after `timeout_s`.
+    """
+    probe = _Probe(wanted, source, server)
+    retrying = Retrying(
+        retry=retry_if_exception_type(NotYet),
+        wait=wait_exponential(multiplier=0.01, exp_base=1.01, max=0.05),
+        stop=stop_before_delay(timeout_s),
+        sleep=sleep,
+        reraise=True,
+    )
+    try:
+        return retrying(probe)
+    except NotYet as last:
+        probe.raise_if_ended()
+        raise _too_late(last, server, timeout_s) from last
+
+
+class _Probe:
+    """One round of questions; models that were AVAILABLE once are not asked again."""
+
+    def __init__(self, wanted: Mapping[str, Sequence[int]], source: StatusSource, server: Observed) -> None:
+        self.wanted = wanted
+        self.source = source
+        self.server = server
+        self.available: dict[str, list[VersionStatus]] = {}
+        self.log_read_at = time.monotonic()
+        self.seen_alive_at = 0.0
+
+    def __call__(self) -> dict[str, list[VersionStatus]]:
+        for model in self.wanted.keys() - self.available.keys():
+            try:
+                versions = self.source.status(model)
+            except NothingAnswers as error:
+                self._raise_if_hopeless()
+                raise NotYet("nothing answers yet") from error
+            if not all_available(model, versions, self.wanted[model]):
+                self._raise_if_hopeless()
+                raise NotYet(f"{model}: {_states(versions)}")
+            self.available[model] = versions
+        return self.available
+
+    def _raise_if_hopeless(self) -> None:
+        """Ask the engine and read the log less often than the port: both cost more, and neither can be missed."""
+        now = time.monotonic()
+        if now - self.seen_alive_at > LIFE_INTERVAL_S:
+            self.seen_alive_at = now
+            self.raise_if_ended()
+        if now - self.log_read_at > LOG_INTERVAL_S:
+            self.log_read_at = now
+            if found := hopeless(self.server.lines()):
+                raise found.error()
+
+    def raise_if_ended(self) -> None:
+        """Raise NotReady with the diagnosis once the server has ended."""
+        exit_code = self.server.exit_code()
+        if exit_code is not None:
+            found = diagnose(self.server.lines(), exit_code, self.server.out_of_memory())
+            raise found.error(f"the server ended: {found.cause}")
+
+
+def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequence[int]) -> bool:
+    """Whether every wanted version is AVAILABLE; raises NotReady when one of them ended, since waiting cannot help."""
+    by_number = {status.version: status for status in versions}
+    for version in wanted:
+        status = by_number.get(version)
+        if status is not None and status.state is State.END:
+            found = ended_version(status.error_code, status.error_message)
+            raise found.error(f"version {version} ended instead of becoming AVAILABLE: {found.cause}", where=model)
+    return all(v in by_number and by_number[v].state is State.AVAILABLE for v in wanted)
+
+
+def _too_late(last: NotYet, server: Observed, timeout_s: float) -> NotReady:
+    found = overdue(server.lines())
+    return found.error(f"not AVAILABLE after {timeout_s:g} s (last: {last}): {found.cause}")
+
+
+def _states(versions: Sequence[VersionStatus]) -> str:
+    return ", ".join(f"version {v.version} {v.state.value}" for v in versions) or "no version yet"

@@ -1,0 +1,62 @@
+"""Listens for gRPC on the port and the socket that the flags name, with TLS where it is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import tempfile
+from pathlib import Path
+
+from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.flags import Flags
+from tfs_workflow.modelserver.grpc.grpc_connection import App, GrpcConnection
+from tfs_workflow.modelserver.models import model_config
+from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.net.sockets import bound_socket
+from tfs_workflow.modelserver.status import invalid_argument
+from tfs_workflow.protos.model_server_config_pb2 import SSLConfig
+
+
+async def start(app: App, flags: Flags, limits: Limits) -> Connections[App]:
+    """Listen; raises StatusError when an address cannot be had."""
+    connections = Connections(GrpcConnection, app, limits)
+    loop = asyncio.get_running_loop()
+    context = _context(flags.ssl_config_file)
+    addresses = []
+    try:
+        if flags.port:
+            # All IPv4 addresses, as TensorFlow Serving.
+            addresses.append(f"{flags.bind_address or '0.0.0.0'}:{flags.port}")  # noqa: S104
+            listener = bound_socket(flags.bind_address or "0.0.0.0", flags.port)  # noqa: S104
+            await loop.create_server(connections, sock=listener, backlog=1024, ssl=context)
+        if flags.grpc_socket_path:
+            addresses.append(f"unix:{flags.grpc_socket_path}")
+            await loop.create_unix_server(connections, flags.grpc_socket_path, ssl=context)
+    except OSError as error:
+        raise invalid_argument(f"Failed to BuildAndStart gRPC server: {addresses[-1]}: {error}") from error
+    for address in addresses:
+        log.info("model_servers/server.cc", f"Running gRPC ModelServer at {address} ...")
+    return connections
+
+
+def _context(path: str) -> ssl.SSLContext | None:
+    """The TLS settings of an SSLConfig file; raises StatusError when they cannot be used."""
+    if not path:
+        return None
+    config = model_config.read_text_proto(path, SSLConfig())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_alpn_protocols(["h2"])
+    try:
+        # OpenSSL reads a key from a file only; this one is ours alone and gone at once.
+        with tempfile.TemporaryDirectory() as directory:
+            key, certificate = Path(directory, "key"), Path(directory, "certificate")
+            key.write_text(config.server_key)
+            certificate.write_text(config.server_cert)
+            context.load_cert_chain(certificate, key)
+        if config.custom_ca:
+            context.load_verify_locations(cadata=config.custom_ca)
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise invalid_argument(f"Invalid SSL config file {path}: {error}") from error
+    if config.client_verify:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

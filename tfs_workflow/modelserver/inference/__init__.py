@@ -1,0 +1,1 @@
+"""From a request's tensors to its results: signatures, batches, threads and the event loop."""

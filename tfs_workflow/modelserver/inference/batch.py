@@ -1,0 +1,127 @@
+"""One batch on its way through the model: merged, computed, split again (batching_session.cc, batching_util.cc)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.inference.servable import Plan
+from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.status import Code, StatusError, failed_precondition, invalid_argument
+from tfs_workflow.modelserver.tensorflow.tensors import Tensor
+
+Done = Callable[[Any], None]
+_SOURCE = "batching/batching_session.cc"
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A request in a batch; `size` is its number of rows."""
+
+    plan: Plan[Any]
+    size: int
+    done: Done
+    enqueued_s: float
+
+
+class BatchRun:
+    """The tasks of one batch, run together in `allowed_sizes` of rows, if there are any; `pads` to equal shapes."""
+
+    def __init__(self, tasks: Sequence[Task], allowed_sizes: Sequence[int], pads: bool, metrics: Metrics) -> None:
+        self._tasks = tasks
+        self._pads = pads
+        self._rows = sum(task.size for task in tasks)
+        self._rows_run = next((size for size in allowed_sizes if size >= self._rows), self._rows)
+        now_s = time.monotonic()
+        for task in tasks:
+            metrics.queueing(now_s - task.enqueued_s)
+        metrics.batch(self._rows, self._rows_run)
+
+    def run(self, options: bytes) -> None:
+        """Merge, compute, split; an error goes to every task of the batch. `options` are serialized RunOptions."""
+        plan = self._tasks[0].plan
+        try:
+            feeds = [(name, self._merged(name)) for name, _ in plan.feeds]
+            parts = self._split(plan.servable.run(feeds, plan.fetches, options))
+        except StatusError as error:
+            for task in self._tasks:
+                task.done(error)
+            return
+        except Exception as error:  # noqa: BLE001  # a fault of ours ends one batch, not the thread
+            log.error(_SOURCE, f"Internal error: {error!r}")
+            for task in self._tasks:
+                task.done(StatusError(Code.INTERNAL, str(error)))
+            return
+        for task, outputs in zip(self._tasks, parts, strict=True):
+            task.done(_finished(task.plan, outputs))
+
+    def _merged(self, name: str) -> Tensor:
+        tensors = [tensor for task in self._tasks for feed, tensor in task.plan.feeds if feed == name]
+        shapes = {tensor.shape[1:] for tensor in tensors}
+        if len({len(shape) for shape in shapes}) > 1 or (len(shapes) > 1 and not self._pads):
+            raise failed_precondition(
+                f"Tensors with name '{name}' from different tasks have different shapes and padding is turned off."
+                "Set pad_variable_length_inputs to true, or ensure that all tensors with the same name"
+                "have equal dimensions starting with the first dim."
+            )
+        if len(shapes) > 1:
+            largest = tuple(max(sizes) for sizes in zip(*shapes, strict=True))
+            tensors = [_padded(tensor, largest) for tensor in tensors]
+        missing = self._rows_run - self._rows
+        rest = tensors[0].shape[1:]
+        parts = [tensor.values for tensor in tensors]
+        if missing:
+            # A row of the last task is a valid one, and its results are thrown away.
+            row = tensors[-1].values[: tensors[-1].values.size // tensors[-1].shape[0]]
+            parts += [row] * missing
+        values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return Tensor(tensors[0].dtype, (self._rows_run, *rest), values)
+
+    def _split(self, outputs: Sequence[Tensor]) -> list[list[Tensor]]:
+        """For each task its rows of each output."""
+        for output in outputs:
+            if not output.shape:
+                raise failed_precondition("Batched output tensor has 0 dimensions")
+            if output.shape[0] != self._rows_run:
+                raise failed_precondition(
+                    "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of "
+                    "the input tensors"
+                )
+        columns = [_cut(output, [task.size for task in self._tasks]) for output in outputs]
+        return [[column[i] for column in columns] for i in range(len(self._tasks))]
+
+
+def _cut(tensor: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """The tensor's rows in parts of these sizes; what is left over was added to fill the batch."""
+    dtype, shape, values = tensor
+    rest, width = shape[1:], math.prod(shape[1:])
+    parts, start = [], 0
+    for size in sizes:
+        end = start + size * width
+        parts.append(Tensor(dtype, (size, *rest), values[start:end]))
+        start = end
+    return parts
+
+
+def _padded(tensor: Tensor, rest: tuple[int, ...]) -> Tensor:
+    """The tensor made larger in every dimension but the first, with its own first value (batching_util.cc)."""
+    if not tensor.values.size:
+        raise invalid_argument("Got empty tensor in batch of non-empty tensors.")
+    shape = (tensor.shape[0], *rest)
+    padded = np.empty(shape, tensor.values.dtype)
+    padded[...] = tensor.values[0]
+    padded[tuple(slice(size) for size in tensor.shape)] = tensor.values.reshape(tensor.shape)
+    return Tensor(tensor.dtype, shape, padded.ravel())
+
+
+def _finished(plan: Plan[Any], outputs: list[Tensor]) -> Any:
+    try:
+        return plan.finish(outputs)
+    except StatusError as error:
+        return error

@@ -1,0 +1,201 @@
+"""Batches of concurrent requests for one version and signature, by size and time (batching_session.cc)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from tfs_workflow.modelserver.flags import CPUS
+from tfs_workflow.modelserver.inference.batch import BatchRun, Done, Task
+from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan
+from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
+from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters
+
+# A session, the names of its feeds, and its fetches.
+Key = tuple[int, tuple[str, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """TensorFlow Serving's batching parameters with its defaults; sizes are in rows."""
+
+    max_batch_size: int = 1000
+    timeout_s: float = 0
+    max_enqueued_batches: int = 10
+    threads: int = CPUS
+    allowed_batch_sizes: tuple[int, ...] = ()
+    pads: bool = False
+    splits: bool = False
+
+
+def options_of(parameters: BatchingParameters) -> Options:
+    """The options that a batching parameters file names; raises StatusError when they contradict each other."""
+
+    def given(name: str, default: float) -> Any:
+        return getattr(parameters, name).value if parameters.HasField(name) else default
+
+    default = Options()
+    max_batch_size = given("max_batch_size", default.max_batch_size)
+    sizes = tuple(parameters.allowed_batch_sizes)
+    if any(earlier >= later for earlier, later in itertools.pairwise(sizes)):
+        raise invalid_argument("allowed_batch_sizes entries must be monotonically increasing")
+    if sizes and sizes[-1] != max_batch_size:
+        raise invalid_argument("Last entry in allowed_batch_sizes must match max_batch_size")
+    threads = given("num_batch_threads", default.threads)
+    if threads < 1 or max_batch_size < 1:
+        raise invalid_argument(
+            f"num_batch_threads and max_batch_size must be positive; were {threads}, {max_batch_size}"
+        )
+    return Options(
+        max_batch_size=max_batch_size,
+        timeout_s=given("batch_timeout_micros", 0) / 1e6,
+        max_enqueued_batches=given("max_enqueued_batches", default.max_enqueued_batches),
+        threads=threads,
+        allowed_batch_sizes=sizes,
+        pads=parameters.pad_variable_length_inputs,
+        splits=given("enable_large_batch_splitting", False),
+    )
+
+
+@dataclass(eq=False)
+class _Batch:
+    """One that is being filled; `in_place` when it will run on the event loop, where a timer may wait for it."""
+
+    key: Key
+    opened_s: float
+    in_place: bool
+    tasks: list[Task] = field(default_factory=list)
+    size: int = 0
+    timer: asyncio.TimerHandle | None = None
+
+
+class Batcher:
+    """Puts requests together. Each combination of model version, inputs and outputs has a queue of its own.
+
+    Batches of a model that is quick run on the event loop, as its single requests do (dispatch.py); others on threads.
+    """
+
+    def __init__(self, options: Options, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+        self._options = options
+        self._metrics = metrics
+        self._loop, self._loop_thread = loop, threading.get_ident()
+        self._queues: dict[Key, deque[_Batch]] = {}
+        self._lock = threading.Lock()
+        self._ready = threading.Condition(self._lock)
+        for _ in range(options.threads):
+            threading.Thread(target=self._work, name="batch", daemon=True).start()
+
+    def submit(self, plan: Plan[Any], done: Done) -> None:
+        """Run a plan as part of a batch; `done` gets its result or StatusError, on any thread."""
+        try:
+            task = Task(plan, self._size(plan), done, time.monotonic())
+            with self._lock:
+                batch, overtaken = self._enqueue(task)
+                # A batch that begins or is full is looked after; to wake a thread for each task costs too much.
+                is_full, begins = batch.size >= self._options.max_batch_size, len(batch.tasks) == 1
+                if not batch.in_place and (is_full or begins):
+                    self._ready.notify()
+        except StatusError as error:
+            done(error)
+            return
+        if overtaken is not None and overtaken.in_place:
+            self._look_after(overtaken, is_closed=True)
+        if batch.in_place and (is_full or begins):
+            self._look_after(batch, is_full)
+
+    def _size(self, plan: Plan[Any]) -> int:
+        sizes = {tensor.shape[:1] for _, tensor in plan.feeds}
+        if not sizes:
+            raise invalid_argument("Batching session Run() must have at least one input tensor")
+        if () in sizes:
+            raise invalid_argument("Batching session Run() input tensors must have at least one dimension")
+        if len(sizes) > 1:
+            raise invalid_argument("Batching session Run() input tensors must have equal 0th-dimension size")
+        ((size,),) = sizes
+        if size > self._options.max_batch_size and not self._options.splits:
+            raise invalid_argument(
+                f"Task size {size} is larger than maximum input batch size {self._options.max_batch_size}"
+            )
+        return size
+
+    def _enqueue(self, task: Task) -> tuple[_Batch, _Batch | None]:
+        """The batch that the task has become part of, and the one that it did not fit into and that closed with it."""
+        plan = task.plan
+        key = (id(plan.servable.session), tuple(sorted([name for name, _ in plan.feeds])), tuple(plan.fetches))
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+        overtaken = None
+        if not queue or queue[-1].size + task.size > self._options.max_batch_size:
+            if len(queue) >= self._options.max_enqueued_batches:
+                raise StatusError(
+                    Code.UNAVAILABLE, "The batch scheduling queue to which this task was submitted is full"
+                )
+            overtaken = queue[-1] if queue else None
+            in_place = plan.servable.pace.is_quick and threading.get_ident() == self._loop_thread
+            queue.append(_Batch(key, task.enqueued_s, in_place))
+        batch = queue[-1]
+        batch.tasks.append(task)
+        batch.size += task.size
+        return batch, overtaken
+
+    # On the event loop.
+
+    def _look_after(self, batch: _Batch, is_closed: bool) -> None:
+        if threading.get_ident() != self._loop_thread:
+            self._loop.call_soon_threadsafe(self._run_in_place, batch)  # a large request has filled it from its thread
+        elif is_closed:
+            self._run_in_place(batch)
+        else:
+            batch.timer = self._loop.call_later(self._options.timeout_s, self._run_in_place, batch)
+
+    def _run_in_place(self, batch: _Batch) -> None:
+        if batch.timer is not None:
+            batch.timer.cancel()
+        with self._lock:
+            queue = self._queues.get(batch.key, deque())
+            if batch not in queue:
+                return  # it was full before its time had come
+            self._take(batch)
+        self._run(batch, IN_PLACE)
+
+    # On threads.
+
+    def _work(self) -> None:
+        while True:
+            batch = self._next_batch()
+            pace = batch.tasks[0].plan.servable.pace
+            self._run(batch, IN_PLACE if pace.is_quick or pace.is_on_trial else b"")
+
+    def _next_batch(self) -> _Batch:
+        """Wait for a batch that is full or old enough; the oldest first."""
+        with self._ready:
+            while True:
+                wait_s = None
+                heads = [(queue[0], len(queue) > 1) for queue in self._queues.values() if not queue[0].in_place]
+                for batch, has_next in sorted(heads, key=lambda head: head[0].opened_s):
+                    left_s = batch.opened_s + self._options.timeout_s - time.monotonic()
+                    if has_next or batch.size >= self._options.max_batch_size or left_s <= 0:
+                        self._take(batch)
+                        return batch
+                    wait_s = left_s if wait_s is None else min(wait_s, left_s)
+                self._ready.wait(wait_s)
+
+    # On both.
+
+    def _take(self, batch: _Batch) -> None:
+        queue = self._queues[batch.key]
+        queue.remove(batch)
+        if not queue:
+            del self._queues[batch.key]
+        else:
+            self._ready.notify()
+
+    def _run(self, batch: _Batch, options: bytes) -> None:
+        BatchRun(batch.tasks, self._options.allowed_batch_sizes, self._options.pads, self._metrics).run(options)

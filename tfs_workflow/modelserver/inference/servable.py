@@ -1,0 +1,154 @@
+"""One version of one model in memory, and what has been learnt of its speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Generic, NamedTuple, TypeVar
+
+from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.tensorflow.session import CALLERS_THREAD, FloatCall, Session
+from tfs_workflow.modelserver.tensorflow.tensors import Tensor
+from tfs_workflow.protos import saved_model_pb2
+from tfs_workflow.protos.tensor_pb2 import DataType
+
+DEFAULT_SIGNATURE = "serving_default"
+IN_PLACE = CALLERS_THREAD.SerializeToString()
+_FLOAT = DataType.Value("DT_FLOAT")
+
+T = TypeVar("T")
+
+
+class Pace:
+    """Whether a model has been quick lately, so that a run of it may hold up the event loop.
+
+    A model begins on trial and gets points: one for a run below a millisecond, one off for a longer one. A run that
+    computed for two milliseconds itself, or lasted very long, costs all of them; the next trial is a second later.
+    """
+
+    QUICK_S = 0.001
+    LONG_S = 0.002
+    SLOW_S = 0.02
+    ENOUGH = 5
+    MOST = 15
+    TRIAL_INTERVAL_S = 1.0
+
+    def __init__(self) -> None:
+        self._points = 0
+        self._next_trial_s = 0.0
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it may run in place."""
+        return self._points >= self.ENOUGH
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether the next run should be made in the caller's thread, which shows what it costs."""
+        return time.monotonic() >= self._next_trial_s
+
+    def note(self, elapsed_s: float, computed_s: float = 0) -> None:
+        """Take a run into account: how long it took, and how much its thread computed, where it alone did so.
+
+        One that took long and computed little has waited for a processor or for the interpreter's lock, which says
+        nothing about the model. Threads that meet here lose a point at most.
+        """
+        if elapsed_s < self.QUICK_S or (0 < computed_s < self.QUICK_S and elapsed_s < self.SLOW_S):
+            if self._points < self.MOST:
+                self._points += 1
+        elif computed_s > self.LONG_S or elapsed_s > self.SLOW_S:
+            self._points = 0
+            self._next_trial_s = time.monotonic() + self.TRIAL_INTERVAL_S
+        else:
+            self._points = max(self._points - 1, 0)
+
+
+class Tensors(NamedTuple):
+    """A signature's tensors by alias: names and types of what goes in, names of what comes out.
+
+    As dicts, since a look into a message takes ten times as long, and every request takes some.
+    """
+
+    inputs: dict[str, str]
+    input_types: dict[str, int]
+    outputs: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Servable:
+    """A loaded version."""
+
+    name: str
+    version: int
+    session: Session
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def signatures(self) -> Mapping[str, saved_model_pb2.SignatureDef]:
+        """Signature name to definition."""
+        return self.session.signatures
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensors]:
+        """Signature name to its tensors."""
+        return {
+            name: Tensors(
+                {alias: info.name for alias, info in signature.inputs.items()},
+                {alias: info.dtype for alias, info in signature.inputs.items()},
+                {alias: info.name for alias, info in signature.outputs.items()},
+            )
+            for name, signature in self.signatures.items()
+        }
+
+    @cached_property
+    def float_call(self) -> FloatCall | None:
+        """The prepared run of the default signature, if that takes one float tensor of the graph to another."""
+        signature = self.signatures.get(DEFAULT_SIGNATURE)
+        if signature is None or len(signature.inputs) != 1 or len(signature.outputs) != 1:
+            return None
+        ((alias, source),), ((result_alias, result),) = signature.inputs.items(), signature.outputs.items()
+        if source.dtype != _FLOAT or result.dtype != _FLOAT or not source.name or not result.name:
+            return None
+        try:
+            call = self.session.float_call(source.name, result.name, IN_PLACE)
+        except StatusError:
+            return None  # every run says what is wrong with it
+        call.aliases = (alias, result_alias)
+        return call
+
+    def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes) -> list[Tensor]:
+        """Run the session in this thread and learn from it; `options` are serialized RunOptions. Raises StatusError."""
+        alone = options == IN_PLACE
+        started_s, computed_s = time.perf_counter(), time.thread_time() if alone else 0
+        try:
+            return self.session.run(feeds, fetches, options)
+        finally:
+            elapsed_s = time.perf_counter() - started_s
+            self.pace.note(elapsed_s, time.thread_time() - computed_s if alone else 0)
+
+
+@dataclass(eq=False, slots=True)
+class Plan(Generic[T]):
+    """A request made ready: what to feed, what to fetch, and what to make of it.
+
+    Kept apart from running it, so that the same request can be run in place, by a thread, or in a batch.
+    """
+
+    servable: Servable
+    feeds: Sequence[tuple[str, Tensor]]
+    fetches: Sequence[str]
+    finish: Callable[[list[Tensor]], T]
+
+    def compute(self, options: bytes) -> list[Tensor]:
+        """Run it now, in this thread; `finish` makes the answer of it. `options` are serialized RunOptions."""
+        return self.servable.run(self.feeds, self.fetches, options)
+
+    def then(self, convert: Callable[[T], U]) -> Plan[U]:
+        """The same run with its result converted."""
+        finish = self.finish
+        return Plan(self.servable, self.feeds, self.fetches, lambda outputs: convert(finish(outputs)))
+
+
+U = TypeVar("U")

@@ -1,0 +1,120 @@
+"""JSON values into arrays: regular ones of the right type; what is wrong with others json_mistakes.py finds."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfs_workflow.modelserver.json.json_writer import Json, pretty
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.tensorflow.tensors import NUMPY_TYPES, STRING, Array, Tensor, flushed, is_ordinary
+from tfs_workflow.protos.tensor_pb2 import DataType
+
+FLOATS = {DataType.Value("DT_FLOAT"), DataType.Value("DT_DOUBLE")}
+_FLOAT = DataType.Value("DT_FLOAT")
+_BOOL = DataType.Value("DT_BOOL")
+# TensorFlow Serving reads the small integers as int32 and lets them wrap.
+_INT_RANGES = {
+    DataType.Value(f"DT_{name}"): (low, high)
+    for name, (low, high) in {
+        "INT32": (-(2**31), 2**31 - 1),
+        "INT16": (-(2**31), 2**31 - 1),
+        "INT8": (-(2**31), 2**31 - 1),
+        "UINT8": (-(2**31), 2**31 - 1),
+        "INT64": (-(2**63), 2**63 - 1),
+        "UINT32": (0, 2**32 - 1),
+        "UINT64": (0, 2**64 - 1),
+    }.items()
+}
+SUPPORTED = {*FLOATS, *_INT_RANGES, _BOOL, STRING}
+
+
+def dense(value: Json, dtype: int) -> Tensor | None:
+    """The tensor of a value that is regular and of the right type throughout; None where it is not."""
+    shape, leaves = shape_of(value), [value]
+    for size in shape:
+        if any(type(leaf) is not list or len(leaf) != size for leaf in leaves):
+            return None
+        leaves = leaves[0] if len(leaves) == 1 else list(itertools.chain.from_iterable(leaves))
+    converted = convert(leaves, dtype)
+    return None if converted is None else Tensor(dtype, shape, converted)
+
+
+def shape_of(value: Json) -> tuple[int, ...]:
+    """The shape that the first elements suggest."""
+    sizes = []
+    while type(value) is list:
+        sizes.append(len(value))
+        value = value[0] if value else None
+    return tuple(sizes)
+
+
+def convert(leaves: Sequence[Json], dtype: int) -> Array | None:
+    """Flat values of one type; None when one of them does not fit it."""
+    kinds = set(map(type, leaves))
+    if dtype in FLOATS:
+        return as_floats(np.array(leaves, np.float64), dtype) if kinds <= {int, float} else None
+    if dtype == STRING:
+        return _as_strings(leaves, kinds)
+    if dtype == _BOOL:
+        return np.array(leaves, np.bool_) if kinds <= {bool} else None
+    if dtype not in _INT_RANGES or not kinds <= {int}:
+        return np.empty(0, NUMPY_TYPES.get(dtype, np.uint8)) if dtype not in _INT_RANGES and not leaves else None
+    low, high = _INT_RANGES[dtype]
+    if leaves and (min(leaves) < low or max(leaves) > high):
+        return None
+    wide = np.array(leaves, np.uint64 if high == 2**64 - 1 else np.int64)
+    return wide.astype(NUMPY_TYPES[dtype], casting="unsafe")
+
+
+def as_floats(numbers: Array, dtype: int, may_be_tiny: bool = True) -> Array | None:
+    """The doubles in the wanted type, tiny ones as zero; None when one of them is too large for it."""
+    converted = numbers
+    if dtype == _FLOAT:
+        try:
+            with np.errstate(over="raise"):
+                converted = numbers.astype(np.float32)
+        except FloatingPointError:
+            return None
+    return flushed(converted) if may_be_tiny and not is_ordinary(converted) else converted
+
+
+def _as_strings(leaves: Sequence[Json], kinds: set[type]) -> Array | None:
+    if not kinds <= {str, dict}:
+        return None
+    values = np.empty(len(leaves), np.object_)
+    for i, leaf in enumerate(leaves):
+        if type(leaf) is str:
+            values[i] = leaf.encode("utf-8", "surrogateescape")
+        elif is_base64(leaf):
+            try:
+                values[i] = decode_base64(leaf)
+            except StatusError:
+                return None
+        else:
+            return None
+    return values
+
+
+def decode_base64(value: Json) -> bytes:
+    """The bytes of {"b64": "…"}; raises StatusError when it is no such object or no base64 (absl::Base64Unescape)."""
+    if not is_base64(value):
+        raise invalid_argument(f"JSON Value: {pretty(value)} not formatted correctly for base64 data")
+    text = "".join(value["b64"].split())
+    unpadded = text.rstrip("=.")
+    padding = -len(unpadded) % 4
+    if len(text) - len(unpadded) not in (0, padding):
+        raise invalid_argument("Unable to base64 decode")
+    try:
+        return base64.b64decode(unpadded + "=" * padding, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid_argument("Unable to base64 decode") from error
+
+
+def is_base64(value: Json) -> bool:
+    """Whether it is an object with the only key b64 and a string there."""
+    return type(value) is dict and len(value) == 1 and type(value.get("b64")) is str

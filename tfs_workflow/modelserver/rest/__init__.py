@@ -1,0 +1,1 @@
+"""The REST API: paths, JSON requests and responses."""

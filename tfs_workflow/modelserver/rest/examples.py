@@ -1,0 +1,87 @@
+"""JSON examples of classify and regress requests into serialized tf.Example messages (json_tensor.cc)."""
+
+from __future__ import annotations
+
+import math
+
+from tfs_workflow.modelserver.http.http_message import Body
+from tfs_workflow.modelserver.json import json_writer
+from tfs_workflow.modelserver.json.json_tensors import decode_base64, is_base64
+from tfs_workflow.modelserver.json.json_writer import Json
+from tfs_workflow.modelserver.rest import json_request
+from tfs_workflow.modelserver.rest.json_request import format_error
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.protos.example_pb2 import Example, Feature
+
+
+def from_json(body: Body) -> tuple[str, list[bytes]]:
+    """Signature name and serialized examples of a request; raises StatusError."""
+    document = json_request.parse_object(body)
+    name = json_request.signature_name(document)
+    context = _example(document["context"]) if "context" in document else b""
+    if "examples" not in document:
+        raise format_error(document, "When method is classify, key 'examples' is expected and was not found")
+    examples = document["examples"]
+    if type(examples) is not list:
+        raise format_error(document, "Expecting 'examples' value to be an list/array")
+    if not examples:
+        raise format_error(document, "'examples' value is an empty array")
+    # A serialized message after another is the two merged: the example's features win over the context's.
+    return name, [context + _example(example) for example in examples]
+
+
+def _example(value: Json) -> bytes:
+    if type(value) is not dict:
+        raise invalid_argument(f"Example must be JSON object but got JSON {json_writer.type_name(value)}")
+    example = Example()
+    example.features.SetInParent()
+    for name, content in value.items():
+        feature = Feature()
+        for element in content if type(content) is list else [content]:
+            _add(feature, name, element)
+        example.features.feature[_utf8(name)].CopyFrom(feature)
+    return example.SerializeToString()
+
+
+def _utf8(name: str) -> str:
+    """A feature's name; protobuf takes no bytes that are no UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _add(feature: Feature, name: str, element: Json) -> None:
+    """Append a value to a feature, whose first value decides on its kind; raises StatusError."""
+    if isinstance(element, bool):
+        _of_kind(feature, name, "int64_list")
+        feature.int64_list.value.append(int(element))
+    elif isinstance(element, str) or is_base64(element):
+        _of_kind(feature, name, "bytes_list")
+        is_text = isinstance(element, str)
+        feature.bytes_list.value.append(
+            element.encode("utf-8", "surrogateescape") if is_text else decode_base64(element)
+        )
+    elif isinstance(element, float):
+        _of_kind(feature, name, "float_list")
+        if math.isfinite(element) and abs(element) > json_writer.FLOAT32_MAX:
+            raise invalid_argument(
+                f"Cannot convert JSON value: {json_writer.pretty(element)} to float without loss of precision."
+            )
+        feature.float_list.value.append(element)
+    elif isinstance(element, int):
+        _of_kind(feature, name, "int64_list")
+        if element >= 2**63:
+            raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
+        feature.int64_list.value.append(element)
+    else:
+        kind = json_writer.type_name(element)
+        raise invalid_argument(f"Feature: {name} has element with unexpected JSON type: {kind}")
+
+
+def _of_kind(feature: Feature, name: str, kind: str) -> None:
+    found = feature.WhichOneof("kind")
+    if found not in (None, kind):
+        raise _mixed(name, found)
+
+
+def _mixed(name: str, kind: str | None) -> StatusError:
+    expected = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}.get(kind or "", "UNKNOWN")
+    return invalid_argument(f"Unexpected element type in feature: {name} expecting type: {expected}")

@@ -1,0 +1,251 @@
+"""The REST API: paths, methods and answers (http_rest_api_handler.cc, http_rest_api_util.cc, http_server.cc)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from tfs_workflow.modelserver.http import request_target
+from tfs_workflow.modelserver.http.http_message import JSON, Body, Content, Request, Response, error_page
+from tfs_workflow.modelserver.inference import methods
+from tfs_workflow.modelserver.inference.lanes import SMALL_REQUEST_BYTES
+from tfs_workflow.modelserver.inference.scheduler import Dispatcher
+from tfs_workflow.modelserver.inference.servable import Plan, Servable
+from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.models.model_repository import Repository
+from tfs_workflow.modelserver.rest import (
+    examples,
+    json_request,
+    json_response,
+    number_arrays,
+    plain_request,
+    small_request,
+)
+from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, invalid_argument
+from tfs_workflow.modelserver.tensorflow.session import SessionClosed
+from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
+
+Reply = Callable[[Response], None]
+Prepare = Callable[["Route", Body], Plan[Content]]
+
+_API = re.compile(r"/v1/.*", re.IGNORECASE)
+_MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
+_PREDICTION = re.compile(rf"(?i:{_MODEL.format(name='/(?P<name>[^/:]+)')}:)(?P<method>(?i:classify|regress|predict))")
+_STATUS = re.compile(rf"(?i:{_MODEL.format(name='(?:/(?P<name>[^/:]+))?')}(?:/(?P<method>metadata))?)")
+_CORS = (
+    b"Access-Control-Allow-Origin: *\r\n"
+    b"Access-Control-Allow-Methods: POST, GET\r\n"
+    b"Access-Control-Allow-Headers: Content-Type\r\n"
+)
+_HTTP_ORIGIN = re.compile(rb"https?://")
+_MAX_ROUTES = 1024
+
+
+class Route(NamedTuple):
+    """What a method and a target ask for; an empty `action` is a malformed request."""
+
+    action: str
+    path: str
+    name: str = ""
+    version: int | None = None
+    label: str | None = None
+
+
+class RestApi:
+    """Answers requests; the application of the HTTP server."""
+
+    def __init__(
+        self, repository: Repository, dispatcher: Dispatcher, metrics: Metrics, cors: bool, metrics_path: str
+    ) -> None:
+        self._repository = repository
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._headers = _CORS if cors else b""
+        self._metrics_path = metrics_path
+        self._routes: dict[tuple[str, bytes], Route] = {}
+        self._prepare: dict[str, Prepare] = {
+            "predict": self._predict,
+            "classify": self._classify,
+            "regress": self._regress,
+        }
+
+    def __call__(self, request: Request, reply: Reply) -> None:
+        """Answer one request; `reply` gets the response, at once or later, on the event loop."""
+        route = self._routes.get((request.method, request.target)) or self._find_route(request)
+        if route.action in self._prepare:
+            self._infer(route, request, reply)
+        else:
+            reply(self._answer(route, request))
+
+    def _find_route(self, request: Request) -> Route:
+        route = _route(request.method, request.target, self._metrics_path)
+        if route.action in ("predict", "classify", "regress", "status"):
+            if len(self._routes) >= _MAX_ROUTES:
+                self._routes.clear()
+            self._routes[request.method, request.target] = route
+        return route
+
+    def _answer(self, route: Route, request: Request) -> Response:
+        if route.action in ("400", "404"):
+            return error_page(int(route.action))
+        if route.action == "metrics":
+            return self._metrics_page(route)
+        if request.method == "OPTIONS":
+            allowed = _HTTP_ORIGIN.search(request.headers.get(b"origin", b""))
+            # libevent's own content type, for an answer that names none.
+            return Response(200 if allowed else 400, b"", b"text/html; charset=ISO-8859-1", self._headers)
+        try:
+            return self._json(200, self._describe(route, request))
+        except StatusError as error:
+            return self._error(error)
+
+    def _describe(self, route: Route, request: Request) -> bytes:
+        if route.action == "overflow":
+            raise _SilentError(Code.INVALID_ARGUMENT, "")
+        if route.action not in ("status", "metadata"):
+            raise invalid_argument(f"Malformed request: {request.method} {route.path}")
+        if not route.name:
+            raise invalid_argument("Missing model name in request.")
+        if route.action == "metadata":
+            servable = self._repository.servable(route.name, route.version, route.label)
+            return json_response.metadata(
+                route.name, servable.version, SignatureDefMap(signature_def=servable.signatures)
+            )
+        versions = self._repository.versions(route.name, route.version)
+        return json_response.model_status(
+            (v.number, v.state.name, v.error.code.name if v.error else "OK", v.error.message if v.error else "")
+            for v in versions
+        )
+
+    def _infer(self, route: Route, request: Request, reply: Reply) -> None:
+        body, started_s = request.body, time.perf_counter()
+        if route.action == "predict" and len(body) <= SMALL_REQUEST_BYTES:
+            response = self._predict_at_once(route, bytes(body))
+            if response is not None:
+                reply(response._replace(shortcut=partial(self._predict_at_once, route)))
+                return
+        servable = self._likely(route)
+        quickly = None
+        if servable is not None and route.action == "predict" and len(body) <= number_arrays.PIECE_BYTES:
+            quickly = partial(self._predict_plain, route, body) if servable.float_call is not None else None
+        prepare = partial(self._prepare[route.action], route, body)
+        done = partial(self._finish, route, started_s, reply)
+        self._dispatcher.submit(servable, len(body), prepare, done, quickly=quickly)
+
+    def _finish(self, route: Route, started_s: float, reply: Reply, result: Content | StatusError) -> None:
+        reply(self._finished(route, started_s, result))
+
+    def _finished(self, route: Route, started_s: float, result: Content | StatusError) -> Response:
+        """The response to an inference, which is counted."""
+        code = result.code if isinstance(result, StatusError) else Code.OK
+        self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started_s)
+        return self._error(result) if isinstance(result, StatusError) else self._json(200, result)
+
+    def _predict_at_once(self, route: Route, body: bytes) -> Response | None:
+        """The response to a prediction of the commonest kind; None when it is another, or may not run in place."""
+        started_s = time.perf_counter()
+        servable = self._likely(route)
+        if (
+            servable is None
+            or self._dispatcher.batches
+            or not servable.pace.is_quick
+            or len(body) > SMALL_REQUEST_BYTES
+        ):
+            return None
+        call = servable.float_call
+        if call is None:
+            return None
+        try:
+            result: Content | StatusError | None = small_request.predictions(servable, call, body)
+        except SessionClosed:
+            return None
+        except StatusError as error:
+            result = error
+        return None if result is None else self._finished(route, started_s, result)
+
+    def _likely(self, route: Route) -> Servable | None:
+        try:
+            return self._repository.servable(route.name, route.version, route.label)
+        except StatusError:
+            return None
+
+    def _servable(self, route: Route) -> Servable:
+        return self._repository.servable(route.name, route.version, route.label)
+
+    def _predict_plain(self, route: Route, body: Body) -> Plan[Content] | None:
+        servable = self._likely(route)
+        return None if servable is None else plain_request.plan(servable, body)
+
+    def _predict(self, route: Route, body: Body) -> Plan[Content]:
+        plan = self._predict_plain(route, body) if len(body) >= number_arrays.WORTH_IT_BYTES else None
+        return self._predict_any(route, body) if plan is None else plan
+
+    def _predict_any(self, route: Route, body: Body) -> Plan[Content]:
+        found: list[Servable] = []
+
+        def input_types(signature_name: str) -> dict[str, int]:
+            found.append(self._servable(route))
+            return methods.input_types(found[0], signature_name)
+
+        request = json_request.predict_inputs(body, input_types)
+        plan = methods.predict(found[0], request.signature_name, request.tensors)
+        return plan.then(lambda outputs: json_response.predictions(outputs, request.row_format))
+
+    def _classify(self, route: Route, body: Body) -> Plan[Content]:
+        name, serialized = examples.from_json(body)
+        return methods.classify(self._servable(route), name, serialized).then(json_response.classifications)
+
+    def _regress(self, route: Route, body: Body) -> Plan[Content]:
+        name, serialized = examples.from_json(body)
+        return methods.regress(self._servable(route), name, serialized).then(json_response.regressions)
+
+    def _metrics_page(self, route: Route) -> Response:
+        if route.path != self._metrics_path:
+            text = f"Unexpected path: {route.path}. Should be {self._metrics_path}"
+            return Response(400, text.encode(), b"text/plain")
+        return Response(200, self._metrics.page(), b"text/plain")
+
+    def _json(self, status: int, body: Content) -> Response:
+        return Response(status, body, JSON, self._headers)
+
+    def _error(self, error: StatusError) -> Response:
+        unavailable = error.code is Code.UNAVAILABLE
+        headers = self._headers + (b"Retry-After: 1\r\n" if unavailable else b"")
+        # An error without a body is one that TensorFlow Serving returns before it writes any.
+        body = b"" if isinstance(error, _SilentError) else json_response.error(error)
+        return Response(HTTP_STATUS[error.code], body, JSON, headers)
+
+
+class _SilentError(StatusError):
+    """An error that TensorFlow Serving answers without saying what it is."""
+
+
+def _route(method: str, target: bytes, metrics_path: str) -> Route:
+    parsed = request_target.parse(target)
+    if parsed is None:
+        return Route("400", "")
+    path = parsed.routed
+    if metrics_path and parsed.path == metrics_path:
+        return Route("metrics", path)
+    if not _API.fullmatch(path):
+        return Route("404", path)
+    pattern = {"POST": _PREDICTION, "GET": _STATUS}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if match is None:
+        return Route("", path)
+    version = int(match["version"]) if match["version"] else None
+    if version is not None and version >= 2**63:
+        return Route("overflow", path)
+    label = request_target.unquote(match["label"]) if match["label"] else None
+    return Route(_action(method, match["method"]), path, request_target.unquote(match["name"] or ""), version, label)
+
+
+def _action(method: str, named: str | None) -> str:
+    """Names are matched without regard to case but compared with it, so that :PREDICT is malformed."""
+    known = ("predict", "classify", "regress") if method == "POST" else ("metadata",)
+    if named in known:
+        return str(named)
+    return "" if method == "POST" else "status"

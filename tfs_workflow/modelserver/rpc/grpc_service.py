@@ -1,0 +1,174 @@
+"""The gRPC services, on the event loop that REST runs on (prediction_service_impl.cc, model_service_impl.cc)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.grpc.grpc_connection import Reply, Watch
+from tfs_workflow.modelserver.inference.lanes import SMALL_REQUEST_BYTES
+from tfs_workflow.modelserver.inference.scheduler import Dispatcher, internal
+from tfs_workflow.modelserver.inference.servable import Plan, Servable
+from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.models import model_config
+from tfs_workflow.modelserver.models.model_repository import Repository
+from tfs_workflow.modelserver.rpc import messages, request_template
+from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
+from tfs_workflow.protos import services
+from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from tfs_workflow.protos.services import Method
+
+# A message, the milliseconds that the client waits, and what takes the answer.
+Handler = Callable[[bytes, int, Reply], None]
+Prepare = Callable[[Any], Plan[Any]]
+
+
+class GrpcApi:
+    """Answers gRPC requests. Messages stay bytes until where they are handled: a large one is parsed on a thread."""
+
+    def __init__(
+        self, repository: Repository, dispatcher: Dispatcher, metrics: Metrics, as_content: bool, health: bool
+    ) -> None:
+        self._repository = repository
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._may_be_quick = not as_content and not dispatcher.batches
+        self._forms = request_template.Forms(repository.servable)
+        find = messages.finder(repository)
+        self._last: Servable | None = None
+        inferences: dict[Method, tuple[str, Prepare]] = {
+            services.PREDICT: ("Predict", lambda request: messages.predict(find, request, as_content)),
+            services.CLASSIFY: ("Classify", lambda request: messages.classify(find, request)),
+            services.REGRESS: ("Regress", lambda request: messages.regress(find, request)),
+            services.MULTI_INFERENCE: ("MultiInference", lambda request: messages.multi_inference(find, request)),
+        }
+        questions: dict[Method, Callable[[Any], Message]] = {
+            services.GET_MODEL_METADATA: lambda request: messages.metadata(find, request),
+            services.GET_MODEL_STATUS: lambda request: messages.model_status(repository, request),
+            services.RELOAD_CONFIG: self._reload,
+        }
+        self._handlers: dict[bytes, Handler] = {}
+        if health:
+            questions[services.HEALTH_CHECK] = _health
+            self._handlers[services.HEALTH_WATCH.path.encode()] = _watch_health
+        for method, (name, prepare) in inferences.items():
+            self._handlers[method.path.encode()] = partial(self._infer, method, name, prepare)
+        for method, answer in questions.items():
+            # Reloads wait for models to load, one after another; nothing else may wait for them.
+            executor = ThreadPoolExecutor(1, "reload") if method is services.RELOAD_CONFIG else None
+            self._handlers[method.path.encode()] = partial(self._ask, method, answer, executor)
+
+    def __call__(self, path: bytes, content: bytes, timeout_ms: int, reply: Reply) -> None:
+        """Answer one call; `reply` gets a serialized message or a StatusError, on the event loop."""
+        handler = self._handlers.get(path)
+        if handler is None:
+            reply(StatusError(Code.UNIMPLEMENTED, ""))
+        else:
+            handler(content, timeout_ms, reply)
+
+    def _infer(  # noqa: PLR0913, PLR0917  # bound once for each method
+        self, method: Method, name: str, prepare: Prepare, content: bytes, timeout_ms: int, reply: Reply
+    ) -> None:
+        started_s = time.perf_counter()
+        if method is services.PREDICT and self._may_be_quick and len(content) <= SMALL_REQUEST_BYTES:
+            answered = self._forms.predict(content)
+            if answered is not None:
+                servable, result = answered
+                self._count(name, result, servable, started_s)
+                reply(result)
+                return
+        asked: list[Servable] = []
+
+        def plan() -> Plan[bytes]:
+            made = prepare(_parsed(method.request, content))
+            self._last = made.servable
+            asked.append(made.servable)
+            return made.then(_serialized)
+
+        def done(result: Any) -> None:
+            self._count(name, result, asked[-1] if asked else self._last, started_s)
+            reply(result)
+
+        # Which model it is for stands in the message; most likely the same as before.
+        self._dispatcher.submit(self._last, len(content), plan, done, timeout_ms)
+
+    def _count(self, name: str, result: Any, servable: Servable | None, started_s: float) -> None:
+        code = result.code if isinstance(result, StatusError) else Code.OK
+        self._metrics.request(servable.name if servable else "", "GRPC", name, code, time.perf_counter() - started_s)
+
+    def _ask(  # noqa: PLR0913, PLR0917  # bound once for each method
+        self,
+        method: Method,
+        answer: Callable[[Any], Message],
+        executor: ThreadPoolExecutor | None,
+        content: bytes,
+        timeout_ms: int,
+        reply: Reply,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(timeout_ms / 1000, reply, _LATE) if timeout_ms else None
+
+        def ask() -> bytes | StatusError:
+            try:
+                return _serialized(answer(_parsed(method.request, content)))
+            except StatusError as error:
+                return error
+            except Exception as error:  # noqa: BLE001  # a fault of ours ends one request, not the server
+                return internal(error)
+
+        def done(answered: asyncio.Future[bytes | StatusError]) -> None:
+            if late is not None:
+                late.cancel()
+            reply(answered.result())
+
+        loop.run_in_executor(executor, ask).add_done_callback(done)
+
+    def _reload(self, request: apis.ReloadConfigRequest) -> apis.ReloadConfigResponse:
+        try:
+            if request.config.WhichOneof("config") != "model_config_list":
+                raise invalid_argument("ServerConfig type not supported by HandleReloadConfigRequest.")
+            self._repository.reload(model_config.models_of(request.config))
+        except StatusError as error:
+            log.error("model_servers/model_service_impl.cc", f"ReloadConfig failed: {error.message}")
+            return apis.ReloadConfigResponse(status=messages.status_proto(error))
+        return apis.ReloadConfigResponse(status=apis.StatusProto())
+
+
+_LATE = StatusError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")
+
+
+def _health(request: HealthCheckRequest) -> HealthCheckResponse:
+    """The server answers only once everything is served, so that its services are either unknown or SERVING."""
+    if request.service not in ("", services.PREDICTION_SERVICE, services.MODEL_SERVICE):
+        raise StatusError(Code.NOT_FOUND, "")
+    return HealthCheckResponse(status=HealthCheckResponse.SERVING)
+
+
+def _watch_health(content: bytes, timeout_ms: int, reply: Reply) -> None:  # noqa: ARG001  # the client ends it in time
+    try:
+        status = _health(_parsed(HealthCheckRequest, content))
+    except StatusError as error:
+        if error.code is not Code.NOT_FOUND:
+            reply(error)
+            return
+        status = HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN)
+    reply(Watch(_serialized(status)))
+
+
+def _parsed(request_type: Any, content: bytes) -> Any:
+    try:
+        return request_type.FromString(content)
+    except DecodeError as error:
+        raise StatusError(Code.INTERNAL, "Failed parsing request") from error
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()

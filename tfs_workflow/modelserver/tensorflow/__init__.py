@@ -1,0 +1,1 @@
+"""TensorFlow's C library: sessions and tensors."""

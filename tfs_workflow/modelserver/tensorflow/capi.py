@@ -1,0 +1,67 @@
+"""TensorFlow's C API (capi.h) through cffi in ABI mode; the only module that knows where the library lies."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from tfs_workflow.modelserver.status import Code, StatusError
+from tfs_workflow.modelserver.tensorflow import capi_ffi
+
+ffi: Any = capi_ffi.ffi
+lib: Any = None
+_threads = threading.local()
+
+
+class LibraryMissing(Exception):
+    """TensorFlow's C library is not installed, or cannot be loaded on this machine."""
+
+
+def load() -> None:
+    """Open the library; takes a few tenths of a second, and without the GIL for most of them."""
+    global lib  # noqa: PLW0603  # one library a process, opened once at start
+    # TensorFlow reads it when it logs first: informational lines would drown the server's own.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    # The thread that asks takes its part of a matrix product, rather than waking another for it and waiting.
+    os.environ.setdefault("TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "true")
+    directory = _library_directory()
+    try:
+        # Local: its many symbols must not become those of other extension modules, such as gRPC's.
+        lib = ffi.dlopen(str(directory / "libtensorflow_cc.so.2"), ffi.RTLD_LOCAL | ffi.RTLD_LAZY)
+    except OSError as error:
+        raise LibraryMissing(str(error)) from error
+
+
+def version() -> str:
+    """TensorFlow's version, such as 2.21.0."""
+    return str(ffi.string(lib.TF_Version()).decode())
+
+
+def new_status() -> Any:
+    """This thread's status object; each call into the library overwrites it."""
+    status = getattr(_threads, "status", None)
+    if status is None:
+        status = _threads.status = lib.TF_NewStatus()
+    return status
+
+
+def check(status: Any) -> None:
+    """Raises StatusError when the last call failed."""
+    code = lib.TF_GetCode(status)
+    if code:
+        message = ffi.string(lib.TF_Message(status)).decode("utf-8", "surrogateescape")
+        lib.TF_SetStatus(status, 0, b"")  # some calls leave a status as it was when they succeed
+        raise StatusError(Code(code), message)
+
+
+def _library_directory() -> Path:
+    """Where the wheel's libraries lie; found without importing anything of TensorFlow."""
+    spec = importlib.util.find_spec("tensorflow")
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    for location in map(Path, locations):
+        if (location / "libtensorflow_cc.so.2").exists():
+            return location
+    raise LibraryMissing("libtensorflow_cc.so.2 is not installed")

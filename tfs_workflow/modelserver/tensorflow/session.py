@@ -1,0 +1,232 @@
+"""A loaded SavedModel: one TensorFlow session, run by tensor names."""
+
+from __future__ import annotations
+
+import math
+import threading
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument, not_found
+from tfs_workflow.modelserver.tensorflow import capi, tensors
+from tfs_workflow.modelserver.tensorflow.tensors import Tensor
+from tfs_workflow.protos import saved_model_pb2, session_pb2
+
+# The caller's thread computes: half the time of handing a small graph to TensorFlow's own pool and back.
+CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
+
+
+Content: TypeAlias = "bytes | memoryview | array[float]"
+
+
+class SessionClosed(StatusError):
+    """The version was unloaded between finding it and running it; its successor is there already, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.FAILED_PRECONDITION, "Session has been closed.")
+
+
+class _Call(NamedTuple):
+    """The C arrays of one combination of feeds and fetches, made once."""
+
+    feeds: Any
+    feed_count: int
+    fetches: Any
+    fetch_count: int
+
+
+class Session:
+    """One version of one model in memory; runs may come from many threads at once."""
+
+    def __init__(self, version_dir: Path, tags: Sequence[str], config: session_pb2.ConfigProto) -> None:
+        """Load it; raises StatusError with TensorFlow's own message."""
+        ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
+        options = lib.TF_NewSessionOptions()
+        serialized = config.SerializeToString()
+        lib.TF_SetConfig(options, serialized, len(serialized), status)
+        capi.check(status)
+        names = [ffi.new("char[]", tag.encode()) for tag in tags]
+        graph, metadata = lib.TF_NewGraph(), lib.TF_NewBuffer()
+        self._session = lib.TF_LoadSessionFromSavedModel(
+            options, ffi.NULL, str(version_dir).encode(), ffi.new("char*[]", names), len(names), graph, metadata, status
+        )
+        lib.TF_DeleteSessionOptions(options)
+        self._graph = graph
+        try:
+            capi.check(status)
+            self.signatures = _signatures(ffi.buffer(metadata.data, metadata.length)[:])
+        except StatusError:
+            lib.TF_DeleteGraph(graph)
+            raise
+        finally:
+            lib.TF_DeleteBuffer(metadata)
+        self._calls: dict[tuple[tuple[str, ...], tuple[str, ...]], _Call] = {}
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._running = 0
+        self._closing = False
+
+    def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes = b"") -> list[Tensor]:
+        """Compute the fetched tensors from the fed ones; `options` are serialized RunOptions."""
+        call = self._call(tuple([name for name, _ in feeds]), tuple(fetches))
+        self.enter()
+        try:
+            return self._run(call, feeds, options)
+        finally:
+            self.leave()
+
+    def close(self) -> None:
+        """Free the model once the last run has ended; a run that comes later is refused."""
+        with self._idle:
+            self._closing = True
+            while self._running:
+                self._idle.wait()
+        lib, status = capi.lib, capi.new_status()
+        lib.TF_CloseSession(self._session, status)
+        lib.TF_DeleteSession(self._session, status)
+        lib.TF_DeleteGraph(self._graph)
+
+    def _run(self, call: _Call, feeds: Sequence[tuple[str, Tensor]], options: bytes) -> list[Tensor]:
+        ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
+        made = [tensors.to_c(tensor) for _, tensor in feeds]
+        results = ffi.new("TF_Tensor*[]", call.fetch_count)
+        run_options = ffi.NULL
+        if options:
+            content = ffi.from_buffer(options)
+            run_options = ffi.new("TF_Buffer*", (content, len(options), ffi.NULL))
+        try:
+            lib.TF_SessionRun(
+                self._session, run_options, call.feeds, made, call.feed_count,
+                call.fetches, results, call.fetch_count, ffi.NULL, 0, ffi.NULL, status,
+            )  # fmt: skip
+            capi.check(status)
+            return [tensors.from_c(results[i]) for i in range(call.fetch_count)]
+        finally:
+            _delete(made)
+            _delete(result for result in results if result)
+
+    def _call(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Call:
+        call = self._calls.get((feeds, fetches))
+        if call is None:
+            call = _Call(self._outputs(feeds), len(feeds), self._outputs(fetches), len(fetches))
+            if len(self._calls) < 1000:  # a client chooses the filter of its outputs: bound what it can fill
+                self._calls[feeds, fetches] = call
+        return call
+
+    def _outputs(self, names: tuple[str, ...]) -> Any:
+        array = capi.ffi.new("TF_Output[]", len(names))
+        for output, name in zip(array, names, strict=True):
+            output.oper, output.index = self._output(name)
+        return array
+
+    def _output(self, name: str) -> tuple[Any, int]:
+        operation, _, index = name.partition(":")
+        found = capi.lib.TF_GraphOperationByName(self._graph, operation.encode())
+        if not found or not (index or "0").isdigit() or int(index or 0) >= capi.lib.TF_OperationNumOutputs(found):
+            raise not_found(
+                f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
+            )
+        return found, int(index or 0)
+
+    def enter(self) -> None:
+        """Count a run that begins; raises SessionClosed when the version is being unloaded."""
+        with self._lock:
+            if self._closing:
+                raise SessionClosed
+            self._running += 1
+
+    def leave(self) -> None:
+        """Count a run that has ended."""
+        with self._lock:
+            self._running -= 1
+            if self._closing:
+                self._idle.notify_all()
+
+    def float_call(self, feed: str, fetch: str, options: bytes) -> FloatCall:
+        """A prepared run from one float tensor to another; raises StatusError when one is not there, or not float."""
+        fed, fetched = self._outputs((feed,)), self._outputs((fetch,))
+        if {capi.lib.TF_OperationOutputType(output[0]) for output in (fed, fetched)} != {_FLOAT}:
+            raise invalid_argument(f"{feed} and {fetch} are not both of type float")
+        return FloatCall(self, self._session, fed, fetched, options)
+
+
+class FloatCall:
+    """One feed, one fetch, both float; for the event loop alone, whose thread reuses its C arrays.
+
+    `aliases` are the names of the two in the signature.
+    """
+
+    def __init__(self, session: Session, c_session: Any, feed: Any, fetch: Any, options: bytes) -> None:
+        ffi = capi.ffi
+        self._session, self._c_session, self._feed, self._fetch = session, c_session, feed, fetch
+        self._options_content = ffi.from_buffer(options)
+        self._options = ffi.new("TF_Buffer*", (self._options_content, len(options), ffi.NULL))
+        self._fed, self._fetched = ffi.new("TF_Tensor*[1]"), ffi.new("TF_Tensor*[1]")
+        self._shape: tuple[int, ...] | None = None
+        self._size_bytes = 0
+        self._tensor = self._place = ffi.NULL
+        self._status = capi.lib.TF_NewStatus()
+        self.aliases = ("", "")
+
+    def run(self, shape: tuple[int, ...], content: Content) -> tuple[tuple[int, ...], bytes]:
+        """The shape and the content of the fetched tensor from those of the fed one.
+
+        Content is the float32 values as they lie in memory; what follows them is left alone.
+        """
+        ffi, lib, status, fetched = capi.ffi, capi.lib, self._status, self._fetched
+        self._session.enter()
+        try:
+            # A model that has kept the last input, in a variable of its own, keeps it: it is not written over.
+            if shape != self._shape or not lib.TF_TensorMaybeMove(self._tensor):
+                self._make_room(shape)
+            fetched[0] = ffi.NULL
+            ffi.memmove(self._place, content, self._size_bytes)
+            lib.TF_SessionRun(
+                self._c_session, self._options, self._feed, self._fed, 1, self._fetch, fetched, 1, ffi.NULL, 0,
+                ffi.NULL, status,
+            )  # fmt: skip
+            result = fetched[0]
+            if not result:
+                capi.check(status)
+            try:
+                return _shape_and_content(result)
+            finally:
+                lib.TF_DeleteTensor(result)
+        finally:
+            self._session.leave()
+
+    def _make_room(self, shape: tuple[int, ...]) -> None:
+        """A tensor to be fed, kept for the next run with the same shape."""
+        ffi, lib = capi.ffi, capi.lib
+        self._shape, self._size_bytes = shape, 4 * math.prod(shape)
+        tensor = lib.TF_AllocateTensor(_FLOAT, ffi.new("int64_t[]", shape), len(shape), self._size_bytes)
+        self._fed[0] = self._tensor = ffi.gc(tensor, lib.TF_DeleteTensor)
+        self._place = lib.TF_TensorData(tensor)
+
+
+_FLOAT = 1
+
+
+def _shape_and_content(result: Any) -> tuple[tuple[int, ...], bytes]:
+    lib = capi.lib
+    rank = lib.TF_NumDims(result)
+    shape = (lib.TF_Dim(result, 0),) if rank == 1 else tuple([lib.TF_Dim(result, i) for i in range(rank)])
+    size_bytes = 4 * math.prod(shape)
+    return shape, capi.ffi.buffer(lib.TF_TensorData(result), size_bytes)[:] if size_bytes else b""
+
+
+def _signatures(meta_graph: bytes) -> dict[str, saved_model_pb2.SignatureDef]:
+    outline = saved_model_pb2.SavedModelOutline.MetaGraphOutline.FromString(meta_graph)
+    # Copied out, so that the graph, which the outline carries along unread, is not kept in memory.
+    found = {}
+    for name, definition in outline.signature_def.items():
+        found[name] = saved_model_pb2.SignatureDef()
+        found[name].CopyFrom(definition)
+    return found
+
+
+def _delete(made: Iterable[Any]) -> None:
+    for tensor in made:
+        capi.lib.TF_DeleteTensor(tensor)

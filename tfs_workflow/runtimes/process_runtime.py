@@ -1,0 +1,266 @@
+"""The embedded and native runtimes: a model server as a local process, found again by its environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import BinaryIO
+
+import psutil
+
+from tfs_workflow.errors import NotReady, ToolMissing
+from tfs_workflow.runtimes.availability import native_binary, require_embedded
+from tfs_workflow.runtimes.base import ImageIdentity, ModelServer
+from tfs_workflow.runtimes.config_files import write_config_files
+from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_files, server_flags
+
+# A process has no labels; its environment is as good: set before its first instruction, readable by its owner.
+PROJECT_VARIABLE = "TFS_WORKFLOW_PROJECT"
+DIGEST_VARIABLE = "TFS_WORKFLOW_SPEC"
+WORKSPACE_VARIABLE = "TFS_WORKFLOW_WORKSPACE"
+RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
+FOLLOW_INTERVAL_S = 0.1
+# How long to wait for the end of a process before looking whether only its parent has not been told of it.
+UNREAPED_S = 0.05
+KILLED_S = 5
+
+
+class ProcessRuntime:
+    """A model server as a child that outlives us; `name` is embedded or native."""
+
+    def __init__(self, name: str, config_dir: Path, log_path: Path) -> None:
+        self.name = name
+        self.config_dir = config_dir
+        self.log_path = log_path
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def find(self, project: str | None) -> list[ModelServer]:
+        """Every running process of this runtime that bears the project's mark (None: any), newest first."""
+        found = [s for p in psutil.process_iter() if (s := _observed(p)) and project in (None, s.project)]
+        return sorted((s for s in found if s.runtime == self.name), key=lambda s: s.started_at, reverse=True)
+
+    def start(self, spec: ServerSpec) -> ModelServer:
+        """Start the process; raises NotReady when a port is taken and ToolMissing when there is nothing to run."""
+        command = self._command(spec)
+        rest_port, grpc_port = _port(spec, "rest_port"), _port(spec, "grpc_port")
+        write_config_files(self.config_dir, server_files(spec, _base_path))
+        argv = [*command, *server_flags(spec, str(self.config_dir), rest_port, grpc_port)]
+        return self._spawn(argv, _environment(spec, self.name, self.config_dir.parent))
+
+    def _command(self, spec: ServerSpec) -> list[str]:
+        if self.name == "embedded":
+            require_embedded()
+            # Loopback unless exposed; tensorflow_model_server itself has no such flag and listens everywhere.
+            return [sys.executable, "-m", "tfs_workflow.modelserver", f"--bind_address={spec.address}"]
+        return [native_binary(spec.binary)]
+
+    def _spawn(self, argv: list[str], environment: dict[str, str]) -> ModelServer:
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("wb") as log:
+            child = _started(argv, environment, log)
+        self._children[child.pid] = child
+        _wait_for_environment(child)
+        observed = _server(child.pid, environment, argv, datetime.now(timezone.utc))
+        return self.refresh(observed)
+
+    @contextmanager
+    def replacing(self, old: ModelServer) -> Iterator[None]:
+        """Stop the old process for the block; a twin of it is started again if the block raises."""
+        try:
+            process = psutil.Process(int(old.id))
+            argv, environment = process.cmdline(), process.environ()
+        except psutil.NoSuchProcess:  # it ended by itself just now: nothing to bring back
+            yield
+            return
+        files = {path.name: path.read_text() for path in self.config_dir.iterdir()}
+        try:
+            self.stop(old, timeout_s=10)
+            yield
+        except BaseException:
+            self.stop(old, timeout_s=1)  # again, should an interrupt have cut it short
+            write_config_files(self.config_dir, files)
+            self._spawn(argv, environment)
+            raise
+
+    def refresh(self, server: ModelServer) -> ModelServer:
+        """The same process now; its exit code is known while we are its parent, and 137 stands for gone."""
+        child = self._children.get(int(server.id))
+        if child is not None:
+            code = child.poll()
+            exit_code = None if code is None else (128 - code if code < 0 else code)
+        else:
+            exit_code = None if _is_running(int(server.id)) else 137
+        return replace(server, exit_code=exit_code)
+
+    def image_now(self, reference: str) -> ImageIdentity:  # noqa: ARG002  # the Protocol's
+        """No image is involved."""
+        return ImageIdentity()
+
+    def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
+        """The lines of the process's log file; with `follow`, until it ends."""
+        with self.log_path.open(errors="replace") as log:
+            lines = log.read().splitlines()
+            yield from lines if tail is None else lines[max(0, len(lines) - tail) :]
+            while follow:
+                ended = self._ended(server)
+                yield from (line.rstrip("\n") for line in log)
+                if ended:
+                    return
+
+    def _ended(self, server: ModelServer) -> bool:
+        """Wait one interval, or less when the process ends."""
+        try:
+            return _ended_within(psutil.Process(int(server.id)), FOLLOW_INTERVAL_S)
+        except psutil.NoSuchProcess:
+            return True
+
+    def stop(self, server: ModelServer, timeout_s: int) -> None:
+        """SIGTERM, and SIGKILL after `timeout_s`; no error when it is already gone."""
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(int(server.id))
+            if _observed(process) is None:
+                return
+            _signal(process, signal.SIGTERM)
+            if not _ended_within(process, timeout_s):
+                _signal(process, signal.SIGKILL)
+                _ended_within(process, KILLED_S)
+        if child := self._children.pop(int(server.id), None):
+            child.wait()
+
+
+def _started(argv: list[str], environment: dict[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    """The process, a session of its own in the log's directory; ToolMissing when the kernel refuses its binary."""
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+            cwd=Path(log.name).parent,
+        )
+    except OSError as error:
+        raise ToolMissing(
+            "the model server cannot be executed",
+            where=argv[0],
+            evidence=str(error.strerror),
+            fix="give server.native_binary a tensorflow_model_server for this machine, or take another runtime",
+        ) from error
+
+
+def _ended_within(process: psutil.Process, timeout_s: float) -> bool:
+    """Wait for its end, also where its parent is another verb, which may not look for it until we are done."""
+    end_s = time.monotonic() + timeout_s
+    while (left_s := end_s - time.monotonic()) >= 0:
+        with suppress(psutil.TimeoutExpired):
+            process.wait(min(left_s, UNREAPED_S))
+            return True
+        if not _is_running(process.pid):
+            return True
+    return False
+
+
+def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
+    """Return once the mark can be read: vfork lets us go on a moment before the kernel has the new image in place."""
+    with suppress(psutil.Error):
+        while child.poll() is None and not psutil.Process(child.pid).environ():
+            os.sched_yield()
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    """Signal the server with its children, such as those of a wrapper script; it leads a group of its own."""
+    with suppress(ProcessLookupError):
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+
+
+def _base_path(model: ModelSpec) -> str:
+    return str(model.base_path.resolve())
+
+
+def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, str]:
+    """Only what a server needs of ours, so that no secret of the user's shell lives on in it."""
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    marks = {
+        PROJECT_VARIABLE: spec.project,
+        DIGEST_VARIABLE: spec.digest(),
+        RUNTIME_VARIABLE: runtime,
+        WORKSPACE_VARIABLE: str(workspace),
+    }
+    return kept | marks | {"PYTHONUNBUFFERED": "1"}
+
+
+def _port(spec: ServerSpec, key: str) -> int:
+    wanted: int = getattr(spec, key)
+    if wanted == 0:
+        return free_port()
+    if not is_free(wanted, spec.address):
+        raise NotReady(
+            f"port {wanted} is taken by {port_holder(wanted) or 'another process'}",
+            where=f"server.{key}",
+            fix=f"stop it, or set server.{key} to another port or to auto",
+        )
+    return wanted
+
+
+def _observed(process: psutil.Process) -> ModelServer | None:
+    """The server that a process is, or None for any other process; a server's own children do not count."""
+    try:
+        environment = process.environ()
+        if PROJECT_VARIABLE not in environment or process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        parent = process.parent()
+        if parent is not None and _mark(parent) == environment[PROJECT_VARIABLE]:
+            return None
+        started_at = datetime.fromtimestamp(process.create_time(), timezone.utc)
+        return _server(process.pid, environment, process.cmdline(), started_at)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _mark(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(PROJECT_VARIABLE)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _server(pid: int, environment: dict[str, str], argv: list[str], started_at: datetime) -> ModelServer:
+    return ModelServer(
+        runtime=environment[RUNTIME_VARIABLE],
+        id=str(pid),
+        project=environment[PROJECT_VARIABLE],
+        digest=environment[DIGEST_VARIABLE],
+        rest_port=int(_flag(argv, "--rest_api_port")),
+        grpc_port=int(_flag(argv, "--port")),
+        started_at=started_at,
+        # tensorflow_model_server has no flag for the address and listens on every interface.
+        exposed=environment[RUNTIME_VARIABLE] == "native" or "--bind_address=0.0.0.0" in argv,
+        workspace=environment.get(WORKSPACE_VARIABLE, ""),
+        machine=socket.gethostname(),  # or it would not be among our processes
+    )
+
+
+def _flag(argv: list[str], name: str) -> str:
+    return next((a.partition("=")[2] for a in argv if a.startswith(f"{name}=")), "0")
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

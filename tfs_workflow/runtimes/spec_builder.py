@@ -1,0 +1,71 @@
+"""From the configuration and what setup found to the server spec."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tfs_workflow.config.types import Config, Latest, Model
+from tfs_workflow.config.values import PortOrAuto
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
+
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def build_spec(
+    config: Config, runtime: str, base_paths: Mapping[str, Path], contents: Mapping[str, str], image_digest: str = ""
+) -> ServerSpec:
+    """The server spec of a configuration; `base_paths` and `contents` (digests of the files) are by model name."""
+    server = config.server
+    docker = runtime == "docker"
+    return ServerSpec(
+        project=config.project,
+        runtime=runtime,
+        models=tuple(_model(n, m, base_paths[n], contents.get(n, "")) for n, m in config.models.items()),
+        image=server.image if docker else "",
+        image_digest=image_digest if docker else "",
+        binary=server.native_binary if runtime == "native" else "",
+        expose=server.expose,
+        rest_port=_port(server.rest_port),
+        grpc_port=_port(server.grpc_port),
+        memory_bytes=parse_size(server.memory) if server.memory else None,
+        cpus=server.cpus,
+        pids=server.pids,
+        restart=server.restart if docker else "no",
+        metrics=server.metrics,
+        batching=tuple(server.batching.model_dump(exclude_none=True).items()) if server.batching else (),
+        flags=tuple((name, _flag_text(value)) for name, value in server.flags.items()),
+        stop_timeout_s=server.stop_timeout_s,
+    )
+
+
+def wanted_versions(model: ModelSpec, present: Sequence[int]) -> list[int]:
+    """The versions that must become AVAILABLE, ascending; `present` are the version numbers on disk."""
+    if model.latest is None:
+        return sorted(model.versions)
+    return sorted(present)[-model.latest :] if model.latest else sorted(present)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as 512m or 2g (binary units)."""
+    number, unit = re.fullmatch(r"(\d+)([kmg])", text).groups()  # type: ignore[union-attr]  # checked by the types
+    return int(number) * UNITS[unit]
+
+
+def _model(name: str, model: Model, base_path: Path, content: str) -> ModelSpec:
+    labels = tuple(sorted(model.labels.items()))
+    policy = model.versions
+    if isinstance(policy, Latest):
+        return ModelSpec(name, base_path, policy.latest, (), labels, content)
+    if isinstance(policy, str):
+        return ModelSpec(name, base_path, 1 if policy == "latest" else 0, (), labels, content)
+    return ModelSpec(name, base_path, None, tuple(policy), labels, content)
+
+
+def _port(port: PortOrAuto) -> int:
+    return 0 if isinstance(port, str) else port
+
+
+def _flag_text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

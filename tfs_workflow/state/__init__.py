@@ -1,0 +1,1 @@
+"""What the project keeps on disk: the workspace, the lock file and what was set up."""

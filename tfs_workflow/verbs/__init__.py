@@ -1,1 +1,0 @@
-"""What each verb loads, does and shows, one file each; imported when its task runs."""
