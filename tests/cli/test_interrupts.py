@@ -239,9 +239,9 @@ def test_a_verb_that_has_just_begun(lab: CommandLine, verb: str, number: int, ex
 def test_a_clean_up_that_hangs_is_cut_short_and_says_so() -> None:
     program = (
         "import time\n"
-        "from tfs_workflow import interrupts\n"
-        "interrupts.CLEAN_UP_S = 0.2\n"
-        "with interrupts.unwinding():\n"
+        "from tfs_workflow.cli import signals\n"
+        "signals.CLEAN_UP_S = 0.2\n"
+        "with signals.unwinding():\n"
         "    try:\n"
         "        print('busy', flush=True)\n"
         "        time.sleep(60)\n"

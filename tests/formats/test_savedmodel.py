@@ -13,7 +13,7 @@ from tfs_workflow.errors import ModelInvalid
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.protos import saved_model_pb2
 
-BUNDLED = Path(savedmodel.__file__).parent / "bundled" / "half_plus_two"
+BUNDLED = Path(savedmodel.__file__).parents[1] / "bundled" / "half_plus_two"
 
 
 def write_model(version_dir: Path, *ops: str, tags: tuple[str, ...] = ("serve",)) -> Path:
@@ -119,7 +119,7 @@ def test_a_base_path_that_the_user_may_not_read_is_named(tmp_path: Path) -> None
     tmp_path.chmod(0o700)
     for parent in list(tmp_path.parents)[:-2]:
         parent.chmod(0o711)
-    code = "import sys, pathlib, os; from tfs_workflow import savedmodel; os.setuid(65534)\n"
+    code = "import sys, pathlib, os; from tfs_workflow.formats import savedmodel; os.setuid(65534)\n"
     code += "try: savedmodel.scan(pathlib.Path(sys.argv[1]))\nexcept savedmodel.ModelInvalid as e: print(e.evidence)"
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert ran.stdout == "Permission denied\n"

@@ -22,7 +22,7 @@ ended) that matches the pattern, an exit code, a flag of the engine, or the time
 gives up at once, although the server still runs.
 
 Every row is reproduced by a test with a real server that fails in this very way, as a local process
-(`tests/client/test_diagnoses.py::test_a_process_that_fails_in_this_way_is_diagnosed`) or in a container
+(`tests/health/test_diagnoses.py::test_a_process_that_fails_in_this_way_is_diagnosed`) or in a container
 (`tests/docker/test_diagnoses.py::test_a_container_that_fails_in_this_way_is_diagnosed`), as the last column says. That
 server is the package's own, which uses TensorFlow Serving's words and TensorFlow's own loader. Of `processor-too-old`,
 the exit code is reproduced by the signal, and the line of the log is a recorded one, since it takes another processor.
