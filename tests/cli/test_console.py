@@ -18,7 +18,7 @@ def test_results_and_everything_else_go_different_ways(capsys: pytest.CaptureFix
     console.step("invoke setup")
     out, err = capsys.readouterr()
     assert out == "a result\n"
-    assert err.splitlines() == ["INFO    a note", "WARNING a warning", "error: an error", "$ invoke setup"]
+    assert err.splitlines() == ["INFO    a note", "WARNING a warning", "error: an error", "$ tfs setup"]
 
 
 def test_a_json_result_is_one_document_that_keeps_nan(capsys: pytest.CaptureFixture[str]) -> None:

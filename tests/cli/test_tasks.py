@@ -49,7 +49,7 @@ def test_every_task_and_option_has_a_help_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(VERBS))
 def test_every_verb_has_the_common_options(name: str) -> None:
-    assert {"config", "json", "verbose"} <= {argument.name for argument in options(name)}
+    assert {"config", "json", "verbose", "dry_run"} <= {argument.name for argument in options(name)}
 
 
 def test_listing_the_tasks_imports_nothing_that_only_running_them_needs() -> None:

@@ -227,7 +227,8 @@ def test_a_missing_package_is_named_in_one_line(tmp_path: Path, package: str) ->
 
 
 def test_nothing_of_tensorflows_python_is_imported() -> None:
-    code = "import sys; from tfs_workflow.modelserver import server; from tfs_workflow.modelserver.tensorflow import capi; capi.load(); "
+    code = "import sys; from tfs_workflow.modelserver import server; "
+    code += "from tfs_workflow.modelserver.tensorflow import capi; capi.load(); "
     code += "print([m for m in sys.modules if m.split('.')[0] == 'tensorflow']); sys.stdout.flush(); "
     code += "import os; os._exit(0)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

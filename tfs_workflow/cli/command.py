@@ -1,4 +1,4 @@
-"""The edge of every verb: the loaded YAML, the result shown, and errors ended in one message and an exit code."""
+"""Shared by all verbs: load the YAML, print the result, turn errors into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.signals import unwinding
-from tfs_workflow.config.load import LoadedConfig, load
-from tfs_workflow.errors import Interrupted, WorkflowError
+from tfs_workflow.errors import ConfigError, Interrupted, WorkflowError
+
+if TYPE_CHECKING:
+    from tfs_workflow.config.load import LoadedConfig
 
 
 @dataclass(frozen=True)
-class Options:
-    """The options that every verb has."""
+class CommandOptions:
+    """The options that every verb of a chain shares."""
 
     config: str = ""
     json: bool = False
     verbose: bool = False
+    dry_run: bool = False
 
 
 @contextmanager
-def verb(options: Options) -> Iterator[LoadedConfig]:
+def project_command(options: CommandOptions) -> Iterator[LoadedConfig]:
     """The loaded YAML; an expected error inside ends in one message and its exit code."""
-    with reported_errors(options.verbose):
+    from tfs_workflow.config.load import load  # noqa: PLC0415  # a wrong command line needs no YAML
+
+    with reported_errors(options):
         yield load(options.config or None)
 
 
-def show(options: Options, document: Any, lines: Iterable[str]) -> None:
-    """The result on stdout: one JSON document with --json, else lines for people."""
+def show(options: CommandOptions, document: Any, lines: Iterable[str]) -> None:
+    """Print the result on stdout: one JSON document with --json, else lines for people."""
     if options.json:
         console.result_json(document)
     else:
@@ -39,20 +44,32 @@ def show(options: Options, document: Any, lines: Iterable[str]) -> None:
             console.result(line)
 
 
+def whole_number(text: str, option: str, *, least: int = 0) -> int:
+    """The number that an option was given; raises ConfigError for anything else."""
+    if not text.isdecimal() or int(text) < least:
+        raise ConfigError(f"expected a whole number from {least}, got {text!r}", where=option)
+    return int(text)
+
+
 @contextmanager
-def reported_errors(verbose: bool = False) -> Iterator[None]:
-    """Expected errors and interrupts end the process here; an unexpected error keeps its traceback."""
-    console.set_verbose(verbose)
+def reported_errors(options: CommandOptions = CommandOptions()) -> Iterator[None]:  # frozen
+    """End the process at an expected error or an interrupt; an unexpected error keeps its traceback."""
+    console.set_verbose(options.verbose)
     with unwinding():
         try:
             yield
         except WorkflowError as error:
-            console.error(str(error))
-            sys.exit(error.exit_code)
+            _report(error, options)
         except KeyboardInterrupt:
-            console.error("interrupted; what this step had started is removed")
-            sys.exit(Interrupted.exit_code)
+            _report(Interrupted("interrupted; what this step had started is removed"), options)
         except BrokenPipeError:
             # The reader of our output went away (| head); without stdout the interpreter has nothing to complain about.
             sys.stdout = None
             sys.exit(0)
+
+
+def _report(error: WorkflowError, options: CommandOptions) -> None:
+    console.error(str(error))
+    if options.json:
+        console.result_error(error)
+    sys.exit(error.exit_code)

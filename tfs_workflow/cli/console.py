@@ -10,14 +10,19 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tfs_workflow.cli.program_name import in_words_of_the_program
+
 if TYPE_CHECKING:
     from loguru import Logger
+
+    from tfs_workflow.errors import WorkflowError
 
 # loguru and rich are imported where they are first used: together they would cost more than a whole `invoke --list`.
 # ruff: noqa: PLC0415
 
 
 _shown = {"debug": False}
+_json = {"lines": False}
 
 
 class Bars(Protocol):
@@ -39,24 +44,36 @@ def result_marked(text: str) -> None:
 
 
 def result_json(value: Any) -> None:
-    """A result for programs: one JSON document on stdout."""
-    print(json.dumps(value, indent=2, default=str, ensure_ascii=False), flush=True)
+    """A result for programs: one JSON document on stdout, in one line where a chain prints several."""
+    indent = None if _json["lines"] else 2
+    print(json.dumps(value, indent=indent, default=str, ensure_ascii=False), flush=True)
+
+
+def result_error(failure: WorkflowError) -> None:
+    """An error for programs: one JSON document on stdout."""
+    parts = {name: in_words_of_the_program(getattr(failure, name)) for name in ("what", "where", "evidence", "fix")}
+    result_json({"error": {"code": failure.exit_code} | parts})
+
+
+def set_json_lines(lines: bool) -> None:
+    """Print each JSON document in one line from now on, or not."""
+    _json["lines"] = lines
 
 
 def error(text: str) -> None:
     """An error message, on stderr."""
     label = "\x1b[1;31merror\x1b[0m" if is_coloured() else "error"
-    print(f"{label}: {text}", file=sys.stderr, flush=True)
+    print(f"{label}: {in_words_of_the_program(text)}", file=sys.stderr, flush=True)
 
 
 def note(text: str) -> None:
     """A line about what happens, on stderr."""
-    logger().info(text)
+    logger().info(in_words_of_the_program(text))
 
 
 def warn(text: str) -> None:
     """A line that the user should not miss, on stderr."""
-    logger().warning(text)
+    logger().warning(in_words_of_the_program(text))
 
 
 def detail(text: str) -> None:
@@ -67,7 +84,8 @@ def detail(text: str) -> None:
 
 def step(text: str) -> None:
     """The heading of one step of the demo, on stderr."""
-    print(f"\x1b[1m$ {text}\x1b[0m" if is_coloured() else f"$ {text}", file=sys.stderr, flush=True)
+    shown = in_words_of_the_program(text)
+    print(f"\x1b[1m$ {shown}\x1b[0m" if is_coloured() else f"$ {shown}", file=sys.stderr, flush=True)
 
 
 def confirmed(question: str) -> bool | None:

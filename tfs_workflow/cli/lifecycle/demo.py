@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options
+from tfs_workflow.cli.command import CommandOptions
 from tfs_workflow.cli.lifecycle.serve import serve
 from tfs_workflow.cli.lifecycle.setup import setup
 from tfs_workflow.cli.lifecycle.teardown import teardown
-from tfs_workflow.cli.model.predict import Question, predict
+from tfs_workflow.cli.model.predict import predict
 from tfs_workflow.cli.signals import unwinding
 
 
-def demo(options: Options) -> None:
+def demo(options: CommandOptions) -> None:
     """setup, serve, predict, teardown; the last one also when the others fail."""
+    console.set_json_lines(True)
     suffix = f" --config {options.config}" if options.config else ""
     console.step("invoke setup" + suffix)
     with unwinding():  # one for all of them: a second Ctrl-C does not keep the teardown from its work
@@ -21,7 +22,7 @@ def demo(options: Options) -> None:
             console.step("invoke serve" + suffix)
             serve(options)
             console.step("invoke predict" + suffix)
-            predict(options, Question())
+            predict(options)
         finally:
             console.step("invoke teardown" + suffix)
             teardown(options)

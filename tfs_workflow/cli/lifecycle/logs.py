@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, whole_number
 from tfs_workflow.health.diagnosis import marked
 from tfs_workflow.workflow.project import known
 
 
-def logs(options: Options, *, follow: bool = False, tail: int = 0) -> None:
-    """Show the server's log lines; a `tail` of 0 is all of them."""
-    with verb(options) as loaded:
+def logs(options: CommandOptions, *, follow: bool = False, tail: str = "") -> None:
+    """Show the server's log lines, or the last `tail` of them."""
+    with project_command(options) as loaded:
+        lines = whole_number(tail, "--tail", least=1) if tail else None
         runtime, server = known(loaded)
         seen = None
-        for line, row in marked(runtime.logs(server, tail=tail or None, follow=follow)):
+        for line, row in marked(runtime.logs(server, tail=lines, follow=follow)):
             seen = row or seen
             if options.json:
                 console.result(json.dumps({"line": line, "diagnosis": row.name if row else ""}))

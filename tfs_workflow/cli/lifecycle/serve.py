@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options, show, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.cli.lifecycle.server_view import curl_line, model_lines, server_document
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import ModelServer
@@ -16,9 +16,9 @@ from tfs_workflow.workflow.start import Served, raise_ended
 from tfs_workflow.workflow.start import serve as started
 
 
-def serve(options: Options, *, follow: bool = False) -> None:
+def serve(options: CommandOptions, *, follow: bool = False) -> None:
     """Start the server, show its endpoints and with `follow` its log until Ctrl-C."""
-    with verb(options) as loaded:
+    with project_command(options) as loaded:
         done = started(loaded, Transfer(announce=console.note))
         _say_what_is_unusual(done)
         document = server_document(done.server, done.models) | {

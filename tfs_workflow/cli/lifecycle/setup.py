@@ -6,19 +6,43 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options, show, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, show
+from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.sources.fetch import describe
 from tfs_workflow.sources.transfer import Transfer
 from tfs_workflow.workflow.prepare import SetUp
 from tfs_workflow.workflow.prepare import setup as set_up
 
 
-def setup(options: Options, *, locked: bool = False, offline: bool = False, update: bool = False) -> None:
+def setup(options: CommandOptions, *, locked: bool = False, offline: bool = False, update: bool = False) -> None:
     """Prepare everything and show where it is."""
-    with verb(options) as loaded:
+    with project_command(options) as loaded:
+        if options.dry_run:
+            show(options, _intended(loaded), _intended_lines(loaded))
+            return
         with console.progress_bars() as bars:
             transfer = Transfer(progress=bars, announce=console.note)
             done = set_up(loaded, transfer, locked=locked, offline=offline, update=update)
         show(options, _document(done), _lines(done))
+
+
+def _intended(loaded: LoadedConfig) -> dict[str, Any]:
+    """What setup would do, from the YAML alone."""
+    models = {name: [describe(source) for source in model.source] for name, model in loaded.config.models.items()}
+    return {
+        "dry_run": True,
+        "workspace": str(loaded.workspace),
+        "runtime": loaded.config.runtime,
+        "image": loaded.config.server.image,
+        "models": models,
+    }
+
+
+def _intended_lines(loaded: LoadedConfig) -> Iterator[str]:
+    yield f"would make the workspace {loaded.workspace}"
+    for name, sources in _intended(loaded)["models"].items():
+        yield f"would fetch {name} from {', else '.join(sources)}"
+    yield f"would prepare the runtime {loaded.config.runtime}"
 
 
 def _lines(done: SetUp) -> Iterator[str]:

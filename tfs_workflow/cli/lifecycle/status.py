@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from tfs_workflow.cli.command import Options, show, verb
+from tfs_workflow.cli import console
+from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.cli.lifecycle.server_view import model_lines, server_document, server_lines
+from tfs_workflow.errors import NotReady
 from tfs_workflow.workflow.inspect_server import Status, raise_unless_served
 from tfs_workflow.workflow.inspect_server import status as observed
 
 
-def status(options: Options) -> None:
+def status(options: CommandOptions) -> None:
     """Show the project's server, its models and every drift; not ready when a model is not served."""
-    with verb(options) as loaded:
-        found = observed(loaded)
+    with project_command(options) as loaded:
+        try:
+            found = observed(loaded)
+        except NotReady as error:
+            if options.json:
+                console.result_json({"project": loaded.config.project, "running": False, "models": {}, "drift": []})
+                console.error(str(error))
+                sys.exit(error.exit_code)
+            raise
         document = server_document(found.server, found.models)
-        show(options, document | {"drift": [asdict(one) for one in found.drift]}, _lines(found))
+        show(options, document | {"running": True, "drift": [asdict(one) for one in found.drift]}, _lines(found))
         raise_unless_served(found)
 
 

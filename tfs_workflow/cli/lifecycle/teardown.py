@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options, reported_errors, show, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.sources.transfer import Transfer
 from tfs_workflow.workflow.orphans import Orphan, find_orphans, remove_orphans
@@ -14,20 +14,40 @@ from tfs_workflow.workflow.remove import TornDown
 from tfs_workflow.workflow.remove import teardown as torn_down
 
 
-def teardown(options: Options, *, purge: bool = False, image: bool = False) -> None:
-    """Remove what is ours and say what that was."""
-    with verb(options) as loaded:
+def teardown(  # noqa: PLR0913  # its options
+    options: CommandOptions,
+    *,
+    purge: bool = False,
+    image: bool = False,
+    orphans: bool = False,
+    projects: str = "*",
+    yes: bool = False,
+) -> None:
+    """Remove what bears the project's label, or with `orphans` the servers that no workspace claims."""
+    with reported_errors(options):
+        if orphans and (purge or image):
+            raise ConfigError("--orphans goes with neither --purge nor --image", where="teardown")
+        if not orphans and (yes or projects != "*"):
+            raise ConfigError("--projects and --yes go with --orphans", where="teardown")
+    if orphans:
+        _teardown_orphans(options, projects, yes=yes)
+    else:
+        _teardown_project(options, purge=purge, image=image)
+
+
+def _teardown_project(options: CommandOptions, *, purge: bool, image: bool) -> None:
+    with project_command(options) as loaded:
         done = torn_down(loaded, Transfer(announce=console.note), purge=purge, image=image)
         show(options, _document(done), _lines(done))
 
 
-def teardown_orphans(options: Options, projects: str, *, yes: bool = False) -> None:
+def _teardown_orphans(options: CommandOptions, projects: str, *, yes: bool) -> None:
     """List what no project claims, and remove it once that is confirmed."""
-    with reported_errors(options.verbose):
+    with reported_errors(options):
         found = find_orphans(projects)
         if not options.json:
             _list(found)
-        agreed = bool(found) and (yes or console.confirmed(f"remove {len(found)} of them?"))
+        agreed = bool(found) and not options.dry_run and (yes or console.confirmed(f"remove {len(found)} of them?"))
         removed = remove_orphans(found) if agreed else []
         listed = {"orphans": [_orphan(one) for one in found], "removed": [one.server.id for one in removed]}
         show(options, listed, [f"removed {one.server.runtime} server {one.server.id[:12]}" for one in removed])

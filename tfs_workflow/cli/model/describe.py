@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfs_workflow.checks import served_directories
-from tfs_workflow.cli.command import Options, show, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.client.rest_json import ServingClient
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import ConfigError, NotReady
@@ -20,9 +20,9 @@ from tfs_workflow.workflow.project import running, server_spec
 Described = Mapping[str, tuple[str, Mapping[str, Signature]]]
 
 
-def describe(options: Options, model: str = "") -> None:
+def describe(options: CommandOptions, model: str = "") -> None:
     """Show the signatures: from the running server, else from the files that setup fetched."""
-    with verb(options) as loaded:
+    with project_command(options) as loaded:
         if model and model not in loaded.config.models:
             there = ", ".join(loaded.config.models)
             raise ConfigError(f"the YAML has no model {model!r}", where="--model", fix=f"there are: {there}")

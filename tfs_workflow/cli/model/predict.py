@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options, show, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, show, whole_number
 from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import JsonClient, Target
 from tfs_workflow.client.predict_file import BATCH_ROWS, predict_file, predict_text
@@ -21,8 +21,8 @@ REST, GRPC = "rest", "grpc"
 
 
 @dataclass(frozen=True)
-class Question:
-    """Whom to ask and what; the empty question asks the example of the YAML."""
+class PredictOptions:
+    """Whom to ask and what; without any, the request is the example of the YAML."""
 
     model: str = ""
     version: str = ""
@@ -32,49 +32,55 @@ class Question:
     inputs: str = ""
     input: str = ""
     output: str = ""
-    batch_rows: int = BATCH_ROWS
+    batch_rows: str = ""
     transport: str = REST
 
 
-def predict(options: Options, question: Question) -> None:
-    """Ask the served model and show its predictions."""
-    with verb(options) as loaded:
-        _check(question)
-        target = _target(loaded.config, question)
+def predict(options: CommandOptions, **values: str) -> None:
+    """Send a request to the served model and show its predictions; `values` are the fields of PredictOptions."""
+    wanted = PredictOptions(**values)
+    with project_command(options) as loaded:
+        _check(wanted)
+        target = _target(loaded.config, wanted)
+        if options.dry_run:
+            console.note(f"would send a request to {target.model}")
+            return
         _, server = running(loaded)
-        with connect_json(_address(server, question)) as client:
-            if question.input:
-                _predict_file(client, target, question)
+        with connect_json(_address(server, wanted)) as client:
+            if wanted.input:
+                _predict_file(client, target, wanted)
             else:
-                answer = _answer(client, target, loaded, question)
+                answer = _answer(client, target, loaded, wanted)
                 show(options, answer, [json.dumps(answer, ensure_ascii=False)])
 
 
-def _check(question: Question) -> None:
-    asked = [f"--{name}" for name in ("instances", "inputs", "input") if getattr(question, name)]
+def _check(wanted: PredictOptions) -> None:
+    asked = [f"--{name}" for name in ("instances", "inputs", "input") if getattr(wanted, name)]
     if len(asked) > 1:
         raise ConfigError(f"expected one of them, got {' and '.join(asked)}", where="predict")
-    if question.version and question.label:
+    if wanted.version and wanted.label:
         raise ConfigError("expected a version or a label, got both", where="predict")
-    if question.version and not question.version.isdecimal():
-        raise ConfigError(f"expected a version number, got {question.version!r}", where="--version")
-    if question.transport not in (REST, GRPC):
-        raise ConfigError(f"expected {REST} or {GRPC}, got {question.transport!r}", where="--transport")
-    if question.output and not question.input:
+    if wanted.batch_rows:
+        whole_number(wanted.batch_rows, "--batch-rows", least=1)
+    if wanted.version and not wanted.version.isdecimal():
+        raise ConfigError(f"expected a version number, got {wanted.version!r}", where="--version")
+    if wanted.transport not in (REST, GRPC):
+        raise ConfigError(f"expected {REST} or {GRPC}, got {wanted.transport!r}", where="--transport")
+    if wanted.output and not wanted.input:
         raise ConfigError("--output goes with --input", where="predict", fix="redirect stdout instead")
 
 
-def _address(server: ModelServer, question: Question) -> str:
-    return server.rest_url if question.transport == REST else f"grpc://{server.grpc_target}"
+def _address(server: ModelServer, wanted: PredictOptions) -> str:
+    return server.rest_url if wanted.transport == REST else f"grpc://{server.grpc_target}"
 
 
-def _target(config: Config, question: Question) -> Target:
-    version = int(question.version) if question.version else None
-    name = question.model or _only_model(config)
+def _target(config: Config, wanted: PredictOptions) -> Target:
+    version = int(wanted.version) if wanted.version else None
+    name = wanted.model or _only_model(config)
     if name not in config.models:
         there = ", ".join(config.models)
         raise ConfigError(f"the YAML has no model {name!r}", where="--model", fix=f"there are: {there}")
-    return Target(name, version, question.label or None, question.signature or None)
+    return Target(name, version, wanted.label or None, wanted.signature or None)
 
 
 def _only_model(config: Config) -> str:
@@ -85,9 +91,9 @@ def _only_model(config: Config) -> str:
     return next(iter(config.models))
 
 
-def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, question: Question) -> object:
-    if question.instances or question.inputs:
-        return predict_text(client, target, instances=question.instances, inputs=question.inputs)
+def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, wanted: PredictOptions) -> object:
+    if wanted.instances or wanted.inputs:
+        return predict_text(client, target, instances=wanted.instances, inputs=wanted.inputs)
     example = loaded.config.models[target.model].example
     if example is None:
         raise ConfigError(
@@ -98,15 +104,15 @@ def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, question: 
     return client.predict_document(target, Document(example.instances, example.inputs, example.signature))
 
 
-def _predict_file(client: JsonClient, target: Target, question: Question) -> None:
+def _predict_file(client: JsonClient, target: Target, wanted: PredictOptions) -> None:
     with console.progress_bars("rows") as bars:
         rows = predict_file(
             client,
             target,
-            question.input,
-            question.output,
-            batch_rows=question.batch_rows,
-            progress=lambda done: bars(question.input, done, None),
+            wanted.input,
+            wanted.output,
+            batch_rows=int(wanted.batch_rows or BATCH_ROWS),
+            progress=lambda done: bars(wanted.input, done, None),
         )
-    if question.output:
-        console.note(f"{rows} rows in {question.output}")
+    if wanted.output:
+        console.note(f"{rows} rows in {wanted.output}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options, reported_errors, show, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show
+from tfs_workflow.cli.program_name import program_name
 from tfs_workflow.config.json_schema import SCHEMA_NAME, schema_text
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.state.atomic_file import write_whole
@@ -13,31 +14,37 @@ from tfs_workflow.state.atomic_file import write_whole
 TEMPLATE = Path(__file__).parents[2] / "bundled" / "tfs.yaml"
 
 
-def check(options: Options) -> None:
+def check(options: CommandOptions) -> None:
     """Load the YAML and say that it is good, or everything that is not."""
-    with verb(options) as loaded:
+    with project_command(options) as loaded:
         document = {"path": str(loaded.path), "config": loaded.config.model_dump(mode="json")}
         show(options, document, [f"{loaded.path}: good"])
 
 
-def schema(output: str) -> None:
+def schema(options: CommandOptions, *, output: str) -> None:
     """Print the JSON Schema, or write it to a file."""
-    with reported_errors():
-        if output:
+    with reported_errors(options):
+        if output and options.dry_run:
+            console.note(f"would write {output}")
+        elif output:
             _write(Path(output), schema_text())
         else:
             console.result(schema_text().rstrip())
 
 
-def init(path: str) -> None:
+def init(options: CommandOptions, *, path: str) -> None:
     """Write the commented YAML and, beside it, the schema that its first line names; never overwrite the YAML."""
-    with reported_errors():
+    with reported_errors(options):
         target = Path(path)
         if target.exists():
             raise ConfigError("exists already, and is left as it is", where=path, fix="give another path")
+        if options.dry_run:
+            console.note(f"would write {target} and {target.with_name(SCHEMA_NAME)}")
+            return
         _write(target, TEMPLATE.read_text(encoding="utf-8"))
         _write(target.with_name(SCHEMA_NAME), schema_text())
-        console.result(f"{target} and {target.with_name(SCHEMA_NAME)}; next: tfs setup serve predict")
+        written = [str(target), str(target.with_name(SCHEMA_NAME))]
+        show(options, {"written": written}, [f"{' and '.join(written)}; next: {program_name()} setup serve predict"])
 
 
 def _write(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tfs_workflow import errors
 from tfs_workflow.checks.finding import Finding, Status, exit_code
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import Options, reported_errors, verb
+from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors
 from tfs_workflow.cli.lifecycle.logs import show_line
 from tfs_workflow.health.diagnosis import marked
 
@@ -20,11 +20,16 @@ if TYPE_CHECKING:
 SHOWN_LINES = 20
 
 
-def doctor(options: Options) -> None:
+def doctor(options: CommandOptions, *, after: bool = False) -> None:
+    """Show what every check found; with `after`, explain the last failure instead."""
+    (_explain_last_failure if after else _examine)(options)
+
+
+def _examine(options: CommandOptions) -> None:
     """Show what every check found; ends with the code of the first failure's kind."""
     from tfs_workflow.checks.examination import doctor as examined  # noqa: PLC0415  # the checks cost as much as the rest
 
-    with reported_errors(options.verbose):
+    with reported_errors(options):
         findings = examined(options.config or None)
         if options.json:
             console.result_json(_document(findings))
@@ -34,11 +39,11 @@ def doctor(options: Options) -> None:
             sys.exit(code)
 
 
-def after(options: Options) -> None:
+def _explain_last_failure(options: CommandOptions) -> None:
     """Explain the project's last failure; ends with the code of what is not ready when there was one."""
     from tfs_workflow.workflow.failures import last_failure  # noqa: PLC0415
 
-    with verb(options) as loaded:
+    with project_command(options) as loaded:
         failure = last_failure(loaded)
         if options.json:
             console.result_json({"failed": failure is not None} | (asdict(failure) if failure else {}))

@@ -1,0 +1,30 @@
+"""The program that was typed: hints name `tfs serve` to whom typed `tfs`, and `invoke serve` to whom typed `invoke`.
+
+Messages are written with `invoke` in the rooms below, which do not know the command line. They are put into the words
+of the program in use where they are shown.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import PurePath
+
+PROGRAMS = ("invoke", "inv", "tfs")
+_HINT = re.compile(
+    r"\b(?:invoke|tfs) (?="
+    r"(?:setup|serve|predict|describe|status|logs|teardown|demo|doctor|config|image|convert|export|help)\b|--)"
+)
+
+
+def program_name() -> str:
+    """The name under which this process was started: tfs, invoke or inv."""
+    called = PurePath(sys.argv[0]) if sys.argv else PurePath()
+    if called.stem in PROGRAMS:
+        return called.stem
+    return "invoke" if called.parent.name == "invoke" else "tfs"
+
+
+def in_words_of_the_program(text: str) -> str:
+    """A message whose hints name the program in use."""
+    return _HINT.sub(f"{program_name()} ", text)
