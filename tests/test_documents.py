@@ -39,7 +39,7 @@ def test_the_readme_names_every_exit_code() -> None:
 
 def test_the_readme_names_every_verb_and_its_options() -> None:
     readme = (ROOT / "README.md").read_text()
-    common = {"config", "json", "verbose", "instances", "inputs", "input", "output"}
+    common = {"config", "json", "verbose", "dry_run", "instances", "inputs", "input", "output"}
     for name in ("setup", "serve", "predict", "describe", "status", "logs", "teardown", "demo"):
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
         for argument in options(name):

@@ -241,7 +241,7 @@ def test_a_clean_up_that_hangs_is_cut_short_and_says_so() -> None:
         "import time\n"
         "from tfs_workflow.cli import signals\n"
         "signals.CLEAN_UP_S = 0.2\n"
-        "with signals.unwinding():\n"
+        "with signals.interruptible():\n"
         "    try:\n"
         "        print('busy', flush=True)\n"
         "        time.sleep(60)\n"
@@ -278,10 +278,10 @@ def test_a_signal_that_the_main_thread_sleeps_through_ends_it_all_the_same(numbe
 def test_the_next_verb_of_a_chain_can_be_interrupted_after_an_ordinary_end() -> None:
     program = (
         "import json, os, signal\n"
-        "from tfs_workflow.cli.signals import unwinding\n"
+        "from tfs_workflow.cli.signals import interruptible\n"
         "seen = []\n"
         "for _ in range(2):\n"
-        "    with unwinding():\n"
+        "    with interruptible():\n"
         "        try:\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "        except KeyboardInterrupt:\n"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.signals import unwinding
+from tfs_workflow.cli.signals import interruptible
 from tfs_workflow.errors import ConfigError, Interrupted, WorkflowError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def whole_number(text: str, option: str, *, least: int = 0) -> int:
 def reported_errors(options: CommandOptions = CommandOptions()) -> Iterator[None]:  # frozen
     """End the process at an expected error or an interrupt; an unexpected error keeps its traceback."""
     console.set_verbose(options.verbose)
-    with unwinding():
+    with interruptible():
         try:
             yield
         except WorkflowError as error:

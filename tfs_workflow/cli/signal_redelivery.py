@@ -1,7 +1,8 @@
-"""Sends a signal again that Python has noted and not acted on, as its main thread went to wait in that very moment.
+"""Re-sends a signal that arrived just before the main thread blocked and whose Python handler therefore never ran.
 
-Python's own handler in C takes a note; what was installed with `signal.signal` runs when the interpreter looks next. A
-note taken between its last look and a call that blocks is found only when that call comes back, which may be never.
+Python's handler in C only sets a flag. The handler that was installed with `signal.signal` runs when the interpreter
+checks that flag. A signal between its last check and a blocking call is handled only when that call returns, which may
+be never. A thread therefore waits for each signal and sends it again when no handler has run in time.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import time
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 
-# A handler that has not run after this long waits for the main thread to wake.
-LOST_AFTER_S = 0.1
-# The interpreter writes a byte for every signal that it notes; a handler that runs takes them out.
+# A handler that has not run after this time waits for a main thread that is blocked.
+REDELIVERY_AFTER_S = 0.1
+# The interpreter writes a byte for each signal that it receives; a handler that runs reads them.
 _notes: list[socket.socket] = []
 
 
 @contextmanager
-def sent_again(numbers: Container[int]) -> Iterator[None]:
-    """Inside, signals of these numbers wake the main thread; their handlers call `acknowledge`."""
+def redelivering(numbers: Container[int]) -> Iterator[None]:
+    """Inside the block, signals of these numbers wake the main thread; their handlers call `mark_handled`."""
     notes, interpreter = socket.socketpair()
     interpreter.setblocking(False)
     before = signal.set_wakeup_fd(interpreter.fileno(), warn_on_full_buffer=False)
@@ -32,13 +33,13 @@ def sent_again(numbers: Container[int]) -> Iterator[None]:
         yield
     finally:
         signal.set_wakeup_fd(before)
-        acknowledge()
+        mark_handled()
         _notes.remove(notes)
         interpreter.close()  # which ends the thread
 
 
-def acknowledge() -> None:
-    """A handler has run."""
+def mark_handled() -> None:
+    """Record that a handler has run."""
     for notes in _notes:
         with suppress(BlockingIOError):
             notes.recv(4096, socket.MSG_DONTWAIT)
@@ -50,9 +51,9 @@ def _watch(notes: socket.socket, numbers: Container[int]) -> None:
     with notes:
         while noted := notes.recv(1, socket.MSG_PEEK):
             if noted[0] not in numbers:
-                notes.recv(1)  # somebody else's signal and handler
+                notes.recv(1)  # a signal with a handler of another owner
                 continue
-            time.sleep(LOST_AFTER_S)
+            time.sleep(REDELIVERY_AFTER_S)
             with suppress(BlockingIOError):
                 if notes.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == noted:
                     signal.pthread_kill(main, noted[0])

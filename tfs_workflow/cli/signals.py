@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: the first one unwinds whatever runs, later ones wait for the clean-up, which has a bound."""
+"""Ctrl-C and SIGTERM: the first one unwinds the running verb, later ones wait for its clean-up, which has a time limit.
+
+A signal raises an exception in the main thread, so that every `finally` and context manager removes what it started. A
+second signal must not interrupt that removal, or a container would stay behind. An alarm ends a clean-up that hangs.
+"""
 
 from __future__ import annotations
 
@@ -9,34 +13,34 @@ from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any
 
-from tfs_workflow.cli.signal_redelivery import acknowledge, sent_again
+from tfs_workflow.cli.signal_redelivery import mark_handled, redelivering
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
-# Longer than any clean-up takes with an engine that answers; a replaced server may have to be brought back.
+# Longer than any clean-up with an engine that answers, including the restart of a replaced server.
 CLEAN_UP_S = 10.0
-AGAIN_S = 0.01
+_IMPORT_POLL_INTERVAL_S = 0.01
 _IMPORTER = "<frozen importlib._bootstrap>"
 _TOO_LONG = b"error: cleaning up takes too long; invoke teardown removes what may be left\n"
-# Signals are the process's own, and so is this: how many verbs are being unwound if one comes, and which came.
-_state = {"open": 0, "came": 0}
+# Signals belong to the process, and so does this state: open blocks, and the signal that was received.
+_state = {"open": 0, "received": 0}
 
 
 def arm() -> None:
-    """From now on SIGINT and SIGTERM end the process with 130 and 143; who ignores them goes on doing so."""
+    """Make SIGINT and SIGTERM end the process with 130 and 143; a signal that is already ignored stays ignored."""
     for number in NUMBERS:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _on_signal)
 
 
 @contextmanager
-def unwinding() -> Iterator[None]:
-    """Inside, SIGINT raises KeyboardInterrupt and SIGTERM SystemExit(143), once; more of them change nothing.
+def interruptible() -> Iterator[None]:
+    """Inside the block, the first SIGINT raises KeyboardInterrupt and the first SIGTERM SystemExit(143).
 
-    A clean-up that takes longer than CLEAN_UP_S is cut short. A block inside another one is part of that.
+    Further signals are ignored. A clean-up longer than CLEAN_UP_S is cut short. Nested blocks count as one.
     """
-    with nullcontext() if _state["open"] else sent_again({*NUMBERS, signal.SIGALRM}), _unwound():
+    with nullcontext() if _state["open"] else redelivering({*NUMBERS, signal.SIGALRM}), _unwound():
         yield
 
 
@@ -49,7 +53,7 @@ def _unwound() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        ending = bool(_state["came"])
+        ending = bool(_state["received"])
         raise
     finally:
         _state["open"] -= 1
@@ -59,23 +63,23 @@ def _unwound() -> Iterator[None]:
 
 
 def _settle(handlers: Mapping[signal.Signals, Handler]) -> None:
-    """After a block: as it was before it, or deaf where a signal ended it and only the interpreter is left to end."""
+    """Restore the handlers; if a signal ended the block, ignore further ones until the interpreter ends."""
     for number, handler in handlers.items():
         signal.signal(number, handler)
-    _state["came"] = 0
+    _state["received"] = 0
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    acknowledge()
-    if _state["came"]:
+    mark_handled()
+    if _state["received"]:
         return
     if _is_importing(frame):
-        # An import that is cut short leaves half a package behind, which the clean-up may need: it takes moments only.
+        # An interrupted import leaves half a package in memory, which the clean-up may need. Try again shortly.
         signal.signal(signal.SIGALRM, lambda _, later: _on_signal(number, later))
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        signal.setitimer(signal.ITIMER_REAL, _IMPORT_POLL_INTERVAL_S)
         return
     if _state["open"]:
-        _state["came"] = number
+        _state["received"] = number
         signal.signal(signal.SIGALRM, _give_up)
         signal.setitimer(signal.ITIMER_REAL, CLEAN_UP_S)
         if number == signal.SIGINT:
@@ -93,4 +97,4 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 def _give_up(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     os.write(2, _TOO_LONG)
-    os._exit(128 + _state["came"])
+    os._exit(128 + _state["received"])

@@ -8,7 +8,7 @@ from tfs_workflow.cli.lifecycle.serve import serve
 from tfs_workflow.cli.lifecycle.setup import setup
 from tfs_workflow.cli.lifecycle.teardown import teardown
 from tfs_workflow.cli.model.predict import predict
-from tfs_workflow.cli.signals import unwinding
+from tfs_workflow.cli.signals import interruptible
 
 
 def demo(options: CommandOptions) -> None:
@@ -16,7 +16,7 @@ def demo(options: CommandOptions) -> None:
     console.set_json_lines(True)
     suffix = f" --config {options.config}" if options.config else ""
     console.step("invoke setup" + suffix)
-    with unwinding():  # one for all of them: a second Ctrl-C does not keep the teardown from its work
+    with interruptible():  # one for all of them: a second Ctrl-C does not keep the teardown from its work
         setup(options)
         try:
             console.step("invoke serve" + suffix)
