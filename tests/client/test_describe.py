@@ -11,15 +11,9 @@ import requests
 
 from tests.client.conftest import RunningServer
 from tfs_workflow.client.rest_json import ServingClient
+from tfs_workflow.formats.example_request import ExampleRequest, curl_line, example_request
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec, signatures, versions
-from tfs_workflow.formats.signature_text import (
-    ExampleRequest,
-    curl_line,
-    example_request,
-    expectation,
-    shape_text,
-    tensor_text,
-)
+from tfs_workflow.formats.signature_text import expectation, shape_text, tensor_text
 
 PREDICT = "tensorflow/serving/predict"
 # What no example can know: the model's own features, its serialized examples, or values that it checks itself.

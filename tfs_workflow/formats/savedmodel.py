@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tfs_workflow.errors import ModelInvalid
 
 if TYPE_CHECKING:
+    from tfs_workflow.formats.example_features import ParsedFeature
     from tfs_workflow.protos import saved_model_pb2
 
 # ruff: noqa: PLC0415  # protobuf is slow to import, and who only looks for versions needs none of it
@@ -100,6 +101,13 @@ def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG}))
     graph = meta_graph(read(version_dir), tags, version_dir)
     check_variables(version_dir, graph)
     return {name: signature_of(graph.signature_def[name]) for name in sorted(graph.signature_def) if name[:2] != "__"}
+
+
+def features(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> tuple[ParsedFeature, ...]:
+    """The features that the model parses out of tf.Examples; empty where it parses none. Raises ModelInvalid."""
+    from tfs_workflow.formats.example_features import parsed_features
+
+    return parsed_features(meta_graph(read(version_dir), tags, version_dir).graph_def)
 
 
 def read(version_dir: Path) -> saved_model_pb2.SavedModel:

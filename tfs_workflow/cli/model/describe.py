@@ -11,8 +11,9 @@ from tfs_workflow.client.rest_json import ServingClient
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import ConfigError, NotReady
 from tfs_workflow.formats import savedmodel
+from tfs_workflow.formats.example_request import curl_line, example_request
 from tfs_workflow.formats.savedmodel import Signature
-from tfs_workflow.formats.signature_text import curl_line, dtype_name, example_request, tensor_text
+from tfs_workflow.formats.signature_text import dtype_name, tensor_text
 from tfs_workflow.state.setup_record import prepared
 from tfs_workflow.state.workspace import Workspace
 from tfs_workflow.workflow.project import running, server_spec
