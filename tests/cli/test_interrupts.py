@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -87,18 +87,9 @@ def streaming(lab: CommandLine) -> Iterator[subprocess.Popen[str]]:
     with rows.open("w") as feed:
         feed.write("1.0\n" * 10_000)
         feed.flush()
-        until(lambda: is_writing(process, lab.directory), process)
+        until((lab.directory / "out.jsonl.partial").exists, process)
         yield process
     assert not (lab.directory / "out.jsonl").exists()
-
-
-def is_writing(process: subprocess.Popen[str], directory: Path) -> bool:
-    """Whether it has a file without a name open in this directory."""
-    for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-        with suppress(OSError):
-            if str(descriptor.readlink()).startswith(f"{directory}/#"):
-                return True
-    return False
 
 
 def following_the_log(lab: CommandLine) -> Iterator[subprocess.Popen[str]]:

@@ -207,5 +207,5 @@ def test_connections_are_kept_alive(relay: Relay) -> None:
 
 
 def test_the_client_needs_no_tensorflow() -> None:
-    program = "import sys, tfs_workflow.client.predict_file; sys.exit('tensorflow' in sys.modules)"
+    program = "import sys, tfs_workflow.client.bulk.predict_file; sys.exit('tensorflow' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -14,7 +14,7 @@ from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_features import ParsedFeature
 from tfs_workflow.formats.example_request import example_request
 
-KINDS = ("examples", "ids", "image", "pixels", "ragged", "scalars", "sparse", "text", "unknown_rank")
+KINDS = ("examples", "ids", "image", "pixels", "ragged", "scalars", "sparse", "text", "unknown_rank", "vector")
 
 pytestmark = pytest.mark.slow
 

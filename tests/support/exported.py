@@ -52,6 +52,7 @@ def _export(directory: Path) -> None:
     save("sparse", lambda x: {"y": tf.sparse.reduce_sum(x, 1)}, tf.SparseTensorSpec([None, 10], tf.float32))
     save("text", lambda s: {"y": tf.strings.length(s)}, spec(many, tf.string, name="s"))
     save("unknown_rank", lambda x: {"y": x * 2.0}, spec(None, tf.float32, name="x"))
+    save("vector", lambda x: {"y": tf.reduce_sum(x, 1)}, spec([None, 3], tf.float32, name="x"))
     save("ids", lambda a, b: {"y": a + b}, spec(many, tf.int64, name="a"), spec(many, tf.int64, name="b"))
 
 

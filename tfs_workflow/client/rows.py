@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.errors import PredictionFailed, WorkflowError
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 DOCUMENT_SUFFIXES = (".json",)
@@ -84,13 +84,19 @@ def batches(rows: Iterable[tuple[int, bytes]], max_rows: int, max_bytes: int) ->
     numbers: list[int] = []
     texts: list[bytes] = []
     size_bytes = 0
-    for number, text in rows:
-        if texts and (len(texts) >= max_rows or size_bytes + len(text) > max_bytes):
+    try:
+        for number, text in rows:
+            if texts and (len(texts) >= max_rows or size_bytes + len(text) > max_bytes):
+                yield Batch(tuple(numbers), tuple(texts))
+                numbers, texts, size_bytes = [], [], 0
+            numbers.append(number)
+            texts.append(text)
+            size_bytes += len(text)
+    except WorkflowError:
+        # The rows before a malformed one are good.
+        if texts:
             yield Batch(tuple(numbers), tuple(texts))
-            numbers, texts, size_bytes = [], [], 0
-        numbers.append(number)
-        texts.append(text)
-        size_bytes += len(text)
+        raise
     if texts:
         yield Batch(tuple(numbers), tuple(texts))
 

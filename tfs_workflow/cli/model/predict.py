@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show, whole_number
+from tfs_workflow.client.bulk.images import PIXELS, image_row
+from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text, signature_of
 from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import JsonClient, Target
-from tfs_workflow.client.predict_file import BATCH_ROWS, predict_file, predict_text
 from tfs_workflow.client.rows import Document
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
@@ -22,7 +25,7 @@ REST, GRPC = "rest", "grpc"
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """Whom to ask and what; without any, the request is the example of the YAML."""
+    """The model to call and the request; without any, the request is the example of the YAML."""
 
     model: str = ""
     version: str = ""
@@ -31,12 +34,18 @@ class PredictOptions:
     instances: str = ""
     inputs: str = ""
     input: str = ""
+    image: str = ""
+    pixels: str = "unit"
     output: str = ""
     batch_rows: str = ""
+    on_error: str = "stop"
+    errors: str = ""
+    resume: bool = False
+    id: str = ""
     transport: str = REST
 
 
-def predict(options: CommandOptions, **values: str) -> None:
+def predict(options: CommandOptions, **values: Any) -> None:
     """Send a request to the served model and show its predictions; `values` are the fields of PredictOptions."""
     wanted = PredictOptions(**values)
     with project_command(options) as loaded:
@@ -48,26 +57,39 @@ def predict(options: CommandOptions, **values: str) -> None:
         _, server = running(loaded)
         with connect_json(_address(server, wanted)) as client:
             if wanted.input:
-                _predict_file(client, target, wanted)
+                _predict_file(client, target, loaded.config, wanted)
             else:
                 answer = _answer(client, target, loaded, wanted)
                 show(options, answer, [json.dumps(answer, ensure_ascii=False)])
 
 
 def _check(wanted: PredictOptions) -> None:
-    asked = [f"--{name}" for name in ("instances", "inputs", "input") if getattr(wanted, name)]
+    asked = [f"--{name}" for name in ("instances", "inputs", "input", "image") if getattr(wanted, name)]
     if len(asked) > 1:
         raise ConfigError(f"expected one of them, got {' and '.join(asked)}", where="predict")
     if wanted.version and wanted.label:
         raise ConfigError("expected a version or a label, got both", where="predict")
+    if wanted.version:
+        whole_number(wanted.version, "--version")
     if wanted.batch_rows:
         whole_number(wanted.batch_rows, "--batch-rows", least=1)
-    if wanted.version and not wanted.version.isdecimal():
-        raise ConfigError(f"expected a version number, got {wanted.version!r}", where="--version")
-    if wanted.transport not in (REST, GRPC):
-        raise ConfigError(f"expected {REST} or {GRPC}, got {wanted.transport!r}", where="--transport")
-    if wanted.output and not wanted.input:
-        raise ConfigError("--output goes with --input", where="predict", fix="redirect stdout instead")
+    _check_choice("--transport", wanted.transport, (REST, GRPC))
+    _check_choice("--on-error", wanted.on_error, ("stop", "skip"))
+    _check_choice("--pixels", wanted.pixels, tuple(PIXELS))
+    if not wanted.input:
+        _refuse_without_input(wanted)
+
+
+def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ConfigError(f"expected {' or '.join(choices)}, got {value!r}", where=option)
+
+
+def _refuse_without_input(wanted: PredictOptions) -> None:
+    bulk = {"output": wanted.output, "errors": wanted.errors, "resume": wanted.resume, "id": wanted.id}
+    for name, value in bulk.items():
+        if value:
+            raise ConfigError(f"--{name} goes with --input", where="predict", fix="redirect stdout instead")
 
 
 def _address(server: ModelServer, wanted: PredictOptions) -> str:
@@ -94,6 +116,10 @@ def _only_model(config: Config) -> str:
 def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, wanted: PredictOptions) -> object:
     if wanted.instances or wanted.inputs:
         return predict_text(client, target, instances=wanted.instances, inputs=wanted.inputs)
+    if wanted.image:
+        signature = signature_of(client, target)
+        row = image_row(wanted.image, signature, wanted.pixels)
+        return client.predict_document(target, Document([row]))
     example = loaded.config.models[target.model].example
     if example is None:
         raise ConfigError(
@@ -104,15 +130,30 @@ def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, wanted: Pr
     return client.predict_document(target, Document(example.instances, example.inputs, example.signature))
 
 
-def _predict_file(client: JsonClient, target: Target, wanted: PredictOptions) -> None:
+def _predict_file(client: JsonClient, target: Target, config: Config, wanted: PredictOptions) -> None:
+    bulk = BulkOptions(
+        batch_rows=_batch_rows(config, wanted),
+        skip_refused=wanted.on_error == "skip",
+        errors=wanted.errors,
+        resume=wanted.resume,
+        id_field=wanted.id,
+    )
     with console.progress_bars("rows") as bars:
         rows = predict_file(
             client,
             target,
             wanted.input,
             wanted.output,
-            batch_rows=int(wanted.batch_rows or BATCH_ROWS),
-            progress=lambda done: bars(wanted.input, done, None),
+            bulk=bulk,
+            progress=lambda done, total: bars(wanted.input, done, total),
         )
     if wanted.output:
         console.note(f"{rows} rows in {wanted.output}")
+
+
+def _batch_rows(config: Config, wanted: PredictOptions) -> int:
+    """The rows a request: as many as wanted, else at most what the server's batching takes at once."""
+    if wanted.batch_rows:
+        return int(wanted.batch_rows)
+    batching = config.server.batching
+    return min(BATCH_ROWS, batching.max_batch_size) if batching else BATCH_ROWS

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, wait
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -34,13 +35,24 @@ class RowsRefused(RequestRefused):
             self.evidence += f"; the row: {shown}{'…' if len(rows.rows[0]) > 200 else ''}"
 
 
-class RowStream:
-    """Predicts the rows of one input; `name` is what the rows' numbers are shown with, such as rows.jsonl."""
+@dataclass(frozen=True)
+class RefusedRow:
+    """Stands in the place of a prediction for a row that the server refused, with the server's words."""
 
-    def __init__(self, client: JsonClient, target: Target, name: str) -> None:
+    server_text: str
+
+
+class RowStream:
+    """Predicts the rows of one input; `name` is what the rows' numbers are shown with, such as rows.jsonl.
+
+    With `skip_refused`, a row that the server refuses gets a RefusedRow, and the others of its batch are sent again.
+    """
+
+    def __init__(self, client: JsonClient, target: Target, name: str, *, skip_refused: bool = False) -> None:
         self.client = client
         self.target = target
         self.name = name
+        self.skip_refused = skip_refused
 
     def predictions(self, batches: Iterable[Batch], in_flight: int = IN_FLIGHT) -> Predictions:
         """Each batch with its predictions, in order; raises RowsRefused, NothingAnswers or PredictionFailed.
@@ -52,14 +64,17 @@ class RowStream:
             # Daemons: an interrupted process does not stay for answers that nobody waits for.
             threading.Thread(target=self._serve_jobs, args=(jobs,), name=f"predict-{number}", daemon=True).start()
         waiting: deque[tuple[Batch, Future[list[Any]]]] = deque()
+        unread: list[WorkflowError] = []
         try:
-            for batch in batches:
+            for batch in _until_malformed(batches, unread):
                 waiting.append((batch, Future()))
                 jobs.put(waiting[-1])
                 if len(waiting) >= 2 * in_flight:
                     yield _finished(waiting)
             while waiting:
                 yield _finished(waiting)
+            if unread:
+                raise unread[0]
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -80,11 +95,24 @@ class RowStream:
             return self._ask(batch)
         except RequestRefused as error:
             culprit = self._culprit(batch, error) if error.status == 400 else batch
+            if self.skip_refused and error.status == 400:
+                return self._around(batch, culprit, error)
             explain(error, self.target, self.client.metadata)
             raise RowsRefused(error, culprit, self._place(culprit)) from error
         except WorkflowError as error:
             error.where = f"{self._place(batch)}: {error.where}"
             raise
+
+    def _around(self, batch: Batch, culprit: Batch, error: RequestRefused) -> list[Any]:
+        """The predictions of a batch with the refused row set aside; rows that only fail together are sent singly."""
+        if len(batch.rows) == 1:
+            return [RefusedRow(error.server_text)]
+        if culprit == batch:
+            return [one for i in range(len(batch.rows)) for one in self._predict(batch.part(i, i + 1))]
+        position = batch.numbers.index(culprit.first)
+        before = self._predict(batch.part(0, position)) if position else []
+        after = self._predict(batch.part(position + 1, len(batch.rows))) if position + 1 < len(batch.rows) else []
+        return [*before, RefusedRow(error.server_text), *after]
 
     def _ask(self, batch: Batch) -> list[Any]:
         predictions = self.client.predict_rows(self.target, batch.rows)
@@ -121,6 +149,14 @@ class RowStream:
     def _place(self, rows: Batch) -> str:
         numbers = f"row {rows.first}" if rows.first == rows.last else f"rows {rows.first}-{rows.last}"
         return f"{self.name}: {numbers}"
+
+
+def _until_malformed(batches: Iterable[Batch], unread: list[WorkflowError]) -> Iterator[Batch]:
+    """The batches; an error in the input is kept, so that the predictions for the rows before it are not lost."""
+    try:
+        yield from batches
+    except WorkflowError as error:
+        unread.append(error)
 
 
 def _finished(waiting: deque[tuple[Batch, Future[list[Any]]]]) -> tuple[Batch, list[Any]]:
