@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.lab import BUNDLED, lab, report, seconds, tfs
 from tfs_workflow.config.load import load
-from tfs_workflow.sources.transfer import Transfer
-from tfs_workflow.workflow.start import serve
+from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.workflow.start import start
 
 ROUNDS = 7
 PORT = 18501
@@ -50,7 +50,7 @@ def remove_by_hand() -> None:
 
 def start_to_return(config: Path) -> float:
     """Seconds from the decision to start until every model is AVAILABLE, without the interpreter's own start."""
-    taken = seconds(lambda: serve(load(config), Transfer()))
+    taken = seconds(lambda: start(load(config), TransferContext()))
     tfs("teardown", config)
     return taken
 

@@ -19,6 +19,7 @@ from tests.support.git_server import MODEL_PATH, TAG, GitServer, tutorial_reposi
 from tests.support.relay import CountingRelay
 from tfs_workflow.config.types import GitSource
 from tfs_workflow.sources.fetch import fetch
+from tfs_workflow.state.project_state import open_state
 from tfs_workflow.state.workspace import Workspace
 
 COMMITS = 400
@@ -49,8 +50,8 @@ def sparse_clone(url: str, target: Path, *, cone: bool) -> None:
 def fetch_ours(url: str, target: Path) -> None:
     """What `setup` does for one model."""
     workspace = Workspace.create(target, "bench")
-    with workspace.exclusive():
-        fetch("half_plus_two", [GitSource(git=url, ref=TAG, path=MODEL_PATH)], workspace, target)
+    with workspace.exclusive(), open_state(workspace) as session:
+        fetch("half_plus_two", [GitSource(git=url, ref=TAG, path=MODEL_PATH)], session, target)
 
 
 def main() -> int:

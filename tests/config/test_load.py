@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tfs_workflow.config.load import LoadedConfig, load
 from tfs_workflow.config.types import BundledSource, DirectorySource, GitSource, Latest
 from tfs_workflow.errors import ConfigError
+from tfs_workflow.sources.registry import model_source
 
 ROOT = Path(__file__).parents[2]
 MINIMAL = "project: p\nmodels:\n  m: {source: {bundled: half_plus_two}}\n"
@@ -220,7 +221,7 @@ def test_relative_paths_start_at_the_yaml(tmp_path: Path) -> None:
     (source,) = config.config.models["m"].source
     assert config.workspace == tmp_path / "ws"
     assert isinstance(source, DirectorySource)
-    assert config.directory(source) == tmp_path.parent / "models/m"
+    assert model_source(source, config.path.parent).base_path == tmp_path.parent / "models/m"
 
 
 def test_the_home_directory_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ import pytest
 from tests.support.git_server import MODEL_PATH, TAG, GitServer
 from tfs_workflow.config.types import GitSource, Source
 from tfs_workflow.sources.fetch import Fetched, fetch
-from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state.lockfile import LockedModel
+from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.state.workspace import Workspace
 
 NAME = "half_plus_two"
@@ -24,23 +25,26 @@ class Fetching:
 
     workspace: Workspace
     yaml_dir: Path
-    announced: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
     progress: list[tuple[str, int, int | None]] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
-    silence_s: float = 60.0
+    idle_timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        self.session = StateSession(self.workspace)
 
     def __call__(
         self, *sources: Source, offline: bool = False, update: bool = False, locked: LockedModel | None = None
     ) -> Fetched:
-        transfer = Transfer(
+        context = TransferContext(
             progress=lambda *seen: self.progress.append(seen),
-            announce=self.announced.append,
+            notify=self.notices.append,
             sleep=self.pauses.append,
-            silence_s=self.silence_s,
+            idle_timeout_s=self.idle_timeout_s,
         )
         try:
             return fetch(
-                NAME, sources, self.workspace, self.yaml_dir, transfer, offline=offline, update=update, locked=locked
+                NAME, sources, self.session, self.yaml_dir, context, offline=offline, update=update, locked=locked
             )
         finally:
             assert list((self.workspace.path / "staging").iterdir()) == []

@@ -29,8 +29,9 @@ from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailed, Interrupted, SourceUnreachable
 from tfs_workflow.sources.fetch import fetch
 from tfs_workflow.sources.safe_directory import Limits
-from tfs_workflow.sources.transfer import ATTEMPTS, Transfer
+from tfs_workflow.sources.transfer import ATTEMPTS, TransferContext
 from tfs_workflow.sources.unpack import unpack
+from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.state.workspace import Workspace
 
 # Not in the test's own directory, as the archives are made before there is one.
@@ -191,16 +192,16 @@ def test_nobody_there_is_unreachable(fetching: Fetching, address: str) -> None:
 
 def test_a_silent_server_is_given_up(fetching: Fetching, put: Put, archive_server: ArchiveServer) -> None:
     archive_server.fail(silent_after_bytes=1000)
-    fetching.silence_s = 0.3
+    fetching.idle_timeout_s = 0.3
     with pytest.raises(SourceUnreachable, match="cannot be reached"):
         fetching(put(tarred(model_files())))
 
 
 def test_a_transfer_is_called_off_between_two_pieces(workspace: Workspace, put: Put, tmp_path: Path) -> None:
     cancelled = threading.Event()
-    transfer = Transfer(progress=lambda *seen: cancelled.set(), cancelled=cancelled)
+    transfer = TransferContext(progress=lambda *seen: cancelled.set(), cancelled=cancelled)
     with pytest.raises(Interrupted):
-        fetch("m", [put(tarred({"1/x": os.urandom(1 << 20)}))], workspace, tmp_path, transfer)
+        fetch("m", [put(tarred({"1/x": os.urandom(1 << 20)}))], StateSession(workspace), tmp_path, transfer)
     assert list((workspace.path / "staging").iterdir()) == []
 
 
@@ -215,8 +216,9 @@ def test_a_transfer_is_called_off_although_the_server_is_silent(
         cancelled.set()
 
     threading.Thread(target=call_off, daemon=True).start()
+    context = TransferContext(cancelled=cancelled, idle_timeout_s=200)
     with pytest.raises(Interrupted):
-        fetch("m", [put(tarred(model_files()))], workspace, tmp_path, Transfer(cancelled=cancelled, silence_s=200))
+        fetch("m", [put(tarred(model_files()))], StateSession(workspace), tmp_path, context)
     assert list((workspace.path / "staging").iterdir()) == []
 
 
@@ -230,7 +232,7 @@ def test_secrets_in_the_address_appear_nowhere(fetching: Fetching, put: Put, arc
     nobody = address.replace(f":{archive_server.port}", ":1")
     with pytest.raises(SourceUnreachable) as unreachable:
         fetching(source.model_copy(update={"archive": nobody}), update=True)
-    shown = [found, failed.value, unreachable.value, *fetching.announced]
+    shown = [found, failed.value, unreachable.value, *fetching.notices]
     texts = [str(each) for each in shown] + [p.read_text() for p in fetching.workspace.path.glob("*.json")]
     assert not any("s3cr3t" in text for text in texts)
 

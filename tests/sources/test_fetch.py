@@ -25,8 +25,9 @@ from tests.support.faulty import FaultyServer
 from tests.support.git_server import BUNDLED_MODEL, MODEL_PATH, ROOT, TAG, GitServer, model_files
 from tfs_workflow.config.types import ArchiveSource, BundledSource, DirectorySource, GitSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.sources.fetch import fetch, kept
-from tfs_workflow.state.fingerprints import digests, stamps
+from tfs_workflow.sources.fetch import fetch, recorded
+from tfs_workflow.state.fingerprints import digests, fingerprints
+from tfs_workflow.state.project_state import open_state
 from tfs_workflow.state.workspace import Workspace
 
 Build = Callable[..., GitSource]
@@ -49,7 +50,7 @@ def test_the_next_source_is_taken_only_for_an_unreachable_one_and_it_is_said(
     found = fetching(NOBODY, DirectorySource(directory="model"))
     assert found.base_path == model_directory
     assert found.description == "directory model"
-    assert "falling back to directory model" in fetching.announced[-1]
+    assert "falling back to directory model" in fetching.notices[-1]
     assert "Connection refused" in found.fell_back[0]
 
 
@@ -122,7 +123,7 @@ def test_harmed_files_are_fetched_again(fetching: Fetching, source: Build, harm:
     else:
         (version / "saved_model.pb").unlink()
         (version / "saved_model.pb").touch()
-    assert kept(NAME, [source()], fetching.workspace, fetching.yaml_dir) is None
+    assert recorded(NAME, [source()], fetching.session, fetching.yaml_dir) is None
     assert content(fetching(source()).base_path) == model_files()
 
 
@@ -259,14 +260,14 @@ def test_all_models_of_a_configuration_at_the_same_time(
 
     def one(name: str) -> str:
         sources = [source() if int(name[-1]) % 2 else archive]
-        return fetch(name, sources, fetching.workspace, fetching.yaml_dir).base_path.name
+        return fetch(name, sources, fetching.session, fetching.yaml_dir).base_path.name
 
     with ThreadPoolExecutor(len(names)) as pool:
         assert list(pool.map(one, names)) == names
     for name in names:
         assert content(fetching.workspace.models / name) == model_files()
         sources = [source() if int(name[-1]) % 2 else archive]
-        assert kept(name, sources, fetching.workspace, fetching.yaml_dir)
+        assert recorded(name, sources, fetching.session, fetching.yaml_dir)
 
 
 @contextmanager
@@ -348,11 +349,12 @@ def test_killed_at_random_moments_every_version_is_whole_and_the_next_run_succee
             process.kill()
         for version in (path / "models" / NAME).iterdir():
             assert _digests(version) in whole[version.name]
-        with workspace.exclusive():
-            found = fetch(NAME, [source(ref=ref)], workspace, tmp_path)
+        with workspace.exclusive(), open_state(workspace) as session:
+            found = fetch(NAME, [source(ref=ref)], session, tmp_path)
             assert dict(found.files) == known[ref]
             assert list((path / "staging").iterdir()) == []
 
 
 def _digests(version: Path) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((f"{version.name}/{name}", stamp) for name, stamp in digests(stamps(version, {})).items()))
+    found = digests(fingerprints(version, {}))
+    return tuple(sorted((f"{version.name}/{name}", digest) for name, digest in found.items()))

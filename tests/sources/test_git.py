@@ -20,7 +20,7 @@ from tests.support.git_server import BRANCH, MODEL_PATH, TAG, BareRepository, Gi
 from tfs_workflow.config.types import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailed, Interrupted, SourceUnreachable, ToolMissing
 from tfs_workflow.sources.fetch import fetch
-from tfs_workflow.sources.transfer import ATTEMPTS, Transfer
+from tfs_workflow.sources.transfer import ATTEMPTS, TransferContext
 from tfs_workflow.state.workspace import Workspace
 
 Build = Callable[..., GitSource]
@@ -205,7 +205,7 @@ def test_credentials_in_the_address_work_and_appear_nowhere(
         fetching(source(address, ref="nowhere"), update=True)
     with pytest.raises(FetchFailed) as refused:
         fetching(source(address.replace("s3cr3t", "wr0ng")), update=True)
-    shown = [found, missing.value, refused.value, *fetching.announced, fetching.workspace.path]
+    shown = [found, missing.value, refused.value, *fetching.notices, fetching.workspace.path]
     texts = [str(each) for each in shown] + [p.read_text() for p in fetching.workspace.path.glob("*.json")]
     assert not any("s3cr3t" in text or "wr0ng" in text for text in texts)
 
@@ -229,7 +229,7 @@ def test_a_server_that_recovers_is_asked_again(
     git_server.fail(status=status, times=ATTEMPTS - 1)
     assert content(fetching(source()).base_path) == model_files()
     assert len(fetching.pauses) == ATTEMPTS - 1
-    assert "trying again" in fetching.announced[0]
+    assert "trying again" in fetching.notices[0]
 
 
 def test_a_connection_dropped_in_the_middle_is_tried_again(
@@ -263,7 +263,7 @@ def test_a_server_that_never_answers_is_given_up_without_a_second_wait(
     fetching: Fetching, source: Build, git_server: GitServer
 ) -> None:
     git_server.fail(silent_after_bytes=0)
-    fetching.silence_s = 0.5
+    fetching.idle_timeout_s = 0.5
     with pytest.raises(SourceUnreachable, match="does not answer"):
         fetching(source())
     assert fetching.pauses == []
@@ -273,7 +273,7 @@ def test_a_transfer_that_is_called_off_ends_although_the_server_is_silent(
     fetching: Fetching, source: Build, git_server: GitServer
 ) -> None:
     git_server.fail(path="POST", silent_after_bytes=300)
-    transfer = Transfer()
+    transfer = TransferContext()
 
     def call_off() -> None:
         git_server.reached.wait()
@@ -281,7 +281,7 @@ def test_a_transfer_that_is_called_off_ends_although_the_server_is_silent(
 
     threading.Thread(target=call_off, daemon=True).start()
     with pytest.raises(Interrupted):
-        fetch("m", [source()], fetching.workspace, fetching.yaml_dir, transfer)
+        fetch("m", [source()], fetching.session, fetching.yaml_dir, transfer)
     assert list((fetching.workspace.path / "staging").iterdir()) == []
 
 

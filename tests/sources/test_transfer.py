@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tfs_workflow.errors import FetchFailed, Interrupted, SourceUnreachable
-from tfs_workflow.sources.transfer import ATTEMPTS, LONGEST_RETRY_AFTER_S, Transfer, TransientFault, with_retries
+from tfs_workflow.sources.transfer import ATTEMPTS, LONGEST_RETRY_AFTER_S, TransferContext, TransientFault, with_retries
 
 
 class Flaky:
@@ -31,7 +31,7 @@ def fault(retry_after_s: float = 0.0) -> TransientFault:
 def test_what_may_pass_is_tried_again_with_growing_pauses() -> None:
     pauses: list[float] = []
     said: list[str] = []
-    transfer = Transfer(announce=said.append, sleep=pauses.append)
+    transfer = TransferContext(notify=said.append, sleep=pauses.append)
     assert with_retries(Flaky(fault(), fault(), fault()), transfer) == ATTEMPTS
     assert len(pauses) == ATTEMPTS - 1
     assert 0 < pauses[0] < pauses[-1] < 10
@@ -41,7 +41,7 @@ def test_what_may_pass_is_tried_again_with_growing_pauses() -> None:
 def test_the_pauses_are_jittered() -> None:
     pauses: list[float] = []
     for _ in range(5):
-        with_retries(Flaky(fault()), Transfer(sleep=pauses.append))
+        with_retries(Flaky(fault()), TransferContext(sleep=pauses.append))
     assert len(set(pauses)) > 1
 
 
@@ -49,7 +49,7 @@ def test_it_ends_with_the_last_error() -> None:
     errors = [fault() for _ in range(ATTEMPTS + 1)]
     flaky = Flaky(*errors)
     with pytest.raises(TransientFault) as failure:
-        with_retries(flaky, Transfer(sleep=lambda _: None))
+        with_retries(flaky, TransferContext(sleep=lambda _: None))
     assert failure.value is errors[ATTEMPTS - 1]
     assert isinstance(failure.value, SourceUnreachable)
 
@@ -58,26 +58,26 @@ def test_it_ends_with_the_last_error() -> None:
 def test_nothing_else_is_tried_again(error: Exception) -> None:
     flaky = Flaky(error)
     with pytest.raises(type(error)):
-        with_retries(flaky, Transfer())
+        with_retries(flaky, TransferContext())
     assert flaky.calls == 1
 
 
 def test_the_servers_own_pause_is_honoured() -> None:
     pauses: list[float] = []
-    with_retries(Flaky(fault(retry_after_s=20.0)), Transfer(sleep=pauses.append))
+    with_retries(Flaky(fault(retry_after_s=20.0)), TransferContext(sleep=pauses.append))
     assert pauses == [20.0]
 
 
 def test_a_pause_beyond_all_patience_is_not_waited_for() -> None:
     flaky = Flaky(fault(retry_after_s=LONGEST_RETRY_AFTER_S + 1))
     with pytest.raises(TransientFault):
-        with_retries(flaky, Transfer())
+        with_retries(flaky, TransferContext())
     assert flaky.calls == 1
 
 
 def test_calling_it_off_ends_the_pause_at_once() -> None:
     cancelled = threading.Event()
-    transfer = Transfer(announce=lambda _: cancelled.set(), cancelled=cancelled)
+    transfer = TransferContext(notify=lambda _: cancelled.set(), cancelled=cancelled)
     flaky = Flaky(fault(retry_after_s=LONGEST_RETRY_AFTER_S))
     with pytest.raises(Interrupted):
         with_retries(flaky, transfer)

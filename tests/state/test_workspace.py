@@ -19,7 +19,10 @@ from tests.support.waiting import until
 from tfs_workflow.errors import ConfigError, WorkflowError
 from tfs_workflow.state.atomic_file import write_whole
 from tfs_workflow.state.cleanup import STAGED_FOR
+from tfs_workflow.state.project_state import ProjectState, read_state, write_state
 from tfs_workflow.state.workspace import MARKER, Workspace
+
+STATE = ProjectState(started=("docker",))
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_what_is_mounted_is_readable_for_a_container_whatever_the_umask(path: Pa
 def test_it_is_private_under_a_careless_umask(path: Path) -> None:
     before = os.umask(0)
     try:
-        Workspace.create(path, "p").remember("k", 1)
+        write_state(Workspace.create(path, "p"), STATE)
     finally:
         os.umask(before)
     assert (mode(path), mode(path / "state.json"), mode(path / MARKER)) == (0o700, 0o600, 0o600)
@@ -60,9 +63,9 @@ def test_it_is_private_under_a_careless_umask(path: Path) -> None:
 def test_making_it_again_keeps_everything(path: Path) -> None:
     workspace = Workspace.create(path, "p")
     (workspace.models / "m").mkdir()
-    workspace.remember("k", 1)
+    write_state(workspace, STATE)
     again = Workspace.create(path, "p")
-    assert again.recall("k") == 1
+    assert read_state(again) == STATE
     assert (again.models / "m").is_dir()
 
 
@@ -70,10 +73,10 @@ def test_opening_finds_it_or_nothing(path: Path) -> None:
     assert Workspace.open(path, "p") is None
     path.mkdir()
     assert Workspace.open(path, "p") is None
-    Workspace.create(path, "p").remember("k", 1)
+    write_state(Workspace.create(path, "p"), STATE)
     found = Workspace.open(path, "p")
     assert found is not None
-    assert found.recall("k") == 1
+    assert read_state(found) == STATE
 
 
 def test_an_empty_directory_is_taken(path: Path) -> None:
@@ -202,32 +205,6 @@ def test_many_at_the_same_time_make_one(path: Path) -> None:
     assert winners == {json.loads((path / MARKER).read_text())["project"]}
 
 
-def test_state_is_remembered_by_key_and_forgotten(path: Path) -> None:
-    workspace = Workspace.create(path, "p")
-    workspace.remember("runtime", {"name": "docker"})
-    workspace.remember("other", 1)
-    workspace.remember("other", None)
-    assert workspace.recall("runtime") == {"name": "docker"}
-    assert workspace.recall("other") is None
-    assert "other" not in (path / "state.json").read_text()
-
-
-@pytest.mark.parametrize("text", ["", "{", "[]", "\xff"])
-def test_a_broken_state_is_an_empty_one(path: Path, text: str) -> None:
-    workspace = Workspace.create(path, "p")
-    (path / "state.json").write_text(text, encoding="latin-1")
-    assert workspace.recall("runtime") is None
-    workspace.remember("runtime", "docker")
-    assert workspace.recall("runtime") == "docker"
-
-
-def test_threads_lose_no_state(path: Path) -> None:
-    workspace = Workspace.create(path, "p")
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: workspace.remember(f"k{n}", n), range(100)))
-    assert [workspace.recall(f"k{n}") for n in range(100)] == list(range(100))
-
-
 def test_a_staged_directory_goes_whatever_happens(path: Path) -> None:
     workspace = Workspace.create(path, "p")
     with pytest.raises(ZeroDivisionError), workspace.staged("m") as staging:
@@ -346,7 +323,7 @@ def test_only_one_at_a_time(path: Path) -> None:
 
 def test_purge_removes_everything_of_ours(path: Path) -> None:
     workspace = Workspace.create(path, "p")
-    workspace.remember("k", 1)
+    write_state(workspace, STATE)
     (workspace.models / "m" / "1").mkdir(parents=True)
     (path / ".state.json.999999999-1.tmp").write_text("{")
     with workspace.exclusive():
@@ -402,8 +379,9 @@ def test_set_up_and_purge_at_the_same_time_never_meet_halfway(path: Path) -> Non
         workspace = Workspace.create(path, "p")
         with workspace.exclusive():
             (workspace.models / "m").mkdir(exist_ok=True)
-            workspace.remember("k", number)
-            assert workspace.recall("k") == number
+            state = ProjectState(started=(str(number),))
+            write_state(workspace, state)
+            assert read_state(workspace) == state
 
     def purge(_: int) -> None:
         if workspace := Workspace.open(path, "p"):

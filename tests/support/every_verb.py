@@ -6,6 +6,8 @@ import importlib
 import pkgutil
 import signal
 
+import requests  # noqa: F401  # its first use is in a verb that may fetch an archive
+
 import tfs_workflow.cli
 import tfs_workflow.cli.program
 import tfs_workflow.client.rest_json

@@ -29,9 +29,9 @@ from tfs_workflow.errors import NotReady
 from tfs_workflow.health.readiness import wait_until_available
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.runtimes.observer import Observer
 from tfs_workflow.runtimes.ports import free_port
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
+from tfs_workflow.workflow.plan.execution import WatchedServer
 
 Overrides = dict[str, Any]
 NEVER_READY = {"file_system_poll_wait_seconds": "-1"}
@@ -65,7 +65,7 @@ def outcome(made: Reproduction, runtimes: Callable[[str], Runtime], directory: P
     try:
         made.then(server, base_path)
         with ServingClient(server.rest_url) as client:
-            wait_until_available({"m": [1]}, client, Observer(runtime, server), made.timeout_s)
+            wait_until_available({"m": [1]}, client, WatchedServer(runtime, server), made.timeout_s)
     except NotReady as error:
         return error
     finally:

@@ -66,7 +66,8 @@ def test_a_failure_is_kept_for_its_owner_alone_replaced_by_the_next_and_purged(l
     served_from(lab, graphs.refusing(lab.directory / "model" / "1").parent)
     lab.ok("setup")
     lab.fails(5, "serve")
-    (kept,) = (lab.workspace / "run").glob("*.json")
+    kept = lab.workspace / "state.json"
+    assert "failure" in kept.read_text()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     lab.config["server"]["flags"] = {"file_system_poll_wait_seconds": "often"}
     lab.fails(5, "serve")

@@ -18,7 +18,7 @@ _ELSEWHERE = "point DOCKER_HOST or the docker context at a local engine, or set 
 
 
 def engine_findings(facts: EngineFacts, image: str, expose: bool = False) -> Iterator[Finding]:
-    """Everything about an engine that answers; `expose` says that its ports may be open to the network."""
+    """Everything about an engine that answers; with `expose` its ports may be open to the network."""
     kind = "Podman" if facts.podman else "Docker"
     traits = ", rootless" if facts.rootless else ""
     yield ok(CHECK, f"{kind} {facts.version} at {facts.address} ({facts.origin}{traits})")
@@ -29,9 +29,9 @@ def engine_findings(facts: EngineFacts, image: str, expose: bool = False) -> Ite
 
 
 def without_engine(error: WorkflowError, runtime: str) -> Finding:
-    """No engine is a failure only for who insists on it."""
+    """A missing engine, which is a failure only where the YAML names docker."""
     found = failed(CHECK, error)
-    if runtime == "docker":
+    if runtime != "auto":
         return found
     return warning(CHECK, f"{found.evidence}; runtime: auto takes the embedded server instead", found.fix)
 
@@ -73,7 +73,7 @@ def room(facts: EngineFacts, image: str) -> Iterator[Finding]:
 
 
 def gpu(facts: EngineFacts, image: str) -> Iterator[Finding]:
-    """A GPU image needs NVIDIA's runtime, and as the default one, since we ask for no devices."""
+    """A GPU image needs NVIDIA's runtime, and as the default one, since the container requests no devices."""
     check = f"{CHECK}: GPU"
     if not is_gpu(image):
         return

@@ -1,4 +1,4 @@
-"""doctor: every check at the same time, before setup, after it or while serving, with whatever can be had."""
+"""doctor: every check at the same time, before setup, after it or while serving."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tfs_workflow.checks.model.model_checks import model_findings
 from tfs_workflow.checks.port_use import port_finding
 from tfs_workflow.checks.runner import gathered, in_background
 from tfs_workflow.config.load import LoadedConfig, load
-from tfs_workflow.config.types import BundledSource, Config, DirectorySource, GitSource, Model
+from tfs_workflow.config.types import Config, Model, Source
 from tfs_workflow.errors import ConfigError, ToolMissing, WorkflowError
-from tfs_workflow.runtimes.availability import native_binary, require_embedded
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.runtimes.kinds import reader
+from tfs_workflow.runtimes.kinds import FALLBACK, KINDS, PREFERRED, RuntimeKind, runtime_kind
 from tfs_workflow.runtimes.process_runtime import ProcessRuntime
 from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.runtimes.spec_builder import build_spec
-from tfs_workflow.sources import bundled
-from tfs_workflow.sources.fetch import describe
-from tfs_workflow.state.setup_record import Prepared, recalled, source_list
+from tfs_workflow.sources.registry import model_source
+from tfs_workflow.sources.source import ModelSource
+from tfs_workflow.state.project_state import read_state
+from tfs_workflow.state.setup_record import SetupRecord, source_list
 from tfs_workflow.state.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ Topics = dict[str, Callable[[], Iterable[Finding]]]
 
 
 def doctor(path: str | None) -> list[Finding]:
-    """The findings of every check that can be made; nothing is changed and nothing fetched."""
+    """The findings of every possible check; changes nothing and fetches nothing."""
     try:
         loaded = load(path)
     except ConfigError as error:
@@ -49,7 +49,7 @@ def doctor(path: str | None) -> list[Finding]:
 
 
 def _without_yaml(error: ConfigError) -> Topics:
-    """What can be said about the machine alone; nobody knows whether an engine is wanted."""
+    """The checks of the machine alone, without a YAML that names the runtime."""
     facts = in_background(partial(_engine_facts, DEFAULT_IMAGE))
     return {
         "configuration": partial(settings.broken, error),
@@ -61,28 +61,28 @@ def _without_yaml(error: ConfigError) -> Topics:
 
 @dataclass(frozen=True)
 class _Examination:
-    """One project as doctor looks at it; `facts` is None where no engine is involved."""
+    """One project as doctor examines it; `facts` is None where no engine is involved."""
 
     loaded: LoadedConfig
     workspace: Workspace | None
-    made: Prepared | None
+    record: SetupRecord | None
     facts: Future[EngineFacts] | None
     obstacle: ConfigError | None = None
 
     @classmethod
     def of(cls, loaded: LoadedConfig) -> _Examination:
-        """Recall what setup made, and begin to ask the engine where one may be needed."""
-        workspace, obstacle = None, None
+        """Read what setup recorded, and start to query the engine where one may be needed."""
+        workspace, record, obstacle = None, None, None
         try:
             workspace = Workspace.open(loaded.workspace, loaded.config.project)
+            record = read_state(workspace).setup if workspace else None
         except ConfigError as error:
             obstacle = error
-        made = recalled(workspace) if workspace else None
-        needed = loaded.config.runtime if loaded.config.runtime != "auto" or made is None else made.runtime
+        needed = loaded.config.runtime if loaded.config.runtime != "auto" or record is None else record.runtime
         facts = None
-        if needed in ("auto", "docker"):
+        if needed == "auto" or runtime_kind(needed).is_container:
             facts = in_background(partial(_engine_facts, loaded.config.server.image))
-        return cls(loaded, workspace, made, facts, obstacle)
+        return cls(loaded, workspace, record, facts, obstacle)
 
     @property
     def config(self) -> Config:
@@ -90,7 +90,7 @@ class _Examination:
         return self.loaded.config
 
     def topics(self) -> Topics:
-        """Every topic, in the order in which they are told."""
+        """Every topic, in the order in which it is shown."""
         return {
             "configuration": self.configuration,
             "engine": self.engine,
@@ -100,16 +100,16 @@ class _Examination:
             "tools": self.tools,
         }
 
-    def runtime(self) -> str:
-        """What serves, or would: for auto what setup chose, else docker where an engine answers."""
+    def kind(self) -> RuntimeKind:
+        """The runtime that serves, or would: for auto what setup chose, else docker where an engine answers."""
         if self.config.runtime != "auto":
-            return self.config.runtime
-        if self.made is not None:
-            return self.made.runtime
-        return "docker" if self.engine_facts() else "embedded"
+            return runtime_kind(self.config.runtime)
+        if self.record is not None:
+            return runtime_kind(self.record.runtime)
+        return PREFERRED if self.engine_facts() else FALLBACK
 
     def engine_facts(self) -> EngineFacts | None:
-        """What the engine says; None where none is involved or none answers."""
+        """The engine's facts; None where none is involved or none answers."""
         try:
             return self.facts.result() if self.facts else None
         except WorkflowError:
@@ -117,33 +117,31 @@ class _Examination:
 
     def configuration(self) -> Iterator[Finding]:
         """The YAML, the workspace and what the chosen runtime needs to be installed."""
-        yield from settings.configuration_findings(self.loaded, self.runtime())
+        yield from settings.configuration_findings(self.loaded, self.kind().name)
         if self.obstacle is not None:
             raise self.obstacle
 
     def engine(self) -> Iterator[Finding]:
         """The engine, or why there is none; then the server that the runtime starts."""
         if self.facts is None:
-            why = f" ({self.made.reason})" if self.config.runtime == "auto" and self.made else ""
-            yield ok(docker_host.CHECK, f"not needed by runtime: {self.runtime()}{why}")
+            why = f" ({self.record.reason})" if self.config.runtime == "auto" and self.record else ""
+            yield ok(docker_host.CHECK, f"not needed by runtime: {self.kind().name}{why}")
         else:
             server = self.config.server
             yield from _engine(self.facts, self.config.runtime, server.image, server.expose)
-        if self.runtime() == "embedded":
-            require_embedded()
-            yield ok("server", f"embedded, on TensorFlow {_tensorflow_version()}")
-        elif self.runtime() == "native":
-            yield ok("server", native_binary(self.config.server.native_binary))
+        kind = self.kind()
+        if not kind.is_container:
+            binary = kind.require(self.config.server.native_binary)
+            yield ok("server", binary or f"{kind.name}, on TensorFlow {_tensorflow_version()}")
 
     def machine(self) -> Iterator[Finding]:
         """Processor and memory of the machine that serves."""
-        docker = self.runtime() == "docker"
         facts = self.engine_facts()
         if facts is None or facts.local:
             yield from machine.processor(machine.cpu_flags(), platform.machine())
         spec = self.spec()
         sizes = [_size_bytes(model.base_path) for model in spec.models]
-        limit = spec.memory_bytes if docker else None
+        limit = spec.memory_bytes if self.kind().is_container else None
         total = facts.memory_bytes if facts else 0
         yield from machine.memory(machine.available_memory_bytes(), total, limit, sum(sizes))
 
@@ -160,57 +158,56 @@ class _Examination:
     def processes(self) -> list[ModelServer]:
         """The project's servers that are local processes."""
         nowhere = self.loaded.workspace
-        found = (ProcessRuntime(name, nowhere, nowhere).find(self.config.project) for name in ("embedded", "native"))
+        names = [kind.name for kind in KINDS if not kind.is_container]
+        found = (ProcessRuntime(name, nowhere, nowhere).find(self.config.project) for name in names)
         return [server for servers in found for server in servers]
 
     def model(self, name: str) -> Iterator[Finding]:
         """One model: its files where they are here, else what setup would fetch."""
         spec = next((model for model in self.spec().models if model.name == name), None)
         if spec is None:
-            sources = ", else ".join(describe(source) for source in self.config.models[name].source)
+            sources = ", else ".join(self.source(source).description for source in self.config.models[name].source)
             yield ok(f"model {name}: source", f"not fetched yet; invoke setup takes {sources}")
             return
-        runtime = self.runtime()
-        if runtime == "docker":
+        kind = self.kind()
+        if kind.is_container:
             label = selinux.label_of(spec.base_path)
             yield from selinux.container_access(name, spec.base_path, selinux.is_enforcing(), label)
         tags = str(self.config.server.flags.get("saved_model_tags", "serve"))
-        version = server_version(runtime, self.config.server.image)
-        same = runtime == "embedded"
-        yield from model_findings(spec, reader(runtime), version, frozenset(tags.split(",")), embedded=same)
+        version = server_version(kind.name, self.config.server.image)
+        yield from model_findings(spec, kind.reader(), version, frozenset(tags.split(",")), embedded=kind.own_code)
 
     def spec(self) -> ServerSpec:
         """The server spec of the models whose files are here."""
         paths = {name: path for name, model in self.config.models.items() if (path := self.base_path(name, model))}
         here = {name: model for name, model in self.config.models.items() if name in paths}
-        return build_spec(self.config.model_copy(update={"models": here}), self.runtime(), paths, {})
+        return build_spec(self.config.model_copy(update={"models": here}), self.kind().name, paths, {})
 
     def base_path(self, name: str, model: Model) -> Path | None:
         """Where the model's files are: from setup, else where its first source serves them in place."""
-        kept = self.made.models.get(name) if self.made else None
-        if kept and kept.sources == source_list(model):
-            return Path(kept.base_path)
-        match model.source[0]:
-            case DirectorySource() as source:
-                return self.loaded.directory(source)
-            case BundledSource() as source:
-                return bundled.base_path(source)
-        return None
+        record = self.record.models.get(name) if self.record else None
+        if record and record.sources == source_list(model):
+            return Path(record.base_path)
+        return self.source(model.source[0]).base_path
+
+    def source(self, configured: Source) -> ModelSource:
+        """What a source of the YAML means."""
+        return model_source(configured, self.loaded.path.parent)
 
     def tools(self) -> Iterator[Finding]:
         """What the verbs use besides."""
-        git = any(isinstance(source, GitSource) for model in self.config.models.values() for source in model.source)
+        git = any(self.source(one).needs_git for model in self.config.models.values() for one in model.source)
         directory = self.workspace.path if self.workspace else Path.cwd()
         yield from _tools(directory, git, self.engine_facts())
 
 
 def server_version(runtime: str, image: str) -> str:
     """TensorFlow's version in the server, from the image's tag or the installed wheel; empty where not known."""
-    if runtime == "docker":
+    if runtime_kind(runtime).has_image:
         tag = image.partition("@")[0].rpartition(":")[2]
         found = re.match(r"\d+\.\d+(\.\d+)?", tag) if docker_host.is_official(image) else None
         return found[0] if found else ""
-    return _tensorflow_version() if runtime == "embedded" else ""
+    return _tensorflow_version() if runtime_kind(runtime).own_code else ""
 
 
 def _tensorflow_version() -> str:

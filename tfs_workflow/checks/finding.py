@@ -29,17 +29,17 @@ class Finding:
 
 
 def ok(check: str, evidence: str) -> Finding:
-    """All is well, and how we know."""
+    """A check that passed, with its evidence."""
     return Finding(check, Status.OK, evidence)
 
 
 def warning(check: str, evidence: str, fix: str) -> Finding:
-    """It will work, but not as the user may think."""
+    """A fault that setup and serve survive, but with another result than the user may expect."""
     return Finding(check, Status.WARNING, evidence, fix)
 
 
 def failure(check: str, evidence: str, fix: str, kind: type[WorkflowError]) -> Finding:
-    """It cannot work until the fix is made."""
+    """A fault that stops setup or serve until it is fixed."""
     return Finding(check, Status.FAILURE, evidence, fix, kind)
 
 

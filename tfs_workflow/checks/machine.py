@@ -46,7 +46,7 @@ def processor(flags: frozenset[str], machine: str) -> Iterator[Finding]:
 
 def available_memory_bytes() -> int:
     """What a new process can have without swapping."""
-    import psutil  # noqa: PLC0415  # slow to import, and only doctor asks
+    import psutil  # noqa: PLC0415  # slow to import, and only doctor needs it
 
     return int(psutil.virtual_memory().available)
 

@@ -19,7 +19,7 @@ def port_finding(  # noqa: PLR0913  # each is a fact of its own
     """One port of the YAML, under its key.
 
     `ours` are the ports of this project's server, `published` those of the engine's containers; `here` is False where
-    the engine is elsewhere, whose other processes nobody can ask. gRPC shares its
+    the engine is elsewhere, whose other processes cannot be listed. gRPC shares its
     port with another server that allows it (SO_REUSEPORT): both would get some of the requests. We do not ask to
     share, so such a port counts as taken.
     """

@@ -16,22 +16,22 @@ T = TypeVar("T")
 
 
 def in_background(question: Callable[[], T]) -> Future[T]:
-    """The answer to come, asked in a thread that cannot keep the process alive."""
+    """A future of the result, computed in a daemon thread, which cannot keep the process alive."""
     answer: Future[T] = Future()
 
-    def ask() -> None:
+    def run() -> None:
         try:
             answer.set_result(question())
         except BaseException as error:  # noqa: BLE001  # carried to whoever takes the answer
             answer.set_exception(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
     return answer
 
 
 def gathered(topics: Mapping[str, Callable[[], Iterable[Finding]]], deadline_s: float) -> list[Finding]:
-    """The findings of all topics, asked at the same time and told in the order given; what hangs is a warning."""
-    answers = {name: in_background(lambda ask=ask: list(ask())) for name, ask in topics.items()}  # type: ignore[misc]
+    """The findings of all topics, run at the same time and returned in the order given; one that hangs is a warning."""
+    answers = {name: in_background(lambda topic=topic: list(topic())) for name, topic in topics.items()}  # type: ignore[misc]
     end_s = time.monotonic() + deadline_s
     return [finding for name, answer in answers.items() for finding in _taken(name, answer, end_s)]
 

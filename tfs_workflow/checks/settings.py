@@ -1,4 +1,4 @@
-"""The configuration: what TensorFlow Serving would refuse, or silently leave out."""
+"""The configuration: what TensorFlow Serving would reject, or silently ignore."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from tfs_workflow.checks.docker_host import is_official
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
 from tfs_workflow.config.introspection import suggestion
 from tfs_workflow.config.load import LoadedConfig
-from tfs_workflow.config.types import Batching, Config, DirectorySource, Server
+from tfs_workflow.config.types import Batching, Config, Server
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.modelserver.flags import FLAGS, OWN, UsageError, parse
+from tfs_workflow.runtimes.kinds import runtime_kind
+from tfs_workflow.sources.registry import model_source
 
 EMBEDDED_FLAGS = frozenset(flag.name for flag in OWN)
 # The first release with a flag, from tensorflow/serving's RELEASE.md; what is not here is older, or not known to us.
@@ -21,7 +23,7 @@ FLAG_SINCE = {
     "thread_pool_factory_config_file": (2, 6),
     "tensorflow_session_config_file": (2, 8),
     "num_request_iterations_for_warmup": (2, 8),
-    # In 2.20 and not in a main.cc that has the flags above: at the earliest of 2.8; which release is not told anywhere.
+    # In 2.20 and not in a main.cc that has the flags above: at the earliest of 2.8; which release is not documented.
     "mixed_precision": (2, 8),
     "skip_initialize_tpu": (2, 8),
     "enable_grpc_healthcheck_service": (2, 8),
@@ -33,20 +35,20 @@ CONTAINER_KEYS = ("memory", "cpus", "restart")
 
 
 def configuration_findings(loaded: LoadedConfig, runtime: str) -> Iterator[Finding]:
-    """Everything that the YAML's types let pass and the server would not do."""
+    """Everything that passes the YAML's types and that the server would not do."""
     config = loaded.config
     overrides = f", changed by {', '.join(loaded.overrides)}" if loaded.overrides else ""
     yield ok("configuration", f"{loaded.path} is good{overrides}")
     yield from _flags(config, runtime)
-    yield from _object_stores(config)
+    yield from _mistaken_sources(loaded)
     yield from _without_effect(config, runtime)
-    if runtime == "docker" and not re.search(r"[^/]:[^/]+$|@", config.server.image.replace(":latest", "")):
+    if runtime_kind(runtime).has_image and not re.search(r"[^/]:[^/]+$|@", config.server.image.replace(":latest", "")):
         evidence = f"{config.server.image} is another image whenever somebody pushes one"
         yield warning("configuration: server.image", evidence, "name a release, such as tensorflow/serving:2.20.0")
 
 
 def broken(error: ConfigError) -> Iterator[Finding]:
-    """A YAML that cannot be used, a finding a problem; what needs it is not checked."""
+    """One finding for each problem of a YAML that cannot be used; checks that need it are left out."""
     for line in str(error).splitlines() if not error.where else [error.what]:
         where = f"{error.where}: " if error.where else ""
         yield failure("configuration", f"{where}{line.strip()}", error.fix or "mend it in the YAML", ConfigError)
@@ -55,8 +57,9 @@ def broken(error: ConfigError) -> Iterator[Finding]:
 
 
 def known_flags(runtime: str, image: str) -> list[str]:
-    """The flags of the server that will run: TensorFlow Serving's own, and ours where it is ours."""
-    ours = runtime == "embedded" or (runtime == "docker" and not is_official(image))
+    """The flags of the server that will run: TensorFlow Serving's, and those of our own server where that runs."""
+    kind = runtime_kind(runtime)
+    ours = kind.own_code or (kind.has_image and not is_official(image))
     return [flag.name for flag in FLAGS if ours or flag.name not in EMBEDDED_FLAGS]
 
 
@@ -76,7 +79,7 @@ def _flags(config: Config, runtime: str) -> Iterator[Finding]:
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if name not in known:
             yield warning(check, "the server does not know this flag, says so once and goes on", _meant(name, known))
-        elif runtime == "docker" and (newer := newer_flag(name, config.server.image)):
+        elif runtime_kind(runtime).has_image and (newer := newer_flag(name, config.server.image)):
             yield warning(check, newer, "take a newer image, or remove the flag")
         elif refused := _refused(name, text):
             yield failure(check, refused, "give a value of the flag's type", ConfigError)
@@ -109,31 +112,26 @@ def _flag_meaning(check: str, name: str, text: str, config: Config, runtime: str
             evidence = "labels are refused in the first configuration, even on versions that are there"
             yield failure(check, evidence, "remove the flag; it is set where there are labels", ConfigError)
     elif name.endswith("_file") and text:
-        if runtime == "docker":
+        if runtime_kind(runtime).is_container:
             evidence = f"the container has no {text}: only models and the generated configuration are mounted"
             yield failure(check, evidence, "bake the file into an image, or take another runtime", ConfigError)
         elif not Path(text).is_file():
             yield failure(check, f"there is no file {text}", "give an absolute path", ConfigError)
 
 
-def _object_stores(config: Config) -> Iterator[Finding]:
-    for name, model in config.models.items():
+def _mistaken_sources(loaded: LoadedConfig) -> Iterator[Finding]:
+    for name, model in loaded.config.models.items():
         for source in model.source:
-            if isinstance(source, DirectorySource) and re.match(r"[a-z0-9]+://", source.directory):
-                yield failure(
-                    f"configuration: models.{name}.source",
-                    f"{source.directory} is no directory; TensorFlow Serving's images have no S3 since 2.7",
-                    "copy it here first (aws s3 sync), or give it as an archive over https",
-                    ConfigError,
-                )
+            if mistake := model_source(source, loaded.path.parent).mistake():
+                yield failure(f"configuration: models.{name}.source", *mistake, ConfigError)
 
 
 def _without_effect(config: Config, runtime: str) -> Iterator[Finding]:
-    if runtime != "docker":
+    if not runtime_kind(runtime).is_container:
         for key in CONTAINER_KEYS:
             if getattr(config.server, key) != Server.model_fields[key].default:
                 evidence = f"has no effect with runtime: {runtime}, which is no container"
                 yield warning(f"configuration: server.{key}", evidence, "remove it, or set runtime: docker")
-    if runtime == "native" and not config.server.expose:
+    if runtime_kind(runtime).always_exposed and not config.server.expose:
         evidence = "tensorflow_model_server itself listens on every interface, whatever server.expose says"
         yield warning("configuration: server.expose", evidence, "close the ports in the firewall, or take docker")

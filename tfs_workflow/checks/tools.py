@@ -15,7 +15,7 @@ from pathlib import Path
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
 from tfs_workflow.errors import ToolMissing
 
-# The first with partial clones that a server may filter and that ask for nothing later (fetch --filter).
+# The first with partial clones that fetch nothing later by themselves (fetch --filter).
 OLDEST_GIT = (2, 20)
 # Signatures of certificates and tokens forgive less than this.
 TOLERATED_S = 5.0
@@ -36,15 +36,15 @@ def git(needed: bool) -> Iterator[Finding]:
         yield git_version(done.stdout.strip() or done.stderr.strip())
 
 
-def git_version(said: str) -> Finding:
-    """The finding for what `git --version` said."""
-    check, found = "tools: git", re.search(r"(\d+)\.(\d+)", said)
+def git_version(output: str) -> Finding:
+    """The finding for the output of `git --version`."""
+    check, found = "tools: git", re.search(r"(\d+)\.(\d+)", output)
     if found is None:
-        return failure(check, f"git --version says: {said[:200]}", "install git again", ToolMissing)
+        return failure(check, f"git --version printed: {output[:200]}", "install git again", ToolMissing)
     if tuple(map(int, found.groups())) < OLDEST_GIT:
         newest = ".".join(map(str, OLDEST_GIT))
-        return warning(check, f"{said}: whole repositories are fetched", f"install git {newest} or newer")
-    return ok(check, said)
+        return warning(check, f"{output}: whole repositories are fetched", f"install git {newest} or newer")
+    return ok(check, output)
 
 
 def credentials(environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
@@ -57,7 +57,7 @@ def credentials(environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     except FileNotFoundError:
         return
     except (OSError, ValueError, AttributeError) as error:
-        fix = "mend it, or move it away: docker login writes it anew"
+        fix = "mend it, or move it away: docker login writes a new one"
         yield warning(check, f"{directory / 'config.json'} cannot be read: {error}", fix)
         return
     missing = [name for name in sorted(named) if shutil.which(f"docker-credential-{name}") is None]
@@ -69,7 +69,7 @@ def credentials(environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
 
 
 def proxies(environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
-    """A proxy that would also be asked for 127.0.0.1, as curl and most clients do."""
+    """A proxy that curl and most clients would also use for 127.0.0.1."""
     check = "tools: proxies"
     values = {name.lower(): value for name, value in environ.items() if value}
     proxy = next((name for name in ("http_proxy", "all_proxy") if name in values), "")
@@ -99,9 +99,9 @@ def clock(ahead_s: Mapping[str, float]) -> Iterator[Finding]:
     """Our clock against others; by name of the other, how far that one is ahead."""
     off = {name: seconds for name, seconds in ahead_s.items() if abs(seconds) > TOLERATED_S}
     if off:
-        told = ", ".join(
+        offsets = ", ".join(
             f"the {name} is {abs(s):.0f} s {'ahead' if s > 0 else 'behind'}" for name, s in sorted(off.items())
         )
-        yield warning("tools: clock", told, "set the clocks (timedatectl set-ntp true): certificates depend on them")
+        yield warning("tools: clock", offsets, "set the clocks (timedatectl set-ntp true): certificates depend on them")
     else:
         yield ok("tools: clock", f"agrees with the {' and the '.join(sorted(ahead_s))}")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from tfs_workflow.config.environment import CONFIG_VARIABLE, apply_environment, apply_options
 from tfs_workflow.config.problems import problems
-from tfs_workflow.config.types import Config, DirectorySource
+from tfs_workflow.config.types import Config
 from tfs_workflow.config.yaml_reader import Document, Problem, read_file
 from tfs_workflow.errors import ConfigError
 
@@ -30,14 +30,8 @@ class LoadedConfig:
     @property
     def workspace(self) -> Path:
         """The workspace's directory; a relative one is relative to the YAML file."""
-        return self._resolved(self.config.workspace)
-
-    def directory(self, source: DirectorySource) -> Path:
-        """The base path of a directory source; a relative one is relative to the YAML file."""
-        return self._resolved(source.directory)
-
-    def _resolved(self, path: str) -> Path:
-        return Path(os.path.abspath(self.path.parent / Path(path).expanduser()))  # noqa: PTH100  # keeps links
+        path = self.path.parent / Path(self.config.workspace).expanduser()
+        return Path(os.path.abspath(path))  # noqa: PTH100  # keeps links
 
 
 def load(

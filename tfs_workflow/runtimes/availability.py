@@ -1,4 +1,4 @@
-"""Whether this machine has what the process runtimes run; asked without importing any of it."""
+"""Whether this machine has what the process runtimes run, found without importing any of it."""
 
 from __future__ import annotations
 

@@ -10,10 +10,14 @@ from typing import Protocol
 
 from tfs_workflow.runtimes.spec import ServerSpec
 
+# The labels of everything that is started; a process has them as environment variables (process_runtime.py).
 PROJECT_LABEL = "tfs-workflow.project"
 DIGEST_LABEL = "tfs-workflow.spec"
 WORKSPACE_LABEL = "tfs-workflow.workspace"
 MACHINE_LABEL = "tfs-workflow.machine"
+VERSION_LABEL = "tfs-workflow.version"
+IMAGE_LABEL = "tfs-workflow.image"
+EXPOSE_LABEL = "tfs-workflow.expose"
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class ModelServer:
 
     `exit_code` is None while it runs; one that waits to be restarted does not run. `restarts` counts how often the
     engine restarted it. `image` and `image_digest` (its id on the engine) are empty where no image is involved.
-    `workspace` and `machine` say whose it is and where; `superseded` is one that made room for its successor.
+    `workspace` and `machine` are those that claim it; `superseded` is one whose successor is starting.
     """
 
     runtime: str
@@ -78,13 +82,13 @@ class Runtime(Protocol):
         """Start a server, labelled from birth; nothing is left behind when it raises."""
 
     def replacing(self, old: ModelServer) -> AbstractContextManager[None]:
-        """Make room for the old server's successor; the old one runs again if the block raises, else it is gone."""
+        """Stop the old server while its successor starts in the block; restart it if that raises, else remove it."""
 
     def refresh(self, server: ModelServer) -> ModelServer:
-        """The same server as it is now; its exit code is set once it ended, also if something started it again."""
+        """The same server as it is now; its exit code is set once it ended, also if it was restarted since."""
 
-    def image_now(self, reference: str) -> ImageIdentity:
-        """What an image reference names by now; empty where it names nothing, or no image is involved."""
+    def resolve_image(self, reference: str) -> ImageIdentity:
+        """The image that a reference names now; empty where it names none, or no image is involved."""
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The server's log lines, oldest first, without line ends; with `follow`, until it ends."""

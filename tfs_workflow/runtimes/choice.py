@@ -1,4 +1,4 @@
-"""Which runtime serves: the one that the YAML names, or for auto docker where it can be had, else embedded."""
+"""Which runtime serves: the one that the YAML names; for auto docker where it is available, else embedded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import FetchFailed, ToolMissing, WorkflowError
-from tfs_workflow.runtimes.availability import native_binary, require_embedded
+from tfs_workflow.runtimes.kinds import FALLBACK, PREFERRED, RuntimeKind, runtime_kind
 
 
 @dataclass(frozen=True)
@@ -20,26 +20,27 @@ class Choice:
 
 
 def choose(config: Config, provide_image: Callable[[], str]) -> Choice:
-    """Provide what the runtime needs and say which one it is; `provide_image` returns the image's digest.
+    """Provide what the runtime needs and return the choice; `provide_image` returns the image's digest.
 
-    Only auto moves on, and only when docker cannot be had; then the reason holds what was in the way.
+    Only auto falls back, and only when docker is not available; then the reason holds the obstacle.
     """
-    if config.runtime == "docker":
-        return Choice("docker", "chosen in the YAML", provide_image())
-    if config.runtime == "native":
-        return Choice("native", f"chosen in the YAML: {native_binary(config.server.native_binary)}")
-    if config.runtime == "embedded":
-        require_embedded()
-        return Choice("embedded", "chosen in the YAML")
+    if config.runtime != "auto":
+        return _chosen(config, runtime_kind(config.runtime), provide_image)
     try:
-        return Choice("docker", "an engine answers and has the image", provide_image())
+        return Choice(PREFERRED.name, "an engine answers and has the image", provide_image())
     except (ToolMissing, FetchFailed) as error:
-        return _embedded_instead(error)
+        return _fallback(config, error)
 
 
-def _embedded_instead(obstacle: WorkflowError) -> Choice:
+def _chosen(config: Config, kind: RuntimeKind, provide_image: Callable[[], str]) -> Choice:
+    found = kind.require(config.server.native_binary)
+    reason = "chosen in the YAML" + (f": {found}" if found else "")
+    return Choice(kind.name, reason, provide_image() if kind.has_image else "")
+
+
+def _fallback(config: Config, obstacle: WorkflowError) -> Choice:
     try:
-        require_embedded()
+        FALLBACK.require(config.server.native_binary)
     except ToolMissing as missing:
         raise ToolMissing(
             "neither docker nor the embedded server can be had",
@@ -47,7 +48,7 @@ def _embedded_instead(obstacle: WorkflowError) -> Choice:
             evidence=f"docker: {_in_one_line(obstacle)}; embedded: {missing.what}",
             fix=f"{missing.fix}, or: {obstacle.fix}",
         ) from obstacle
-    return Choice("embedded", _in_one_line(obstacle))
+    return Choice(FALLBACK.name, _in_one_line(obstacle))
 
 
 def _in_one_line(error: WorkflowError) -> str:

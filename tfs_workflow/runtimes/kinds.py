@@ -3,11 +3,54 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 
-# The user that a container runs as where we are root: `nobody` on every Linux.
+from tfs_workflow.runtimes.availability import native_binary, require_embedded
+
+# The user and the group `nobody` on every Linux.
 NOBODY = (65534, 65534)
 
 
-def reader(runtime: str) -> tuple[int, int] | None:
-    """Uid and gid that the server reads the models with, where these are not our own."""
-    return NOBODY if runtime == "docker" and os.getuid() == 0 else None
+@dataclass(frozen=True)
+class RuntimeKind:
+    """One kind of runtime.
+
+    `has_image` and `has_binary` say what of the YAML it runs: `server.image` or `server.native_binary`. A server with
+    `own_code` is always our embedded one; in an image it may be. `always_exposed` is a server that listens on every
+    interface whatever its flags. `require` raises ToolMissing where this machine lacks what it runs, and returns the
+    path of the binary, else "".
+    """
+
+    name: str
+    is_container: bool = False
+    has_image: bool = False
+    has_binary: bool = False
+    own_code: bool = False
+    always_exposed: bool = False
+    require: Callable[[str], str] = lambda binary: ""  # noqa: ARG005  # an engine is tried where it is used
+
+    def reader(self) -> tuple[int, int] | None:
+        """Uid and gid that the server reads the models with; None for this process's own."""
+        return NOBODY if self.is_container and os.getuid() == 0 else None
+
+
+def _require_embedded(binary: str) -> str:  # noqa: ARG001  # the embedded server has none
+    require_embedded()
+    return ""
+
+
+DOCKER = RuntimeKind("docker", is_container=True, has_image=True)
+EMBEDDED = RuntimeKind("embedded", own_code=True, require=_require_embedded)
+NATIVE = RuntimeKind("native", has_binary=True, always_exposed=True, require=native_binary)
+KINDS = (DOCKER, EMBEDDED, NATIVE)
+# What `runtime: auto` takes, and what it falls back to where the first one is not available.
+PREFERRED, FALLBACK = DOCKER, EMBEDDED
+
+
+def runtime_kind(name: str) -> RuntimeKind:
+    """The kind of this name, which is one of the YAML's other than auto."""
+    return _BY_NAME[name]
+
+
+_BY_NAME = {kind.name: kind for kind in KINDS}

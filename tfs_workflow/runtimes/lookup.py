@@ -7,24 +7,23 @@ from pathlib import Path
 
 from tfs_workflow.errors import ToolMissing
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-
-EVERY = ("docker", "embedded", "native")
+from tfs_workflow.runtimes.kinds import runtime_kind
 
 
 @dataclass(frozen=True)
 class Runtimes:
-    """Makes a runtime when it is asked for; `config_dir` and `log_path` lie in the workspace."""
+    """Creates each runtime on its first use; `config_dir` and `log_path` are in the workspace."""
 
     config_dir: Path
     log_path: Path
-    _made: dict[str, Runtime] = field(default_factory=dict, init=False, compare=False)
+    _created: dict[str, Runtime] = field(default_factory=dict, init=False, compare=False)
 
     def get(self, name: str) -> Runtime:
-        """The runtime of this name, made once: an engine is asked for its version by each that is made."""
-        return self._made.get(name) or self._made.setdefault(name, self._make(name))
+        """The runtime of this name, created once, since each creation queries an engine for its version."""
+        return self._created.get(name) or self._created.setdefault(name, self._create(name))
 
-    def _make(self, name: str) -> Runtime:
-        if name == "docker":
+    def _create(self, name: str) -> Runtime:
+        if runtime_kind(name).is_container:
             # docker-py is imported only where an engine is involved: it costs as much as the rest together.
             from tfs_workflow.runtimes.docker import DockerRuntime, Engine  # noqa: PLC0415
 

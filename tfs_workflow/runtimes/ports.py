@@ -1,10 +1,10 @@
-"""Ports of this machine: which are free, and who holds the others."""
+"""Ports of this machine: which are free, and which process holds the others."""
 
 from __future__ import annotations
 
 import socket
 
-# psutil is imported where somebody must be named: a setup that finds its ports free needs none of it.
+# psutil is imported where a process must be named: a setup that finds its ports free does not need it.
 # ruff: noqa: PLC0415
 
 

@@ -18,26 +18,25 @@ from typing import BinaryIO
 import psutil
 
 from tfs_workflow.errors import NotReady, ToolMissing
-from tfs_workflow.runtimes.availability import native_binary, require_embedded
 from tfs_workflow.runtimes.base import ImageIdentity, ModelServer
-from tfs_workflow.runtimes.config_files import write_config_files
+from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
-from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_files, server_flags
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_files, server_flags, write_config_files
 
-# A process has no labels; its environment is as good: set before its first instruction, readable by its owner.
+# A process has no labels; its environment serves as well: set before its first instruction, readable by its owner.
 PROJECT_VARIABLE = "TFS_WORKFLOW_PROJECT"
 DIGEST_VARIABLE = "TFS_WORKFLOW_SPEC"
 WORKSPACE_VARIABLE = "TFS_WORKFLOW_WORKSPACE"
 RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
 FOLLOW_INTERVAL_S = 0.1
-# How long to wait for the end of a process before looking whether only its parent has not been told of it.
+# How long to wait for the end of a process before checking whether it is a zombie that its parent has not reaped.
 UNREAPED_S = 0.05
 KILLED_S = 5
 
 
 class ProcessRuntime:
-    """A model server as a child that outlives us; `name` is embedded or native."""
+    """A model server as a child process that outlives this one; `name` is embedded or native."""
 
     def __init__(self, name: str, config_dir: Path, log_path: Path) -> None:
         self.name = name
@@ -59,11 +58,11 @@ class ProcessRuntime:
         return self._spawn(argv, _environment(spec, self.name, self.config_dir.parent))
 
     def _command(self, spec: ServerSpec) -> list[str]:
-        if self.name == "embedded":
-            require_embedded()
+        binary = runtime_kind(self.name).require(spec.binary)
+        if not binary:
             # Loopback unless exposed; tensorflow_model_server itself has no such flag and listens everywhere.
             return [sys.executable, "-m", "tfs_workflow.modelserver", f"--bind_address={spec.address}"]
-        return [native_binary(spec.binary)]
+        return [binary]
 
     def _spawn(self, argv: list[str], environment: dict[str, str]) -> ModelServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -76,11 +75,11 @@ class ProcessRuntime:
 
     @contextmanager
     def replacing(self, old: ModelServer) -> Iterator[None]:
-        """Stop the old process for the block; a twin of it is started again if the block raises."""
+        """Stop the old process for the block; restart it with the same command if the block raises."""
         try:
             process = psutil.Process(int(old.id))
             argv, environment = process.cmdline(), process.environ()
-        except psutil.NoSuchProcess:  # it ended by itself just now: nothing to bring back
+        except psutil.NoSuchProcess:  # it ended by itself just now: nothing to restart
             yield
             return
         files = {path.name: path.read_text() for path in self.config_dir.iterdir()}
@@ -103,7 +102,7 @@ class ProcessRuntime:
             exit_code = None if _is_running(int(server.id)) else 137
         return replace(server, exit_code=exit_code)
 
-    def image_now(self, reference: str) -> ImageIdentity:  # noqa: ARG002  # the Protocol's
+    def resolve_image(self, reference: str) -> ImageIdentity:  # noqa: ARG002  # the Protocol's
         """No image is involved."""
         return ImageIdentity()
 
@@ -161,7 +160,7 @@ def _started(argv: list[str], environment: dict[str, str], log: BinaryIO) -> sub
 
 
 def _ended_within(process: psutil.Process, timeout_s: float) -> bool:
-    """Wait for its end, also where its parent is another verb, which may not look for it until we are done."""
+    """Wait for its end, also where its parent is another verb, which may not reap it before we are done."""
     end_s = time.monotonic() + timeout_s
     while (left_s := end_s - time.monotonic()) >= 0:
         with suppress(psutil.TimeoutExpired):
@@ -173,7 +172,7 @@ def _ended_within(process: psutil.Process, timeout_s: float) -> bool:
 
 
 def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
-    """Return once the mark can be read: vfork lets us go on a moment before the kernel has the new image in place."""
+    """Return once the mark can be read: vfork returns a moment before the kernel has the new image in place."""
     with suppress(psutil.Error):
         while child.poll() is None and not psutil.Process(child.pid).environ():
             os.sched_yield()
@@ -193,15 +192,15 @@ def _base_path(model: ModelSpec) -> str:
 
 
 def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, str]:
-    """Only what a server needs of ours, so that no secret of the user's shell lives on in it."""
-    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """Only the variables that a server needs, so that no secret of the user's shell stays in it."""
+    inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     marks = {
         PROJECT_VARIABLE: spec.project,
         DIGEST_VARIABLE: spec.digest(),
         RUNTIME_VARIABLE: runtime,
         WORKSPACE_VARIABLE: str(workspace),
     }
-    return kept | marks | {"PYTHONUNBUFFERED": "1"}
+    return inherited | marks | {"PYTHONUNBUFFERED": "1"}
 
 
 def _port(spec: ServerSpec, key: str) -> int:
@@ -249,7 +248,7 @@ def _server(pid: int, environment: dict[str, str], argv: list[str], started_at: 
         grpc_port=int(_flag(argv, "--port")),
         started_at=started_at,
         # tensorflow_model_server has no flag for the address and listens on every interface.
-        exposed=environment[RUNTIME_VARIABLE] == "native" or "--bind_address=0.0.0.0" in argv,
+        exposed=runtime_kind(environment[RUNTIME_VARIABLE]).always_exposed or "--bind_address=0.0.0.0" in argv,
         workspace=environment.get(WORKSPACE_VARIABLE, ""),
         machine=socket.gethostname(),  # or it would not be among our processes
     )

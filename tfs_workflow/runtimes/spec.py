@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tfs_workflow.state.atomic_file import write_errors, write_whole
+
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
 
@@ -52,7 +54,7 @@ class ServerSpec:
     @property
     def address(self) -> str:
         """The host address that the ports are published on."""
-        return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104  # only where the user asked for it
+        return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104  # only with server.expose
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with anything a running server would do differently."""
@@ -60,13 +62,26 @@ class ServerSpec:
 
 
 def server_files(spec: ServerSpec, base_path: Callable[[ModelSpec], str]) -> dict[str, str]:
-    """The text of every file that the server's flags name, by file name; `base_path` says where it sees a model."""
+    """The text of every file that the server's flags name, by file name.
+
+    `base_path` maps a model to the path that the server sees.
+    """
     files = {"models.config": _model_config(spec.models, base_path)}
     if spec.batching:
         files["batching.config"] = "".join(_batching_lines(dict(spec.batching)))
     if spec.metrics:
         files["monitoring.config"] = f"prometheus_config {{ enable: true path: {json.dumps(METRICS_PATH)} }}\n"
     return files
+
+
+def write_config_files(directory: Path, files: Mapping[str, str]) -> None:
+    """Make the directory hold exactly these files; each appears whole. ConfigError on a full disk."""
+    with write_errors(directory):
+        for name, text in files.items():
+            write_whole(directory / name, text)
+        for path in directory.iterdir():
+            if path.name not in files:
+                path.unlink()
 
 
 def server_flags(spec: ServerSpec, config_dir: str, rest_port: int, grpc_port: int) -> list[str]:

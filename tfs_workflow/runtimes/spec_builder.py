@@ -1,4 +1,4 @@
-"""From the configuration and what setup found to the server spec."""
+"""Builds the server spec from the configuration and the record of setup."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfs_workflow.config.types import Config, Latest, Model
 from tfs_workflow.config.values import PortOrAuto
+from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -18,21 +19,21 @@ def build_spec(
 ) -> ServerSpec:
     """The server spec of a configuration; `base_paths` and `contents` (digests of the files) are by model name."""
     server = config.server
-    docker = runtime == "docker"
+    kind = runtime_kind(runtime)
     return ServerSpec(
         project=config.project,
         runtime=runtime,
         models=tuple(_model(n, m, base_paths[n], contents.get(n, "")) for n, m in config.models.items()),
-        image=server.image if docker else "",
-        image_digest=image_digest if docker else "",
-        binary=server.native_binary if runtime == "native" else "",
+        image=server.image if kind.has_image else "",
+        image_digest=image_digest if kind.has_image else "",
+        binary=server.native_binary if kind.has_binary else "",
         expose=server.expose,
         rest_port=_port(server.rest_port),
         grpc_port=_port(server.grpc_port),
         memory_bytes=parse_size(server.memory) if server.memory else None,
         cpus=server.cpus,
         pids=server.pids,
-        restart=server.restart if docker else "no",
+        restart=server.restart if kind.is_container else "no",
         metrics=server.metrics,
         batching=tuple(server.batching.model_dump(exclude_none=True).items()) if server.batching else (),
         flags=tuple((name, _flag_text(value)) for name, value in server.flags.items()),

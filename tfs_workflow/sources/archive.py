@@ -1,4 +1,4 @@
-"""A model in a tar or zip archive on a web server: downloaded whole, checked against its sha256, then unpacked."""
+"""A model in a tar or zip archive on a web server: downloaded whole, compared with its sha256, then unpacked."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import requests
-import urllib3
+from typing import TYPE_CHECKING
 
 from tfs_workflow import __version__
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
 from tfs_workflow.sources.safe_directory import Limits
-from tfs_workflow.sources.transfer import Transfer, TransientFault, with_retries
+from tfs_workflow.sources.source import ModelSource
+from tfs_workflow.sources.transfer import TransferContext, TransientFault, with_retries
 from tfs_workflow.sources.unpack import unpack
 
+if TYPE_CHECKING:
+    import requests
+
+# requests is imported where it downloads: that takes longer than a whole `setup` that has nothing to do.
+# ruff: noqa: PLC0415
 _CONNECT_S = 15.0
-_LOOK_UP_S = 0.1
+_CANCEL_CHECK_INTERVAL_S = 0.1
 _CHUNK_BYTES = 1 << 18
-_PASSING = {408, 425, 429}
+_TRANSIENT = {408, 425, 429}
 _FIXES = {
     401: "the server wants credentials: put them into ~/.netrc",
     403: "the server refuses: put credentials into ~/.netrc, or take a fresh address if this one was signed for a time",
@@ -33,73 +37,93 @@ _FIXES = {
 }
 
 
-def land(source: ArchiveSource, staging: Path, label: str, transfer: Transfer, limits: Limits | None = None) -> str:
-    """Write the base path to `staging`/model and return the archive's sha256."""
-    where = f"archive {without_secrets(source.archive)}"
-    archive = staging / "archive"
-    found = with_retries(lambda: _download(source.archive, where, archive, label, transfer), transfer)
-    if found != source.sha256:
-        raise FetchFailed(
-            "the archive is not the one that the YAML names",
-            where=where,
-            evidence=f"sha256 expected {source.sha256}, found {found}",
-            fix="if the new archive is the right one, put its sha256 into the YAML",
-        )
-    unpack(archive, source.path, staging / "model", where, limits or Limits())
-    return found
+class ArchiveModelSource(ModelSource):
+    """Downloads the whole archive, compares its sha256 with the YAML's, and unpacks it."""
+
+    needs_network = True
+
+    def __init__(self, configured: ArchiveSource, yaml_dir: Path) -> None:  # noqa: ARG002  # as every kind is made
+        self._configured = configured
+
+    @property
+    def description(self) -> str:
+        """The address without credentials, and the path in the archive."""
+        return f"archive {without_secrets(self._configured.archive)} {self._configured.path}"
+
+    @property
+    def identity(self) -> str:
+        """The description with the archive's checksum."""
+        return f"{self.description} {self._configured.sha256}"
+
+    def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
+        """Write the base path to `staging`/model and return the archive's sha256."""
+        configured, archive = self._configured, staging / "archive"
+        where = f"archive {without_secrets(configured.archive)}"
+        found = with_retries(lambda: _download(configured.archive, where, archive, label, context), context)
+        if found != configured.sha256:
+            raise FetchFailed(
+                "the archive is not the one that the YAML names",
+                where=where,
+                evidence=f"sha256 expected {configured.sha256}, found {found}",
+                fix="if the new archive is the right one, put its sha256 into the YAML",
+            )
+        unpack(archive, configured.path, staging / "model", where, Limits())
+        return found
 
 
-def _download(address: str, where: str, archive: Path, label: str, transfer: Transfer) -> str:
+def _download(address: str, where: str, archive: Path, label: str, context: TransferContext) -> str:
     """Download to a file and return its sha256, of the bytes as they were sent."""
     digest = hashlib.sha256()
     done_bytes = 0
-    with _network_faults(where), _answer(address, transfer) as response:
+    with _network_faults(where), _answer(address, context) as response:
         _check_status(response, where)
         length = response.headers.get("Content-Length", "")
         total_bytes = int(length) if length.isdigit() else None
         _check_size(total_bytes or 0, where)
         with archive.open("wb") as file:
-            # Undecoded: what a server calls the encoding of a .tar.gz is the archive itself.
+            # Undecoded: some servers name gzip as the encoding of a .tar.gz, which is the archive itself.
             for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
-                transfer.check()
+                context.check()
                 file.write(chunk)
                 digest.update(chunk)
                 done_bytes += len(chunk)
                 _check_size(done_bytes, where)
-                transfer.progress(label, done_bytes, total_bytes)
+                context.progress(label, done_bytes, total_bytes)
     return digest.hexdigest()
 
 
 @contextmanager
-def _answer(address: str, transfer: Transfer) -> Iterator[requests.Response]:
-    transfer.check()
+def _answer(address: str, context: TransferContext) -> Iterator[requests.Response]:
+    import requests
+
+    context.check()
     headers = {"Accept-Encoding": "identity", "User-Agent": f"tfs-workflow/{__version__}"}
     with requests.Session() as session:
-        timeouts = (min(_CONNECT_S, transfer.silence_s), transfer.silence_s)
+        timeouts = (min(_CONNECT_S, context.idle_timeout_s), context.idle_timeout_s)
         with (
             session.get(address, headers=headers, stream=True, timeout=timeouts) as response,
-            _cut_short(response, transfer),
+            _cut_short(response, context),
         ):
             yield response
 
 
 @contextmanager
-def _cut_short(response: requests.Response, transfer: Transfer) -> Iterator[None]:
-    """End a read that waits for the network as soon as the transfer is called off (urllib3 2.3 and newer can)."""
+def _cut_short(response: requests.Response, context: TransferContext) -> Iterator[None]:
+    """End a read that waits for the network as soon as the transfer is cancelled (needs urllib3 2.3)."""
     done = threading.Event()
 
     def watch() -> None:
-        while not done.wait(_LOOK_UP_S):
-            if transfer.cancelled.is_set() and hasattr(response.raw, "shutdown"):
+        while not done.wait(_CANCEL_CHECK_INTERVAL_S):
+            if context.cancelled.is_set() and hasattr(response.raw, "shutdown"):
                 response.raw.shutdown()
                 return
 
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield
-        transfer.check()
+        context.check()
     except Exception:
-        transfer.check()  # what a read that was cut short says of the network is beside the point
+        context.check()  # the network error of a read that we cut short is not the cause
         raise
     finally:
         done.set()
@@ -107,11 +131,14 @@ def _cut_short(response: requests.Response, transfer: Transfer) -> Iterator[None
 
 @contextmanager
 def _network_faults(where: str) -> Iterator[None]:
-    """Every error of requests and urllib3, as ours."""
+    """Turn every error of requests and urllib3 into one of ours."""
+    import requests
+    import urllib3
+
     try:
         yield
     except requests.exceptions.ConnectTimeout as error:
-        # It was silent for long enough already: not retried.
+        # Not retried: the server was silent for the whole timeout already.
         raise SourceUnreachable("the web server does not answer", where=where, evidence=_cause(error)) from error
     except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects, ValueError) as error:
         raise FetchFailed("the address leads nowhere", where=where, evidence=_cause(error)) from error
@@ -125,7 +152,7 @@ def _network_faults(where: str) -> Iterator[None]:
 def _check_status(response: requests.Response, where: str) -> None:
     status = response.status_code
     evidence = f"HTTP {status} {response.reason}"
-    if status in _PASSING or status >= 500:
+    if status in _TRANSIENT or status >= 500:
         pause_s = _retry_after_s(response.headers.get("Retry-After", ""))
         what = "the web server cannot answer now"
         raise TransientFault(what, where=where, evidence=evidence, retry_after_s=pause_s)
@@ -153,7 +180,7 @@ def _retry_after_s(value: str) -> float:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason: requests wraps what the system said several times, with the whole address in it."""
+    """The innermost reason, since requests wraps the system's error several times and adds the whole address."""
     inner = getattr(error, "reason", None) or next(iter(error.args), None)
     if isinstance(inner, BaseException):
         return _cause(inner)

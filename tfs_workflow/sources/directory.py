@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from tfs_workflow.config.types import DirectorySource
 from tfs_workflow.errors import FetchFailed
+from tfs_workflow.sources.source import ModelSource
+
+_ADDRESS = re.compile(r"[a-z0-9]+://")
 
 
-def absolute(source: DirectorySource, yaml_dir: Path) -> Path:
-    """Its absolute path; a relative one starts at the YAML file."""
-    return (yaml_dir / Path(source.directory).expanduser()).absolute()
+class DirectoryModelSource(ModelSource):
+    """Reads the files where they are and copies nothing."""
 
+    served_in_place = True
 
-def base_path(source: DirectorySource, yaml_dir: Path) -> Path:
-    """The same, of a directory that is there and readable; FetchFailed otherwise."""
-    path = absolute(source, yaml_dir)
-    try:
-        next(path.iterdir(), None)
-    except (OSError, ValueError) as error:
-        cause = error.strerror if isinstance(error, OSError) else str(error)
-        raise FetchFailed(
-            "the model's directory cannot be read",
-            where=f"directory {source.directory}",
-            evidence=f"{cause}: {path}",
-            fix=f"a relative path starts at the YAML file, in {yaml_dir}",
-        ) from error
-    return path
+    def __init__(self, configured: DirectorySource, yaml_dir: Path) -> None:
+        self._directory = configured.directory
+        self._yaml_dir = yaml_dir
+
+    @property
+    def description(self) -> str:
+        """The path as the YAML gives it."""
+        return f"directory {self._directory}"
+
+    @property
+    def base_path(self) -> Path:
+        """The absolute path without `..`; a relative one starts at the YAML file."""
+        return Path(os.path.abspath(self._yaml_dir / Path(self._directory).expanduser()))  # noqa: PTH100  # keeps links
+
+    def mistake(self) -> tuple[str, str] | None:
+        """The address of an object store, which TensorFlow Serving's images cannot read."""
+        if not _ADDRESS.match(self._directory):
+            return None
+        evidence = f"{self._directory} is not a directory; TensorFlow Serving's images have no S3 since 2.7"
+        return evidence, "copy it here first (aws s3 sync), or give it as an archive over https"
+
+    def require_readable(self) -> None:
+        """Raise FetchFailed unless the directory is there and readable."""
+        try:
+            next(self.base_path.iterdir(), None)
+        except (OSError, ValueError) as error:
+            cause = error.strerror if isinstance(error, OSError) else str(error)
+            raise FetchFailed(
+                "the model's directory cannot be read",
+                where=self.description,
+                evidence=f"{cause}: {self.base_path}",
+                fix=f"a relative path starts at the YAML file, in {self._yaml_dir}",
+            ) from error

@@ -1,22 +1,25 @@
-"""Where models come from: git, archive, directory, bundled, one file each; here, in the order that the YAML gives."""
+"""Fetches a model from the first of its sources that can be reached, and records what it got.
+
+Each kind of source is a class of its own (registry.py). What they share is here: the order of the sources, what moves
+on to the next one, the lock, the move into place, and the record that makes a second fetch a no-op.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from tfs_workflow import __version__
-from tfs_workflow.config.redaction import without_secrets
-from tfs_workflow.config.types import ArchiveSource, BundledSource, DirectorySource, GitSource, Source
+from tfs_workflow.config.types import Source
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.sources import bundled, directory, git
+from tfs_workflow.sources.registry import model_source
 from tfs_workflow.sources.safe_directory import disk_errors
-from tfs_workflow.sources.transfer import Transfer
-from tfs_workflow.state.fingerprints import digests, is_intact, stamps
+from tfs_workflow.sources.source import ModelSource
+from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.state.fingerprints import digests, fingerprints, is_intact
 from tfs_workflow.state.lockfile import LockedModel, model_differences
-from tfs_workflow.state.workspace import Workspace
+from tfs_workflow.state.project_state import StateSession
+from tfs_workflow.state.records import FetchRecord
 
 
 @dataclass(frozen=True)
@@ -36,59 +39,45 @@ class Fetched:
 
     @property
     def locked(self) -> LockedModel:
-        """What the lock file says about it."""
+        """The model as the lock file pins it."""
         return LockedModel(source=self.description, commit=self.commit, files=dict(self.files))
 
 
-def describe(source: Source) -> str:
-    """The source in one line, without credentials; the same on every machine."""
-    match source:
-        case GitSource():
-            return f"git {without_secrets(source.git)} {source.ref} {source.path}"
-        case ArchiveSource():
-            return f"archive {without_secrets(source.archive)} {source.path}"
-        case DirectorySource():
-            return f"directory {source.directory}"
-        case BundledSource():
-            return f"bundled {source.bundled}"
-
-
-def fetch(  # noqa: PLR0913  # each says another thing about the same fetch
+def fetch(  # noqa: PLR0913  # each is another condition of the same fetch
     name: str,
     sources: Sequence[Source],
-    workspace: Workspace,
+    session: StateSession,
     yaml_dir: Path,
-    transfer: Transfer | None = None,
+    context: TransferContext | None = None,
     *,
     offline: bool = False,
     update: bool = False,
     locked: LockedModel | None = None,
 ) -> Fetched:
-    """Have the model's files from the first source that can be reached; nothing is done while they are as recorded.
+    """Provide the model's files from the first source that can be reached; a no-op while they are as recorded.
 
-    `update` asks the sources again. `offline` touches no network. With `locked`, anything else than the lock says is
-    FetchFailed, and what was there stays. The caller holds the workspace's lock; several models may be fetched at
-    the same time. Raises what the sources raise: ConfigError, FetchFailed, SourceUnreachable, ToolMissing.
+    `update` contacts the sources again. `offline` makes no network call. With `locked`, anything else than the lock
+    says is FetchFailed, and the files stay as they were. The caller holds the workspace's lock; several models may be
+    fetched at the same time. Raises what the sources raise: ConfigError, FetchFailed, SourceUnreachable, ToolMissing.
     """
-    found = None if update else kept(name, sources, workspace, yaml_dir)
+    found = None if update else recorded(name, sources, session, yaml_dir)
     if found and locked and (offline or not model_differences(locked, found.locked)):
         _check_lock(name, locked, found)
     elif not found or locked:
-        attempt = _Fetch(name, tuple(sources), workspace, yaml_dir, transfer or Transfer(), offline, locked)
-        found = attempt.from_first_reachable()
+        resolved = tuple(model_source(source, yaml_dir) for source in sources)
+        found = _Fetch(name, resolved, session, context or TransferContext(), offline, locked).from_first_reachable()
     return found
 
 
-def kept(name: str, sources: Sequence[Source], workspace: Workspace, yaml_dir: Path) -> Fetched | None:
-    """What an earlier fetch from these sources left, if it is still as it was; reads no model file, no network."""
-    record = workspace.recall(_key(name))
-    if not isinstance(record, dict) or record.get("sources") != [_identity(source) for source in sources]:
+def recorded(name: str, sources: Sequence[Source], session: StateSession, yaml_dir: Path) -> Fetched | None:
+    """The result of an earlier fetch from these sources, None if its files changed; reads no file, no network."""
+    record = session.state.fetched.get(name)
+    resolved = [model_source(source, yaml_dir) for source in sources]
+    if record is None or record.sources != tuple(source.identity for source in resolved):
         return None
-    source = sources[record["used"]]
-    base_path = workspace.models / name
-    if isinstance(source, DirectorySource):
-        base_path = directory.absolute(source, yaml_dir)
-    return _recorded(source, base_path, record, fresh=False) if is_intact(base_path, record["files"]) else None
+    source = resolved[record.used]
+    base_path = _base_path(source, session, name)
+    return _fetched(source, base_path, record, fresh=False) if is_intact(base_path, record.files) else None
 
 
 @dataclass(frozen=True)
@@ -96,70 +85,61 @@ class _Fetch:
     """One model on its way into the workspace."""
 
     name: str
-    sources: tuple[Source, ...]
-    workspace: Workspace
-    yaml_dir: Path
-    transfer: Transfer
+    sources: tuple[ModelSource, ...]
+    session: StateSession
+    context: TransferContext
     offline: bool
     locked: LockedModel | None
 
     def from_first_reachable(self) -> Fetched:
-        """Try the sources in order; only an unreachable one moves on to the next, and says so."""
+        """Try the sources in order; only an unreachable one moves on to the next, with a notice."""
         unreachable: list[str] = []
-        record = {"sources": [_identity(source) for source in self.sources], "fell_back": unreachable}
-        for number, source in enumerate(self.sources):
+        for number in range(len(self.sources)):
             try:
-                with disk_errors(self.workspace.path):
-                    return self._from(source, record | {"used": number})
+                with disk_errors(self.session.workspace.path):
+                    return self._from(number, tuple(unreachable))
             except SourceUnreachable as error:
                 if len(self.sources) == 1:
                     raise
                 why = f"{error.what} ({error.evidence})" if error.evidence else error.what
                 unreachable.append(f"{error.where}: {why}")
                 if rest := self.sources[number + 1 :]:
-                    self.transfer.announce(f"{self.name}: {unreachable[-1]}; falling back to {describe(rest[0])}")
+                    self.context.notify(f"{self.name}: {unreachable[-1]}; falling back to {rest[0].description}")
         fix = "add a directory or `bundled` source" if self.offline else "check the network, or add another source"
         evidence = "; ".join(unreachable)
         raise SourceUnreachable("no source can be reached", where=f"model {self.name}", evidence=evidence, fix=fix)
 
-    def _from(self, source: Source, record: dict[str, Any]) -> Fetched:
-        """Have the files in place and recorded, or raise and leave what was there."""
-        if isinstance(source, DirectorySource):
-            base_path = directory.base_path(source, self.yaml_dir)
-            known = (self.workspace.recall(_key(self.name)) or {}).get("files", {})
-            return self._record(source, base_path, record | {"commit": "", "files": stamps(base_path, known)})
-        if self.offline and _needs_network(source):
+    def _from(self, number: int, fell_back: tuple[str, ...]) -> Fetched:
+        """Put the files in place and record them, or raise and leave what was there."""
+        source = self.sources[number]
+        base_path = _base_path(source, self.session, self.name)
+        identities = tuple(one.identity for one in self.sources)
+        if source.served_in_place:
+            source.require_readable()
+            before = self.session.state.fetched.get(self.name)
+            files = fingerprints(base_path, before.files if before else {})
+            return self._record(source, base_path, FetchRecord(identities, number, "", files, fell_back))
+        self._require_network(source)
+        with self.session.workspace.staged(self.name) as staging:
+            commit = source.fetch_into(staging, self.name, self.context)
+            staged = staging / "model"
+            record = FetchRecord(identities, number, commit, fingerprints(staged, {}), fell_back)
+            self._check_lock(_fetched(source, staged, record, fresh=True))
+            _publish(staged, base_path, staging / "replaced")
+            return self._record(source, base_path, replace(record, files=fingerprints(base_path, record.files)))
+
+    def _require_network(self, source: ModelSource) -> None:
+        if self.offline and source.needs_network:
             raise SourceUnreachable(
                 "offline, and the model is not in the workspace",
-                where=describe(source),
+                where=source.description,
                 fix="run setup once with the network, or add a directory or `bundled` source",
             )
-        with self.workspace.staged(self.name) as staging:
-            record |= {"commit": self._land(source, staging)}
-            staged = staging / "model"
-            landed = stamps(staged, {})
-            self._check_lock(_recorded(source, staged, record | {"files": landed}, fresh=True))
-            base_path = self.workspace.models / self.name
-            _publish(staged, base_path, staging / "replaced")
-            return self._record(source, base_path, record | {"files": stamps(base_path, landed)})
 
-    def _land(self, source: GitSource | ArchiveSource | BundledSource, staging: Path) -> str:
-        match source:
-            case GitSource():
-                return git.land(source, self.yaml_dir, staging, self.name, self.transfer)
-            case ArchiveSource():
-                # Here and not above: importing requests takes longer than a whole `setup` that has nothing to do.
-                from tfs_workflow.sources import archive  # noqa: PLC0415
-
-                return archive.land(source, staging, self.name, self.transfer)
-            case BundledSource():
-                bundled.land(source, staging)
-        return ""
-
-    def _record(self, source: Source, base_path: Path, record: dict[str, Any]) -> Fetched:
-        found = _recorded(source, base_path, record, fresh=True)
+    def _record(self, source: ModelSource, base_path: Path, record: FetchRecord) -> Fetched:
+        found = _fetched(source, base_path, record, fresh=True)
         self._check_lock(found)
-        self.workspace.remember(_key(self.name), record)
+        self.session.record_fetch(self.name, record)
         return found
 
     def _check_lock(self, found: Fetched) -> None:
@@ -167,9 +147,14 @@ class _Fetch:
             _check_lock(self.name, self.locked, found)
 
 
-def _recorded(source: Source, base_path: Path, record: dict[str, Any], *, fresh: bool) -> Fetched:
-    files = digests(record["files"])
-    return Fetched(base_path, describe(source), record["commit"], files, tuple(record["fell_back"]), fresh)
+def _base_path(source: ModelSource, session: StateSession, name: str) -> Path:
+    """Where the server will read the model: its own directory, else the workspace's."""
+    own = source.base_path if source.served_in_place else None
+    return own or session.workspace.models / name
+
+
+def _fetched(source: ModelSource, base_path: Path, record: FetchRecord, *, fresh: bool) -> Fetched:
+    return Fetched(base_path, source.description, record.commit, digests(record.files), record.fell_back, fresh)
 
 
 def _check_lock(name: str, locked: LockedModel, found: Fetched) -> None:
@@ -204,23 +189,4 @@ def _publish(staged: Path, base_path: Path, replaced: Path) -> None:
 def _same(old: Path, new: Path) -> bool:
     if not (old.is_dir() and new.is_dir()):
         return False
-    return digests(stamps(old, {})) == digests(stamps(new, {}))
-
-
-def _needs_network(source: Source) -> bool:
-    return isinstance(source, ArchiveSource) or (isinstance(source, GitSource) and not git.is_local(source))
-
-
-def _identity(source: Source) -> str:
-    """What a fetch is recorded under: the description, and what else makes it another model."""
-    match source:
-        case ArchiveSource():
-            return f"{describe(source)} {source.sha256}"
-        case BundledSource():
-            return f"{describe(source)} of tfs-workflow {__version__}"
-        case _:
-            return describe(source)
-
-
-def _key(name: str) -> str:
-    return f"model.{name}"
+    return digests(fingerprints(old, {})) == digests(fingerprints(new, {}))

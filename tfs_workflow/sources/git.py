@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -13,18 +16,19 @@ from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailed
 from tfs_workflow.sources.git_process import Refused, Repository
-from tfs_workflow.sources.safe_directory import Landing, Limits
-from tfs_workflow.sources.transfer import Transfer, with_retries
+from tfs_workflow.sources.safe_directory import Limits, SafeWriter
+from tfs_workflow.sources.source import ModelSource
+from tfs_workflow.sources.transfer import TransferContext, with_retries
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
-# The configuration refuses options already; a YAML escape can still bring a control character, and a refspec is no ref.
+# The configuration rejects options already; a YAML escape can still bring a control character, or a ref be a refspec.
 _OPTION = re.compile(r"^-|[\x00-\x1f\x7f]")
 _REFSPEC = re.compile(_OPTION.pattern + r"|^\+|[ :*^?~\[\\]")
 _OBJECTS_PER_CALL = 1000  # 41 bytes each: far below the system's limit for a command line
 _SMALL_BYTES = 4096
 _LFS_POINTER = b"version https://git-lfs"
 _NO_NEGOTIATION = ("-c", "fetch.negotiationAlgorithm=noop")
-# From the least that a server may be asked for to what every server gives.
+# From the smallest request, which not every server accepts, to the one that every server accepts.
 _PLANS = (("--depth=1", "--filter=blob:none"), ("--depth=1",), ())
 
 
@@ -37,41 +41,64 @@ class _Entry:
     name: str
 
 
-def land(source: GitSource, yaml_dir: Path, staging: Path, label: str, transfer: Transfer) -> str:
-    """Write the base path to `staging`/model and return the commit.
+class GitModelSource(ModelSource):
+    """Fetches one commit of a repository with the system's git."""
 
-    ConfigError for an address or a ref that is none, FetchFailed, SourceUnreachable and ToolMissing as they say.
-    """
-    for text, foreign in ((source.git, _OPTION), (source.path, _OPTION), (source.ref, _REFSPEC)):
-        if foreign.search(text):
-            shown = repr(without_secrets(text))
-            raise ConfigError("not something that git can be asked for", where="git source", evidence=shown)
-    address = source.git if _is_remote(source.git) else str((yaml_dir / Path(source.git).expanduser()).absolute())
-    path = "/".join(PurePosixPath(source.path).parts)
-    attempts = iter(range(1000))
+    needs_git = True
 
-    def attempt(plan: tuple[str, ...]) -> str:
-        directory = staging / f"attempt-{next(attempts)}"
+    def __init__(self, configured: GitSource, yaml_dir: Path) -> None:
+        self._configured = configured
+        self._yaml_dir = yaml_dir
+
+    @property
+    def description(self) -> str:
+        """The address without credentials, the ref and the path in the repository."""
+        return f"git {without_secrets(self._configured.git)} {self._configured.ref} {self._configured.path}"
+
+    @property
+    def needs_network(self) -> bool:  # type: ignore[override]  # it depends on the address
+        """Whether the repository is on another machine."""
+        return not self._configured.git.startswith("file://") and _is_remote(self._configured.git)
+
+    def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
+        """Write the base path to `staging`/model and return the commit.
+
+        ConfigError for an address or a ref that git cannot take, and FetchFailed, SourceUnreachable and ToolMissing.
+        """
+        self._check_arguments()
+        for number, plan in enumerate(_PLANS):
+            attempts = (staging / f"attempt-{number}-{attempt}" for attempt in count())
+            try:
+                return with_retries(partial(self._attempt, plan, attempts, staging / "model", label, context), context)
+            except Refused:
+                if plan == _PLANS[-1]:
+                    raise
+        raise AssertionError("the last plan returns or raises")
+
+    def _check_arguments(self) -> None:
+        configured = self._configured
+        for text, pattern in ((configured.git, _OPTION), (configured.path, _OPTION), (configured.ref, _REFSPEC)):
+            if pattern.search(text):
+                shown = repr(without_secrets(text))
+                raise ConfigError("not a valid argument for git", where="git source", evidence=shown)
+
+    def _attempt(
+        self, plan: tuple[str, ...], directories: Iterator[Path], target: Path, label: str, context: TransferContext
+    ) -> str:
+        directory = next(directories)
         directory.mkdir()
-        repository = Repository(directory / "git", f"git {without_secrets(source.git)}", label, transfer)
-        repository.init(address)
-        return _bring(repository, source.ref, path, plan, staging / "model")
+        where = f"git {without_secrets(self._configured.git)}"
+        repository = Repository(directory / "git", where, label, context)
+        repository.init(self._address())
+        path = "/".join(PurePosixPath(self._configured.path).parts)
+        return _fetch_model(repository, self._configured.ref, path, plan, target)
 
-    for plan in _PLANS:
-        try:
-            return with_retries(lambda plan=plan: attempt(plan), transfer)  # type: ignore[misc]
-        except Refused:
-            if plan == _PLANS[-1]:
-                raise
-    raise AssertionError("the last plan returns or raises")
+    def _address(self) -> str:
+        address = self._configured.git
+        return address if _is_remote(address) else str((self._yaml_dir / Path(address).expanduser()).absolute())
 
 
-def is_local(source: GitSource) -> bool:
-    """Whether the repository is on this machine, so that fetching touches no network."""
-    return source.git.startswith("file://") or not _is_remote(source.git)
-
-
-def _bring(repository: Repository, ref: str, path: str, plan: tuple[str, ...], target: Path) -> str:
+def _fetch_model(repository: Repository, ref: str, path: str, plan: tuple[str, ...], target: Path) -> str:
     commit = _fetch_commit(repository, ref, plan)
     entries = _entries(repository, commit, path)
     _fetch_blobs(repository, f"{commit}:{path}")
@@ -120,28 +147,28 @@ def _fetch_blobs(repository: Repository, tree: str) -> None:
 
 
 def _write(repository: Repository, entries: list[_Entry], target: Path) -> None:
-    landing = Landing(target, Limits())
+    writer = SafeWriter(target, Limits())
     with repository.blobs(entry.object_id for entry in entries if entry.mode != "160000") as blobs:
         done_bytes = 0
         for entry in entries:
-            repository.transfer.check()
+            repository.context.check()
             if entry.mode == "160000":
                 raise FetchFailed("a submodule is below the base path", where=f"{repository.where}: {entry.name}")
             size_bytes = int(blobs.readline().rpartition(b" ")[2])
-            _land(landing, entry, blobs, size_bytes, repository.where)
+            _write_entry(writer, entry, blobs, size_bytes, repository.where)
             blobs.read(1)  # the line end after each object
             done_bytes += size_bytes
-    landing.finish()
-    repository.transfer.progress(repository.label, done_bytes, done_bytes)
+    writer.finish()
+    repository.context.progress(repository.label, done_bytes, done_bytes)
 
 
-def _land(landing: Landing, entry: _Entry, blobs: IO[bytes], size_bytes: int, where: str) -> None:
+def _write_entry(writer: SafeWriter, entry: _Entry, blobs: IO[bytes], size_bytes: int, where: str) -> None:
     if entry.mode != "120000" and size_bytes > _SMALL_BYTES:
-        landing.file(entry.name, blobs, size_bytes)
+        writer.file(entry.name, blobs, size_bytes)
         return
     content = blobs.read(min(size_bytes, _SMALL_BYTES))
     if entry.mode == "120000":
-        landing.link(entry.name, content.decode("utf-8", "surrogateescape"))
+        writer.link(entry.name, content.decode("utf-8", "surrogateescape"))
         return
     if content.startswith(_LFS_POINTER):
         raise FetchFailed(
@@ -149,7 +176,7 @@ def _land(landing: Landing, entry: _Entry, blobs: IO[bytes], size_bytes: int, wh
             where=f"{where}: {entry.name}",
             fix="take an archive source, or fetch it with git-lfs yourself and take a directory source",
         )
-    landing.file(entry.name, BytesIO(content), size_bytes)
+    writer.file(entry.name, BytesIO(content), size_bytes)
 
 
 def _is_remote(text: str) -> bool:

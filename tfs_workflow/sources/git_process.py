@@ -1,4 +1,4 @@
-"""Runs git for one fetch: no prompts, no hooks, bounded silence, and its complaints translated."""
+"""Runs git for one fetch: without prompts and hooks, with idle timeouts, and with its errors translated."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from typing import IO, BinaryIO
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.errors import ConfigError, FetchFailed, SourceUnreachable, ToolMissing, WorkflowError
 from tfs_workflow.sources.safe_directory import no_space
-from tfs_workflow.sources.transfer import Transfer, TransientFault
+from tfs_workflow.sources.transfer import TransferContext, TransientFault
 from tfs_workflow.state.cleanup import STAGED_FOR
 
-# A server that says nothing at all for this long is not there; later silences may last `Transfer.silence_s`.
-FIRST_SIGN_S = 20.0
-_LOOK_UP_S = 0.1
+# Without any output for this long the server counts as absent; later pauses may last `idle_timeout_s`.
+FIRST_OUTPUT_TIMEOUT_S = 20.0
+_CANCEL_CHECK_INTERVAL_S = 0.1
 _UNITS = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _RECEIVED = re.compile(r"(?:Receiving|Unpacking) objects: .*?([\d.]+) (bytes|KiB|MiB|GiB)")
 _FATAL = re.compile(r"^(fatal|error|remote error|ssh): |Permission denied|Host key verification", re.IGNORECASE)
-# Set for git by whoever started us (a git hook, say), they would point it at another repository.
-_FOREIGN = {
+# Inherited, from a git hook for instance, they would point git at another repository.
+_INHERITED_VARIABLES = {
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR", "GIT_NAMESPACE", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE", "GIT_REPLACE_REF_BASE", "GIT_PREFIX",
 }  # fmt: skip
@@ -40,16 +40,16 @@ _OPTIONS = (
 
 
 class Refused(FetchFailed):
-    """The server is there and has the objects, but does not do what was asked; a plainer request may work."""
+    """The server has the objects, but rejects this form of request; a plainer one may work."""
 
 
-# What git says (in English: LC_ALL=C), whether it can pass, and what it means; the first that matches counts.
+# A pattern in git's output (in English: LC_ALL=C), the error that it means, and its words; the first match counts.
 _MEANINGS: tuple[tuple[str, type[WorkflowError], str, str], ...] = (
     (r"unadvertised object|not support (shallow|filter|--filter)", Refused, "the git server refuses this request", ""),
     (
         r"transport '.*' not allowed|strange (host|path)name|nvalid refspec",
         ConfigError,
-        "not something that git may be asked for",
+        "not a valid request to git",
         "give an https, http, ssh, git or file address, and a branch, tag or full commit",
     ),
     (
@@ -90,7 +90,7 @@ class Repository:
     directory: Path
     where: str
     label: str
-    transfer: Transfer
+    context: TransferContext
 
     def init(self, address: str) -> None:
         """Make it. The address goes into the configuration file, so that it is on no command line of ours."""
@@ -101,14 +101,14 @@ class Repository:
 
     def run(self, *arguments: str, network: bool = False) -> bytes:
         """Git's standard output; FetchFailed, TransientFault or SourceUnreachable when it fails."""
-        self.transfer.check()
-        with (self.directory.parent / "stdout").open("w+b") as output:
-            with self._started(arguments, stdin=subprocess.DEVNULL, stdout=output) as process:
-                said = self._listen(process, network)
+        self.context.check()
+        with (self.directory.parent / "stdout").open("w+b") as stdout:
+            with self._started(arguments, stdin=subprocess.DEVNULL, stdout=stdout) as process:
+                output = self._read_stderr(process, network)
             if process.returncode:
-                raise self._failure(said)
-            output.seek(0)
-            return output.read()
+                raise self._failure(output)
+            stdout.seek(0)
+            return stdout.read()
 
     @contextmanager
     def blobs(self, object_ids: Iterable[str]) -> Iterator[IO[bytes]]:
@@ -131,7 +131,7 @@ class Repository:
             fix = "install git (Debian, Ubuntu: apt-get install git), or take an archive or directory source"
             raise ToolMissing("git is not installed", where=self.where, fix=fix)
         options = (part for option in _OPTIONS for part in ("-c", option))
-        argv = [*_dies_with_us(), "git", f"--git-dir={self.directory}", *options, *arguments]
+        argv = [*_ends_with_parent(), "git", f"--git-dir={self.directory}", *options, *arguments]
         stderr = subprocess.DEVNULL if stdout == subprocess.PIPE else subprocess.PIPE
         # In a session of its own, so that it and all that it starts can be ended together, and nothing prompts.
         process = subprocess.Popen(
@@ -144,46 +144,46 @@ class Repository:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
 
-    def _listen(self, process: subprocess.Popen[bytes], network: bool) -> list[str]:
-        """Everything that git says on stderr until it ends; ends it when it is silent for too long or called off."""
+    def _read_stderr(self, process: subprocess.Popen[bytes], network: bool) -> list[str]:
+        """Git's stderr up to its end; raises, which ends git, after an idle timeout or a cancellation."""
         if process.stderr is None:
             raise TypeError("stderr is a pipe")
-        said = ""
-        heard_at = time.monotonic()
+        output = ""
+        output_at = time.monotonic()
         with selectors.DefaultSelector() as selector:
             selector.register(process.stderr, selectors.EVENT_READ)
             while True:
-                self.transfer.check()
-                if selector.select(_LOOK_UP_S):
+                self.context.check()
+                if selector.select(_CANCEL_CHECK_INTERVAL_S):
                     chunk = os.read(process.stderr.fileno(), 65536)
                     if not chunk:
                         break
-                    said += chunk.decode("utf-8", "replace").replace("\r", "\n")
-                    heard_at = time.monotonic()
-                    self._report(said)
-                elif network and time.monotonic() - heard_at > self._patience_s(said):
-                    raise self._silent(said)
+                    output += chunk.decode("utf-8", "replace").replace("\r", "\n")
+                    output_at = time.monotonic()
+                    self._report(output)
+                elif network and time.monotonic() - output_at > self._idle_timeout_s(output):
+                    raise self._idle(output)
         process.wait()
-        return [line.strip() for line in said.splitlines() if line.strip()]
+        return [line.strip() for line in output.splitlines() if line.strip()]
 
-    def _patience_s(self, said: str) -> float:
-        return self.transfer.silence_s if said else min(FIRST_SIGN_S, self.transfer.silence_s)
+    def _idle_timeout_s(self, output: str) -> float:
+        return self.context.idle_timeout_s if output else min(FIRST_OUTPUT_TIMEOUT_S, self.context.idle_timeout_s)
 
-    def _silent(self, said: str) -> SourceUnreachable:
-        evidence = f"no sign of it for {self._patience_s(said):g} s"
-        if said:
+    def _idle(self, output: str) -> SourceUnreachable:
+        evidence = f"no output for {self._idle_timeout_s(output):g} s"
+        if output:
             return TransientFault("the git server stopped sending", where=self.where, evidence=evidence)
-        # Waiting once more would hardly help: it is not retried.
+        # Not retried: the timeout was long enough for one that only starts slowly.
         return SourceUnreachable("the git server does not answer", where=self.where, evidence=evidence)
 
-    def _report(self, said: str) -> None:
-        if found := _RECEIVED.findall(said[-400:]):
+    def _report(self, output: str) -> None:
+        if found := _RECEIVED.findall(output[-400:]):
             number, unit = found[-1]
-            self.transfer.progress(self.label, int(float(number) * _UNITS[unit]), None)
+            self.context.progress(self.label, int(float(number) * _UNITS[unit]), None)
 
-    def _failure(self, said: list[str]) -> WorkflowError:
-        telling = [line for line in said if _FATAL.search(line)] or said[-1:] or ["git ended without a word"]
-        text = without_secrets("\n".join(said))
+    def _failure(self, output: list[str]) -> WorkflowError:
+        telling = [line for line in output if _FATAL.search(line)] or output[-1:] or ["git ended without a word"]
+        text = without_secrets("\n".join(output))
         evidence = without_secrets(telling[0].removeprefix("fatal: "))
         if "No space left on device" in text:
             return no_space(self.directory.parent)
@@ -194,8 +194,8 @@ class Repository:
 
 
 @cache
-def _dies_with_us() -> tuple[str, ...]:
-    """What makes git end when this process is killed with SIGKILL, where the system has it (util-linux 2.33)."""
+def _ends_with_parent() -> tuple[str, ...]:
+    """A command prefix that ends git when this process is killed with SIGKILL; empty before util-linux 2.33."""
     prefix = ("setpriv", "--pdeathsig", "KILL", "--")
     try:
         works = subprocess.run([*prefix, "true"], capture_output=True, timeout=10, check=False).returncode == 0
@@ -205,8 +205,8 @@ def _dies_with_us() -> tuple[str, ...]:
 
 
 def _environment(directory: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
-    return kept | {
+    inherited = {name: value for name, value in os.environ.items() if name not in _INHERITED_VARIABLES}
+    return inherited | {
         "LC_ALL": "C",
         "LANGUAGE": "C",
         "GIT_TERMINAL_PROMPT": "0",

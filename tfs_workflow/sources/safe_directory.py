@@ -1,4 +1,4 @@
-"""Where the files of a foreign model land: written so that none of them can leave its directory or fill the disk."""
+"""Writes the files of an untrusted model, so that none leaves its directory or fills the disk."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Limits:
         return Limits(min(self.size_bytes, max(self.free_bytes, self.ratio * archive_bytes)), self.files)
 
 
-class Landing:
-    """A new directory that foreign files are written into; FetchFailed for anything that is not plainly harmless.
+class SafeWriter:
+    """Writes untrusted files into a new directory; FetchFailed for a name, link or size that could do harm.
 
-    Files are 0644, directories 0755, whatever the source says. Links are made last, so that nothing is ever written
+    Files are 0644, directories 0755, whatever the source sets. Links are made last, so that nothing is ever written
     through one, and must end inside.
     """
 
@@ -72,7 +72,7 @@ class Landing:
         self._links[self._place(name)] = target
 
     def copy(self, name: str, original: str) -> None:
-        """Write a file that has landed already once more: what a hard link in an archive means."""
+        """Write a second copy of a file that is there already, which is what a hard link in an archive means."""
         source = self._place(original)
         if source.is_symlink() or not source.is_file():
             raise FetchFailed("a hard link points outside of the model", where=name, evidence=f"to {original}")
@@ -80,7 +80,7 @@ class Landing:
             self.file(name, content, source.stat().st_size)
 
     def finish(self) -> None:
-        """Make the links and set every mode; afterwards the directory is fit to be served."""
+        """Make the links and set every mode; afterwards the directory can be served."""
         for place, target in self._links.items():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(target)
@@ -109,7 +109,7 @@ class Landing:
 
 @contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """Turn what the file system answers into FetchFailed, above all that it is full."""
+    """Turn OSError into FetchFailed, with a message of its own for a full disk."""
     try:
         yield
     except OSError as error:

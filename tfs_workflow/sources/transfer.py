@@ -1,4 +1,4 @@
-"""The one place where network faults are retried: bounded, jittered, and only what is worth it."""
+"""Progress, cancellation and retries of a transfer; the one place where network faults are retried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_RETRY_AFTER_S = 60.0
 
 
 class TransientFault(SourceUnreachable):
-    """A network fault that may pass; `retry_after_s` is the pause that the server asked for."""
+    """A network fault worth a retry; `retry_after_s` is the pause from the server's Retry-After."""
 
     def __init__(
         self, what: str, *, where: str = "", evidence: str = "", fix: str = "", retry_after_s: float = 0.0
@@ -30,27 +30,27 @@ class TransientFault(SourceUnreachable):
 
 
 @dataclass(frozen=True)
-class Transfer:
-    """Whom a transfer tells about itself, and how it is called off; shared by all transfers of one verb.
+class TransferContext:
+    """Progress callbacks and cancellation for the transfers of one verb.
 
-    `progress` is called with a label, the bytes done and the bytes in all (None where unknown); `announce` with a
+    `progress` is called with a label, the bytes done and the bytes in all (None where unknown); `notify` with a
     sentence for the user. Both are called from the transfer's own thread. Setting `cancelled` ends the transfer with
-    Interrupted, at the latest when the network is next heard of. `silence_s` bounds how long a server says nothing.
+    Interrupted, no later than the next network event. `idle_timeout_s` bounds the time between two network events.
     """
 
-    progress: Progress = lambda label, done_bytes, total_bytes: None  # noqa: ARG005  # silent unless told otherwise
-    announce: Callable[[str], None] = lambda text: None  # noqa: ARG005
+    progress: Progress = lambda label, done_bytes, total_bytes: None  # noqa: ARG005  # no output by default
+    notify: Callable[[str], None] = lambda text: None  # noqa: ARG005
     cancelled: threading.Event = field(default_factory=threading.Event)
-    silence_s: float = 60.0
+    idle_timeout_s: float = 60.0
     sleep: Callable[[float], None] | None = None
 
     def check(self) -> None:
-        """Raise Interrupted when the transfer was called off."""
+        """Raise Interrupted when the transfer was cancelled."""
         if self.cancelled.is_set():
-            raise Interrupted("the transfer was called off")
+            raise Interrupted("the transfer was cancelled")
 
     def pause(self, seconds: float) -> None:
-        """Wait, but no longer than until the transfer is called off."""
+        """Wait, but no longer than until the transfer is cancelled."""
         if self.sleep is None:
             self.cancelled.wait(seconds)
         else:
@@ -58,7 +58,7 @@ class Transfer:
         self.check()
 
 
-def with_retries(operation: Callable[[], T], transfer: Transfer, attempts: int = ATTEMPTS) -> T:
+def with_retries(operation: Callable[[], T], context: TransferContext, attempts: int = ATTEMPTS) -> T:
     """Call the operation again after each TransientFault, at most `attempts` times in all; the last one is raised."""
 
     # Here and not above: a verb that has nothing to fetch starts sooner without it.
@@ -72,18 +72,16 @@ def with_retries(operation: Callable[[], T], transfer: Transfer, attempts: int =
 
     backoff = wait_exponential(multiplier=0.25, max=8) + wait_random(0, 0.25)
 
-    def announce(state: RetryCallState) -> None:
+    def notify(state: RetryCallState) -> None:
         pause_s = state.next_action.sleep if state.next_action else 0
-        transfer.announce(
-            f"{_fault(state).what}; trying again in {pause_s:.1f} s ({state.attempt_number}/{attempts - 1})"
-        )
+        context.notify(f"{_fault(state).what}; trying again in {pause_s:.1f} s ({state.attempt_number}/{attempts - 1})")
 
     retrying = Retrying(
         retry=retry_if_exception_type(TransientFault),
         wait=lambda state: max(backoff(state), _fault(state).retry_after_s),
         stop=lambda state: stop_after_attempt(attempts)(state) or _fault(state).retry_after_s > LONGEST_RETRY_AFTER_S,
-        sleep=transfer.pause,
-        before_sleep=announce,
+        sleep=context.pause,
+        before_sleep=notify,
         reraise=True,
     )
     return retrying(operation)

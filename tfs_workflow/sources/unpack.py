@@ -1,4 +1,4 @@
-"""Takes a model out of a tar or zip archive without trusting a word of it."""
+"""Unpacks a model from a tar or zip archive, treating the archive as hostile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from tfs_workflow.errors import FetchFailed
-from tfs_workflow.sources.safe_directory import Landing, Limits, check_links
+from tfs_workflow.sources.safe_directory import Limits, SafeWriter, check_links
 
 _LONGEST_READ_BYTES = 1 << 20
 _LONGEST_LINK_BYTES = 4096
@@ -37,59 +37,59 @@ _COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00",
 def unpack(archive: Path, path: str, target: Path, where: str, limits: Limits) -> None:
     """Write what is below `path` in the archive to `target`, which must not exist yet.
 
-    With "." and a single directory at the top that is no version itself, that directory is meant.
+    With "." and a single directory at the top that is not a version itself, that directory is the base path.
     """
     wanted = PurePosixPath(path)
     if wanted.is_absolute() or ".." in wanted.parts:
         raise FetchFailed("not a path inside the archive", where=where, evidence=repr(path))
-    landing = Landing(target.with_name(f"{target.name}-unpacked"), limits.of_archive(archive.stat().st_size))
+    writer = SafeWriter(target.with_name(f"{target.name}-unpacked"), limits.of_archive(archive.stat().st_size))
     with _readable(where):
         if zipfile.is_zipfile(archive):
-            _unzip(archive, landing)
+            _unzip(archive, writer)
         else:
-            _untar(archive, landing)
-    landing.finish()
-    if not any(landing.root.iterdir()):
+            _untar(archive, writer)
+    writer.finish()
+    if not any(writer.root.iterdir()):
         raise FetchFailed("the archive is empty", where=where)
-    _base_path(landing.root, wanted, where).rename(target)
-    shutil.rmtree(landing.root, ignore_errors=True)
+    _base_path(writer.root, wanted, where).rename(target)
+    shutil.rmtree(writer.root, ignore_errors=True)
     check_links(target)  # once more: what they led to may have been elsewhere in the archive
 
 
-def _untar(archive: Path, landing: Landing) -> None:
+def _untar(archive: Path, writer: SafeWriter) -> None:
     with _decompressed(archive) as stream, tarfile.open(fileobj=cast(IO[bytes], _Headers(stream)), mode="r:") as tar:
         for member in tar:
             if member.isdir():
-                landing.directory(member.name)
+                writer.directory(member.name)
             elif member.isreg():
                 content = cast(IO[bytes], tar.extractfile(member))
-                landing.file(member.name, content, member.size)
+                writer.file(member.name, content, member.size)
             elif member.issym():
-                landing.link(member.name, member.linkname)
+                writer.link(member.name, member.linkname)
             elif member.islnk():
-                landing.copy(member.name, member.linkname)
+                writer.copy(member.name, member.linkname)
             else:
                 raise FetchFailed("the archive holds a device or another special file", where=member.name)
 
 
-def _unzip(archive: Path, landing: Landing) -> None:
+def _unzip(archive: Path, writer: SafeWriter) -> None:
     with zipfile.ZipFile(archive) as bundle:
         for member in bundle.infolist():
             mode = member.external_attr >> 16
             if member.is_dir():
-                landing.directory(member.filename)
+                writer.directory(member.filename)
                 continue
             with bundle.open(member) as content:
                 if stat.S_ISLNK(mode):
-                    landing.link(member.filename, content.read(_LONGEST_LINK_BYTES).decode())
+                    writer.link(member.filename, content.read(_LONGEST_LINK_BYTES).decode())
                 elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
-                    landing.file(member.filename, content, member.file_size)
+                    writer.file(member.filename, content, member.file_size)
                 else:
                     raise FetchFailed("the archive holds a device or another special file", where=member.filename)
 
 
 class _Headers:
-    """A stream that refuses to be read in pieces that no honest archive needs: tarfile reads each header at once."""
+    """A stream that rejects large reads: tarfile reads each header at once, and only a hostile one is that long."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -114,13 +114,13 @@ def _decompressed(archive: Path) -> IO[bytes]:
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Every way in which a file can fail to be an archive, as FetchFailed."""
+    """Turn every error of a file that is not an archive into FetchFailed."""
     try:
         yield
     except OSError as error:
         if error.errno is not None:
             raise
-        raise _unreadable(where, error) from error  # bz2 says it so
+        raise _unreadable(where, error) from error  # bz2 has no error class of its own
     except _UNREADABLE as error:
         raise _unreadable(where, error) from error
 
@@ -143,7 +143,7 @@ def _base_path(root: Path, wanted: PurePosixPath, where: str) -> Path:
 
 
 def _below_single_directory(root: Path) -> Path:
-    """The one directory at the top, as most archives have it, if it is no version but holds some."""
+    """The one directory at the top, as most archives have it, if it is not a version itself but holds some."""
     entries = list(root.iterdir())
     if len(entries) != 1 or entries[0].name.isdigit() or not entries[0].is_dir():
         return root

@@ -1,1 +1,1 @@
-"""What the project keeps on disk: the workspace, the lock file and what was set up."""
+"""What the project keeps on disk: the workspace, the project's state and the lock file."""

@@ -36,8 +36,8 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
 def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write bytes to, which appears under its name when the block ends and leaves nothing when it raises.
 
-    Until then it has no name where the file system can do without (O_TMPFILE), so that a kill leaves nothing either.
-    What is no ordinary file, such as a pipe, is written to in place; OSError as the system gives it.
+    Until then it has no name where the file system supports that (O_TMPFILE), so that a kill leaves nothing either.
+    A pipe or another special file is written to in place; OSError as the system gives it.
     """
     if path.exists() and not path.is_file():
         with path.open("wb") as file:
@@ -66,7 +66,7 @@ def _nameless(directory: Path) -> BinaryIO | None:
         return os.fdopen(os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666), "wb")
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL):
-            return None  # the file system has none, or else the next step says what is wrong
+            return None  # not supported there; any other fault is raised by the next step
         raise
 
 
@@ -82,7 +82,7 @@ def _name(file: BinaryIO, path: Path) -> None:
 
 @contextlib.contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """What the system says against writing there, as ConfigError, since the user chose the place."""
+    """Turn OSError into ConfigError, since the user chose the place."""
     try:
         yield
     except OSError as error:
@@ -95,18 +95,18 @@ def write_errors(path: Path) -> Iterator[None]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed while writing this path left beside it."""
+    """Remove temporary files of processes that were killed while writing this path."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         pid = leftover.name.split(".")[-2].partition("-")[0]
-        if pid.isdigit() and not _lives(int(pid)):
+        if pid.isdigit() and not _is_alive(int(pid)):
             leftover.unlink(missing_ok=True)
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except PermissionError:
-        return True  # somebody else's
+        return True  # another user's
     except (ProcessLookupError, OverflowError):
         return False
     return True

@@ -1,4 +1,4 @@
-"""What a killed run leaves behind: processes that it had started, and files that nobody will finish."""
+"""Cleans up after a killed run: its child processes and unfinished files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REMOVAL_PASSES = 20
 
 
 def end_processes(staging: Path) -> None:
-    """Kill what would go on writing below `staging`; found by its environment, as a pid may be another's by now."""
+    """Kill the processes that write below `staging`, found by their environment since a pid may have been reused."""
     import psutil  # noqa: PLC0415  # only where a run was killed
 
     orphans = [
@@ -28,11 +28,11 @@ def end_processes(staging: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole directory, never through a link; what another process removes meanwhile is fine."""
+    """Remove a file or a whole directory, never through a link; concurrent removal by another process is fine."""
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)
         return
-    # More than once: what was killed just now may still write a last file while it ends.
+    # More than once: a process that was just killed may still write a last file while it ends.
     for _ in range(_REMOVAL_PASSES):
         shutil.rmtree(path, ignore_errors=True)
         if not path.exists():

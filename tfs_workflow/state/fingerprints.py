@@ -1,4 +1,4 @@
-"""What `setup` remembers of a fetched model: enough to see, without reading the files, that they are as they were."""
+"""Fingerprints of a model's files: size, time and digest, so that a change is found without reading every file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ import hashlib
 import os
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 _CHUNK_BYTES = 1 << 20
-# Relative path → [size in bytes, mtime in ns, sha256].
-Stamps = dict[str, list[int | str]]
+
+
+class Fingerprint(NamedTuple):
+    """One file; `sha256` is empty where it was not computed."""
+
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+# By path relative to the base path.
+Fingerprints = dict[str, Fingerprint]
 
 
 def served_files(base_path: Path) -> Iterator[Path]:
@@ -27,42 +38,37 @@ def served_files(base_path: Path) -> Iterator[Path]:
             yield from (path for path in (Path(directory, name) for name in sorted(names)) if path.is_file())
 
 
-def stamps(base_path: Path, known: Mapping[str, list[int | str]]) -> dict[str, list[int | str]]:
-    """Relative path → [size in bytes, mtime in ns, sha256]; a digest is only computed where size or mtime moved."""
-    found: dict[str, list[int | str]] = {}
+def fingerprints(base_path: Path, known: Mapping[str, Fingerprint]) -> Fingerprints:
+    """The fingerprint of every served file; a digest is only computed where size or time differ from `known`."""
+    found: Fingerprints = {}
     for path in served_files(base_path):
-        status = path.stat()
         relative = path.relative_to(base_path).as_posix()
-        before = known.get(relative, [])
-        if before[:2] == [status.st_size, status.st_mtime_ns]:
-            found[relative] = before
-        else:
-            found[relative] = [status.st_size, status.st_mtime_ns, _sha256(path)]
+        found[relative] = _unread(path, known.get(relative))
+        if not found[relative].sha256:
+            found[relative] = found[relative]._replace(sha256=_sha256(path))
     return found
 
 
-def is_intact(base_path: Path, known: Mapping[str, list[int | str]]) -> bool:
+def is_intact(base_path: Path, known: Mapping[str, Fingerprint]) -> bool:
     """Whether exactly these files are there, with the same sizes and times; reads no file."""
     try:
         found = {path.relative_to(base_path).as_posix(): path.stat() for path in served_files(base_path)}
     except OSError:
         return False
-    return {name: [s.st_size, s.st_mtime_ns] for name, s in found.items()} == {n: k[:2] for n, k in known.items()}
+    return {name: (s.st_size, s.st_mtime_ns) for name, s in found.items()} == {n: k[:2] for n, k in known.items()}
 
 
-def glance(base_path: Path, versions: Sequence[int], known: Stamps) -> Stamps:
-    """The stamps of these versions' files as they are now, without reading one; an unknown digest is empty."""
-    found: Stamps = {}
+def fingerprints_unread(base_path: Path, versions: Sequence[int], known: Fingerprints) -> Fingerprints:
+    """The fingerprints of these versions' files, without reading one; a digest that `known` lacks is empty."""
+    found: Fingerprints = {}
     for path in served_files(base_path):
         relative = path.relative_to(base_path).as_posix()
         if _version(relative) in versions:
-            status, before = path.stat(), known.get(relative, [])
-            moved = before[:2] != [status.st_size, status.st_mtime_ns]
-            found[relative] = [status.st_size, status.st_mtime_ns, ""] if moved else list(before)
+            found[relative] = _unread(path, known.get(relative))
     return found
 
 
-def changed_since(base_path: Path, versions: Container[int], known: Stamps) -> list[str]:
+def changed_since(base_path: Path, versions: Container[int], known: Fingerprints) -> list[str]:
     """A line for every file of these versions that is not as it was; reads only files whose size or time moved."""
     lines, found = [], set()
     recorded = {version for name in known if (version := _version(name)) in versions}
@@ -79,11 +85,19 @@ def changed_since(base_path: Path, versions: Container[int], known: Stamps) -> l
     return sorted([*lines, *(f"{name} is gone" for name in gone)])
 
 
-def _is_same(path: Path, stamp: list[int | str]) -> bool:
-    status = path.stat()
-    if [status.st_size, status.st_mtime_ns] == stamp[:2]:
+def _is_same(path: Path, known: Fingerprint) -> bool:
+    now = _unread(path, known)
+    if now == known:
         return True
-    return status.st_size == stamp[0] and bool(stamp[2]) and _sha256(path) == stamp[2]
+    return now.size_bytes == known.size_bytes and bool(known.sha256) and _sha256(path) == known.sha256
+
+
+def _unread(path: Path, known: Fingerprint | None) -> Fingerprint:
+    """The file's size and time, with the known digest where both are the known ones."""
+    status = path.stat()
+    if known is not None and (status.st_size, status.st_mtime_ns) == known[:2]:
+        return known
+    return Fingerprint(status.st_size, status.st_mtime_ns, "")
 
 
 def _version(relative: str) -> int | None:
@@ -91,9 +105,9 @@ def _version(relative: str) -> int | None:
     return int(head) if head.isdigit() else None
 
 
-def digests(known: Mapping[str, list[int | str]]) -> dict[str, str]:
+def digests(known: Mapping[str, Fingerprint]) -> dict[str, str]:
     """Relative path → sha256."""
-    return {name: str(stamp[2]) for name, stamp in known.items()}
+    return {name: fingerprint.sha256 for name, fingerprint in known.items()}
 
 
 def _sha256(path: Path) -> str:

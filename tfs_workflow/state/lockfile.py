@@ -1,4 +1,4 @@
-"""The lock file beside the YAML: what exactly was set up, so that it can be had again or missed loudly."""
+"""The lock file beside the YAML: pins exactly what was set up, so it can be reproduced or fail with a clear error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def lock_path(yaml_path: Path) -> Path:
 
 
 def read(path: Path) -> Lock | None:
-    """The lock, or None where there is no such file; ConfigError when it is not one of ours."""
+    """The lock, or None where the file is missing; ConfigError when it is malformed."""
     try:
         return Lock.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -81,7 +81,7 @@ def differences(locked: Lock, found: Lock) -> list[str]:
 
 
 def model_differences(locked: LockedModel, found: LockedModel) -> list[str]:
-    """The same for one model, without its name."""
+    """One line for each difference of one model, without its name."""
     moved = [*_moved("source", locked.source, found.source), *_moved("commit", locked.commit, found.commit)]
     return [*moved, *_changed_files(locked.files, found.files)]
 

@@ -1,25 +1,22 @@
-"""What setup made ready, kept in the workspace for the verbs that follow."""
+"""What setup prepared, and whether it still fits the YAML."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import Config, Model
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.state.workspace import Workspace
-
-STATE_KEY = "prepared"
 
 
 @dataclass(frozen=True)
-class PreparedModel:
-    """Where a model lies, the digest of its files (empty when served in place), and the sources it was asked from."""
+class ModelRecord:
+    """Where a model's files are, the digest of these files, and the sources that the YAML gave for it."""
 
     base_path: str
     content: str
@@ -27,17 +24,17 @@ class PreparedModel:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """The chosen runtime with its reason and image digest, every model, and what decided about the runtime.
+class SetupRecord:
+    """The chosen runtime with its reason and image digest, every model, and the YAML's values behind the choice.
 
-    `locked` says that setup held everything to the lock file, so that no verb may follow what moves.
+    `locked` is true after `setup --locked`: then no verb follows an image tag that moved.
     """
 
     runtime: str
     reason: str
     image_digest: str
-    models: dict[str, PreparedModel]
-    asked: list[str]
+    models: dict[str, ModelRecord]
+    runtime_inputs: list[str]
     locked: bool = False
 
     @property
@@ -51,35 +48,24 @@ class Prepared:
         return {name: model.content for name, model in self.models.items()}
 
 
-def keep(workspace: Workspace, prepared: Prepared) -> None:
-    """Remember it in the workspace."""
-    workspace.remember(STATE_KEY, asdict(prepared))
-
-
-def prepared(workspace: Workspace | None, config: Config) -> tuple[Workspace, Prepared]:
-    """The workspace and what setup made ready for this configuration; ConfigError when it must run (again) first."""
-    kept = recalled(workspace) if workspace else None
-    if workspace is None or kept is None:
-        raise ConfigError("not set up yet", where=config.workspace, fix="invoke setup")
+def require_setup(record: SetupRecord | None, config: Config) -> SetupRecord:
+    """The record, reduced to the models of this YAML; ConfigError when setup must run (again) first."""
+    if record is None:
+        raise not_set_up(config)
     for name, model in config.models.items():
-        if name not in kept.models or kept.models[name].sources != source_list(model):
+        if name not in record.models or record.models[name].sources != source_list(model):
             raise ConfigError("the YAML changed since setup", where=f"models.{name}.source", fix="invoke setup")
-    runtime = kept.runtime if config.runtime == "auto" else config.runtime
-    return workspace, replace(kept, runtime=runtime, models={name: kept.models[name] for name in config.models})
+    runtime = record.runtime if config.runtime == "auto" else config.runtime
+    return replace(record, runtime=runtime, models={name: record.models[name] for name in config.models})
 
 
-def recalled(workspace: Workspace) -> Prepared | None:
-    """What the last setup kept here; what another version of this tool kept counts as nothing."""
-    try:
-        kept = dict(workspace.recall(STATE_KEY))
-        kept["models"] = {name: PreparedModel(**model) for name, model in kept["models"].items()}
-        return Prepared(**kept)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+def not_set_up(config: Config) -> ConfigError:
+    """The error of every verb that needs what setup prepares."""
+    return ConfigError("not set up yet", where=config.workspace, fix="invoke setup")
 
 
-def asked(config: Config) -> list[str]:
-    """What decides about the runtime; while it stays, so does the choice."""
+def runtime_inputs(config: Config) -> list[str]:
+    """The YAML's values that the choice of the runtime depends on; the choice holds until one of them changes."""
     return [config.runtime, config.server.image]
 
 

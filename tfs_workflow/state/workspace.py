@@ -1,54 +1,52 @@
-"""The directory that `setup` makes: whose it is, who works in it now, and what it remembers."""
+"""The workspace, which is the directory that `setup` makes: its owner marker, its directories and its removal."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import stat
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tfs_workflow import __version__
-from tfs_workflow.errors import ConfigError, WorkflowError
-from tfs_workflow.state.atomic_file import write_errors, write_whole
+from tfs_workflow.errors import ConfigError
+from tfs_workflow.state.atomic_file import write_whole
 from tfs_workflow.state.cleanup import end_processes, remove
+from tfs_workflow.state.workspace_lock import WorkspaceLock
 
 MARKER = ".tfs-workflow.json"
 _LOCK = ".lock"
-_STATE = "state.json"
+STATE_FILE = "state.json"
 _DIRECTORIES = {"models": 0o755, "serving": 0o755, "run": 0o700, "staging": 0o700}
-_OURS = {MARKER, _LOCK, _STATE, *_DIRECTORIES}
+_OURS = {MARKER, _LOCK, STATE_FILE, *_DIRECTORIES}
 
 
 class Workspace:
-    """One project's directory, mode 0700; made or checked by `create`, found again by `open`.
+    """One project's directory, mode 0700; `create` makes or checks it, `open` finds it again.
 
     `models/` and `serving/` are readable for everyone, so that a container's user can read them once they are
-    mounted; on this machine the mode of the workspace itself protects them. Safe to share between threads.
+    mounted; on this machine the mode of the workspace protects them. Safe to share between threads.
     """
 
     def __init__(self, path: Path, project: str) -> None:
         self.path = path
         self.project = project
-        self._state_lock = threading.Lock()
-        self._made_here = False
+        self._creates = False
+        self._lock = WorkspaceLock(path / _LOCK, self._prepare)
 
     @classmethod
     def create(cls, path: str | Path, project: str) -> Workspace:
         """Make the directory, or take the one that is there if it is this project's; ConfigError if it is not."""
         workspace = cls(_absolute(path), project)
-        workspace._made_here = True
-        with workspace._making():
+        workspace._creates = True
+        with workspace._creation_errors():
             try:
-                lock = workspace._locked()
+                lock = workspace._lock.take()
             except BlockingIOError:
-                return workspace  # a verb is at it: `exclusive` sees to what is missing once that is done
+                return workspace  # another verb works in it: `exclusive` adds what is missing afterwards
             try:
                 workspace._fill()
             finally:
@@ -57,11 +55,11 @@ class Workspace:
 
     @classmethod
     def open(cls, path: str | Path, project: str) -> Workspace | None:
-        """The workspace that `create` made, None where there is nothing; ConfigError if it is not this project's."""
+        """The workspace of an earlier `create`, None where there is none; ConfigError if it is another project's."""
         workspace = cls(_absolute(path), project)
         try:
             workspace._check_directory()
-            # Without a marker it is empty, or its making or its purging was cut short: nothing is set up.
+            # Without a marker it is empty, or its creation or its purge was cut short: nothing is set up.
             return workspace if workspace._check_marker(may_be_missing=True) else None
         except FileNotFoundError:
             return None
@@ -83,7 +81,7 @@ class Workspace:
 
     @contextmanager
     def staged(self, prefix: str) -> Iterator[Path]:
-        """A new directory on the same file system, gone at the end; what is worth keeping is renamed out of it."""
+        """A new directory on the same file system, removed at the end; the result is renamed out of it before."""
         directory = Path(tempfile.mkdtemp(prefix=f"{prefix}-", dir=self.path / "staging"))
         try:
             yield directory
@@ -95,30 +93,17 @@ class Workspace:
         """Only one verb of a project at a time; the lock ends with the process, however that ends.
 
         `on_wait` is called once, with the holder's process id where it is known. Without `wait`, a taken lock is a
-        WorkflowError. What killed runs left in `staging/` is removed. Not reentrant.
+        WorkflowError. Leftovers of killed runs in `staging/` are removed. Not reentrant.
         """
-        lock = self._waited_for(on_wait) if wait else self._locked_at_once()
+        lock = self._lock.wait(on_wait) if wait else self._lock.take_now()
         try:
             self._clear_staging()
-            if self._made_here:
-                with self._making():
+            if self._creates:
+                with self._creation_errors():
                     self._fill()  # again: a purge may have come between `create` and the lock
             yield
         finally:
             os.close(lock)
-
-    def recall(self, key: str) -> Any:
-        """What was remembered under this key, or None; an unreadable state is the same as none."""
-        with self._state_lock:
-            return self._state().get(key)
-
-    def remember(self, key: str, value: Any) -> None:
-        """Keep a JSON value for the verbs that follow; None forgets it. ConfigError where it cannot be written."""
-        with self._state_lock:
-            state = self._state() | {key: value}
-            kept = {name: item for name, item in state.items() if item is not None}
-            with write_errors(self.path / _STATE):
-                write_whole(self.path / _STATE, json.dumps(kept, indent=1, sort_keys=True) + "\n", mode=0o600)
 
     def purge(self) -> None:
         """Remove the workspace and all that is in it; ConfigError, and nothing removed, if it holds foreign files."""
@@ -144,7 +129,7 @@ class Workspace:
                 raise self._not_ours("the workspace could not be removed", evidence) from error
 
     def _clear_staging(self) -> None:
-        """Whoever holds the lock is alone: what is staged, and who works on it, is left from a run that was killed."""
+        """Remove what a killed run left staged, and end the processes that write there; the caller holds the lock."""
         leftovers = list((self.path / "staging").glob("*"))
         if leftovers:
             end_processes(self.path / "staging")
@@ -152,8 +137,8 @@ class Workspace:
             remove(leftover)
 
     @contextmanager
-    def _making(self) -> Iterator[None]:
-        """The system's errors while the workspace is made, as ours."""
+    def _creation_errors(self) -> Iterator[None]:
+        """Turn OSError into ConfigError while the workspace is created."""
         try:
             yield
         except OSError as error:
@@ -185,13 +170,13 @@ class Workspace:
                 f"owner uid {found.st_uid}, this process runs as {os.geteuid()}",
             )
         if found.st_mode & 0o022 and any(self.path.iterdir()):
-            # Others may have put files there; reading alone is simply taken back below.
+            # Others may have put files there; where they could only read, the mode is corrected below.
             raise self._not_ours("other users can write to the workspace", f"mode {stat.filemode(found.st_mode)}")
         if found.st_mode & 0o077 and self._marker() is not None:
             self.path.chmod(0o700)
 
     def _check_marker(self, *, may_be_missing: bool = False) -> bool:
-        """Whether it bears our marker; ConfigError for another project's, and for none where one must be."""
+        """Whether it has our marker; ConfigError for another project's, and for none where one is required."""
         marker = self._marker()
         if marker is None:
             foreign = ", ".join(self._foreign()[:5])
@@ -219,79 +204,26 @@ class Workspace:
     def _foreign(self) -> list[str]:
         return sorted(p.name for p in self.path.iterdir() if not _is_ours(p.name))
 
-    def _state(self) -> dict[str, Any]:
-        try:
-            state = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return state if isinstance(state, dict) else {}
-
-    def _waited_for(self, on_wait: Callable[[int | None], None] | None) -> int:
-        try:
-            return self._locked()
-        except BlockingIOError:
-            if on_wait is not None:
-                on_wait(self._holder())
-            return self._locked(wait=True)
-
-    def _locked_at_once(self) -> int:
-        try:
-            return self._locked()
-        except BlockingIOError as error:
-            raise WorkflowError(
-                "another tfs-workflow verb of this project is running",
-                where=str(self.path),
-                evidence=f"pid {self._holder() or 'unknown'}",
-                fix="wait until it is done",
-            ) from error
-
-    def _holder(self) -> int | None:
-        with contextlib.suppress(OSError, ValueError):
-            return int((self.path / _LOCK).read_text())
-        return None
-
-    def _locked(self, *, wait: bool = False) -> int:
-        """The open lock file, locked; without `wait`, BlockingIOError when another has it."""
+    def _prepare(self) -> None:
+        """Make or check the directory before it is locked; ConfigError where it is gone or not this project's."""
         while True:
-            lock = self._open_lock()
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                if _is(lock, self.path / _LOCK):
-                    with contextlib.suppress(OSError):  # on a full disk it works without
-                        os.ftruncate(lock, 0)
-                        os.pwrite(lock, str(os.getpid()).encode(), 0)
-                    return lock
-            except BaseException:
-                os.close(lock)
-                raise
-            os.close(lock)  # its holder purged the workspace while this process waited: begin again
-
-    def _open_lock(self) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        while True:
-            if self._made_here:
+            if self._creates:
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # purged by another verb in this very moment
+            try:
                 self._check_directory()
                 self._check_marker(may_be_missing=True)
-                return os.open(self.path / _LOCK, flags, 0o600)
-            if not self._made_here:
-                raise ConfigError("the workspace is gone", where=str(self.path), fix="run setup again")
+            except FileNotFoundError as error:  # purged by another verb in this very moment
+                if not self._creates:
+                    raise ConfigError("the workspace is gone", where=str(self.path), fix="run setup again") from error
+            else:
+                return
 
 
 def _is_ours(name: str) -> bool:
-    """Whether we make an entry of this name: one of our own, or what a killed write of one left behind."""
+    """Whether the name is one of our own entries, or the temporary file of a killed write of one."""
     return name in _OURS or any(name.startswith(f".{ours}.") and name.endswith(".tmp") for ours in _OURS)
 
 
 def _absolute(path: str | Path) -> Path:
-    """Without resolving links: a workspace that is a link is refused, not followed."""
+    """The absolute path with its links: a workspace that is a link is rejected, not followed."""
     return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100  # Path.resolve would follow links
-
-
-def _is(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one at this path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.lstat())
-    except FileNotFoundError:
-        return False

@@ -1,1 +1,1 @@
-"""The order of the steps, one verb a file; nothing else knows it."""
+"""The order of the steps, one verb a file; no other room depends on it."""

@@ -1,4 +1,4 @@
-"""Which image serve runs: the recorded one. A moved tag is followed aloud, or not at all where setup was locked."""
+"""Which image serve runs: the recorded one, or the one that its tag names now unless setup was `--locked`."""
 
 from __future__ import annotations
 
@@ -6,31 +6,39 @@ from dataclasses import replace
 
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import Runtime
-from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state import lockfile
-from tfs_workflow.state.setup_record import Prepared, keep
-from tfs_workflow.state.workspace import Workspace
+from tfs_workflow.state.project_state import StateSession
+from tfs_workflow.state.setup_record import SetupRecord
 
 
-def with_image_of_now(
-    loaded: LoadedConfig, workspace: Workspace, made: Prepared, runtime: Runtime, transfer: Transfer
-) -> Prepared:
-    """What setup made ready, with what the image's tag names by now; that is written to workspace and lock first.
+def with_moved_tag(record: SetupRecord, reference: str, runtime: Runtime) -> SetupRecord:
+    """The record with the digest that the image's tag names now; writes nothing.
 
-    Unchanged where setup was locked, where the tag names nothing (any more), and for runtimes without an image.
+    Unchanged after `setup --locked`, where the tag names no image, and for runtimes without an image.
     """
+    now = runtime.resolve_image(reference)
+    if record.locked or not now.digest or now.is_pinned_by(record.image_digest):
+        return record
+    return replace(record, image_digest=now.digest)
+
+
+def follow_moved_tag(
+    loaded: LoadedConfig, session: StateSession, record: SetupRecord, runtime: Runtime, context: TransferContext
+) -> SetupRecord:
+    """The same, with the new digest put into lock file and state, and a notice to the user."""
     reference = loaded.config.server.image
-    now = runtime.image_now(reference)
-    if made.locked or not now.digest or now.is_pinned_by(made.image_digest):
-        return made
+    followed = with_moved_tag(record, reference, runtime)
+    if followed == record:
+        return record
     lock_file = lockfile.lock_path(loaded.path)
-    if made.image_digest:
-        transfer.announce(
-            f"{reference}: names {now.digest[:19]} by now, setup recorded {made.image_digest[:19]}: it is followed and "
-            f"recorded in {lock_file.name}; setup --locked would hold the server to the recorded one"
+    if record.image_digest:
+        context.notify(
+            f"{reference}: names {followed.image_digest[:19]} now, setup recorded {record.image_digest[:19]}: serve "
+            f"follows it and records it in {lock_file.name}; setup --locked would hold the server to the recorded one"
         )
     if pinned := lockfile.read(lock_file):
-        lockfile.write(lock_file, pinned.model_copy(update={"image": reference, "image_digest": now.digest}))
-    followed = replace(made, image_digest=now.digest)
-    keep(workspace, followed)
+        moved = {"image": reference, "image_digest": followed.image_digest}
+        lockfile.write(lock_file, pinned.model_copy(update=moved))
+    session.change(setup=followed)
     return followed

@@ -1,4 +1,4 @@
-"""status: the project's server, its models, and in what it differs from what was asked."""
+"""status: the project's server, its models, and its drift from what the YAML wants."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import ConfigError, NotReady
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.state import lockfile
-from tfs_workflow.state.setup_record import prepared
-from tfs_workflow.state.workspace import Workspace
-from tfs_workflow.workflow.drift import SETUP_AND_SERVE, Drift, drift, image_drift, served
-from tfs_workflow.workflow.project import known, server_spec
+from tfs_workflow.state.project_state import read_state
+from tfs_workflow.state.setup_record import require_setup
+from tfs_workflow.workflow.plan.drift import SETUP_AND_SERVE, Drift, drift, image_drift
+from tfs_workflow.workflow.project import known, require_workspace, server_spec
 from tfs_workflow.workflow.start import raise_ended
 
 
 @dataclass(frozen=True)
 class Status:
-    """What runs, with the status of every model of the YAML, and every drift."""
+    """The running server, with the status of every model of the YAML, and every drift."""
 
     server: ModelServer
     models: Mapping[str, list[VersionStatus]]
     drift: tuple[Drift, ...]
 
     def unserved(self) -> list[str]:
-        """The models of the server of which no version is AVAILABLE; one that it does not know yet is drift."""
+        """The models of which no version is AVAILABLE; one that the server has no version of at all is drift."""
         states = {model: {version.state for version in versions} for model, versions in self.models.items()}
         return [model for model, seen in states.items() if seen and State.AVAILABLE not in seen]
 
 
-def status(loaded: LoadedConfig) -> Status:
-    """Look at the project's server; NotReady, with the diagnosis, when there is none, it ended, or it is silent."""
+def inspect(loaded: LoadedConfig) -> Status:
+    """The project's server with its drift; NotReady, with the diagnosis, when it is missing, ended or silent."""
     runtime, server = known(loaded)
     if server.exit_code is not None:
         raise_ended(runtime, server)
@@ -51,27 +51,27 @@ def status(loaded: LoadedConfig) -> Status:
 def _drift(
     loaded: LoadedConfig, runtime: Runtime, server: ModelServer, models: Mapping[str, list[VersionStatus]]
 ) -> Iterator[Drift]:
-    workspace = Workspace.open(loaded.workspace, loaded.config.project)
     try:
-        workspace, made = prepared(workspace, loaded.config)
+        state = read_state(require_workspace(loaded))
+        record = require_setup(state.setup, loaded.config)
     except ConfigError as error:
         yield Drift("configuration", error.where, error.what, SETUP_AND_SERVE)
         return
-    spec = server_spec(loaded.config, made)
-    yield from drift(server, spec, served(workspace), models)
-    yield from image_drift(runtime, spec, made.locked)
+    spec = server_spec(loaded.config, record)
+    yield from drift(server, spec, state.served, models)
+    yield from image_drift(runtime, spec, record.locked)
     pinned = lockfile.read(lockfile.lock_path(loaded.path))
     locked = pinned.image_digest if pinned and pinned.image == server.image else ""
-    if locked and made.image_digest not in ("", locked):
-        evidence = f"the lock file names {locked[:19]}, setup found {made.image_digest[:19]}"
+    if locked and record.image_digest not in ("", locked):
+        evidence = f"the lock file names {locked[:19]}, setup found {record.image_digest[:19]}"
         yield Drift("image", server.image, evidence, SETUP_AND_SERVE)
 
 
 def raise_unless_served(found: Status) -> None:
-    """Raise NotReady when some model has no version that answers."""
+    """Raise NotReady when some model has no version that is AVAILABLE."""
     if missing := found.unserved():
         raise NotReady(
             f"no version is AVAILABLE of {', '.join(missing)}",
             where=found.server.project,
-            fix="run invoke serve; invoke logs shows what the server said",
+            fix="run invoke serve; invoke logs shows its log",
         )

@@ -1,4 +1,4 @@
-"""Orphans: servers of any project that no workspace claims any more, such as those of runs that were killed."""
+"""Orphans: servers of any project that no workspace claims, such as those of killed runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pathlib import Path
 
 from tfs_workflow.errors import ConfigError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.runtimes.lookup import EVERY, Runtimes
+from tfs_workflow.runtimes.kinds import KINDS
+from tfs_workflow.runtimes.lookup import Runtimes
+from tfs_workflow.state.project_state import read_state
 from tfs_workflow.state.workspace import Workspace
-from tfs_workflow.workflow.project import started_with
 
 STOP_S = 10
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A server that nobody would miss, and why."""
+    """A server that no project needs, and why."""
 
     runtime: Runtime
     server: ModelServer
@@ -29,11 +30,11 @@ class Orphan:
 
 
 def find_orphans(projects: str = "*") -> list[Orphan]:
-    """Every orphan of this machine that we may judge; `projects` is a shell pattern for their names."""
-    runtimes = Runtimes(Path(os.devnull), Path(os.devnull))  # only who starts or reads needs their files
+    """Every orphan among the servers of this machine that are ours; `projects` is a shell pattern for their names."""
+    runtimes = Runtimes(Path(os.devnull), Path(os.devnull))  # finding and stopping need no files
     found = []
-    for runtime, server in runtimes.find(None, EVERY):
-        with _judged(server) as reason:
+    for runtime, server in runtimes.find(None, tuple(kind.name for kind in KINDS)):
+        with _reason_held(server) as reason:
             if reason and fnmatchcase(server.project, projects):
                 found.append(Orphan(runtime, server, reason))
     return sorted(found, key=lambda orphan: (orphan.server.project, orphan.server.started_at))
@@ -43,7 +44,7 @@ def remove_orphans(orphans: Sequence[Orphan]) -> list[Orphan]:
     """Stop and remove those that still are orphans; what was removed."""
     removed = []
     for orphan in orphans:
-        with _judged(orphan.server) as reason:
+        with _reason_held(orphan.server) as reason:
             if reason:
                 orphan.runtime.stop(orphan.server, STOP_S)
                 removed.append(orphan)
@@ -51,8 +52,8 @@ def remove_orphans(orphans: Sequence[Orphan]) -> list[Orphan]:
 
 
 @contextmanager
-def _judged(server: ModelServer) -> Iterator[str]:
-    """Why nobody would miss the server, empty when somebody may; true for as long as the block lasts."""
+def _reason_held(server: ModelServer) -> Iterator[str]:
+    """Why the server is an orphan, empty if it is not; the workspace stays locked for the block."""
     with ExitStack() as held:
         yield _reason(server, held)
 
@@ -61,7 +62,7 @@ def _reason(server: ModelServer, held: ExitStack) -> str:
     if server.machine not in ("", socket.gethostname()):
         return ""  # a shared engine: its workspace is on another machine
     if not server.workspace:
-        return _ended(server)  # of a version that did not say whose it is
+        return _ended(server)  # of a version without this label
     try:
         workspace = _workspace(server)
         held.enter_context(workspace.exclusive(wait=False))
@@ -88,7 +89,11 @@ def _workspace(server: ModelServer) -> Workspace:
 def _unclaimed(server: ModelServer, workspace: Workspace) -> str:
     if server.superseded:
         return "its replacement was cut short"
-    if server.runtime not in started_with(workspace):
+    try:
+        started = read_state(workspace).started
+    except ConfigError:
+        return ""  # the workspace of a newer release, which may claim it
+    if server.runtime not in started:
         return "its workspace does not claim it"
     return _ended(server)
 

@@ -1,4 +1,4 @@
-"""Run steps that do not need each other at the same time, and end them together."""
+"""Runs independent steps at the same time, and ends them together."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class SeveralFailed(WorkflowError):
 def run_all(steps: Mapping[str, Callable[[], Any]], cancelled: threading.Event) -> dict[str, Any]:
     """Run every step in a thread of its own and return the results by name.
 
-    The first failure or Ctrl-C sets `cancelled`, which the others look at, and waits for all of them at most
-    CANCEL_GRACE_S; what failed by then is raised together. The threads are daemons, so a step that hangs in a system
-    call cannot keep the process alive.
+    The first failure or Ctrl-C sets `cancelled`, which the other steps poll, and waits for them at most
+    CANCEL_GRACE_S; the failures up to then are raised together. The threads are daemons, so a step that hangs in a
+    system call cannot keep the process alive.
     """
     finished: SimpleQueue[tuple[str, Any, BaseException | None]] = SimpleQueue()
     threads = [threading.Thread(target=_run, args=(n, s, finished), daemon=True, name=n) for n, s in steps.items()]

@@ -34,7 +34,7 @@ def model_findings(
     """Everything about one model.
 
     `reader` is the uid and gid that the server reads the files with, None for our own; `server_version` is
-    TensorFlow's version in the server, empty where it is not known; `embedded` says that it is our own server.
+    TensorFlow's version in the server, empty where it is not known; `embedded` is true for our own server.
     """
     name = f"model {model.name}"
     try:
@@ -130,7 +130,7 @@ def _version_findings(
 
 
 def _who(reader: tuple[int, int] | None) -> str:
-    return f"for uid {reader[0]}, which the server runs as" if reader else "for this user, whom the server runs as"
+    return f"for uid {reader[0]}, which the server runs as" if reader else "for this user, as which the server runs"
 
 
 def _check_pointers(version_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""The operations of a model against those that the server knows; a list of one TensorFlow release comes with us."""
+"""Compares a model's operations with those of the server; the list of one TensorFlow release is in the package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Known:
-    """What one TensorFlow release knows; `graph_version` is TF_GRAPH_DEF_VERSION, its number as a consumer."""
+    """The operations of one TensorFlow release; `graph_version` is TF_GRAPH_DEF_VERSION, its number as a consumer."""
 
     release: str
     graph_version: int
@@ -37,7 +37,7 @@ def known() -> Known:
 
 
 def operation_findings(check: str, graph: GraphDef, server_version: str, *, embedded: bool) -> Iterator[Finding]:
-    """Operations that the server would not know (#1155, #2267).
+    """Operations that the server does not have (#1155, #2267).
 
     A failure only where the list is the server's own: `embedded`, and of this very release. Other servers may know
     more, through newer releases and custom operations, or less.

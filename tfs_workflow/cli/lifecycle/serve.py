@@ -9,17 +9,17 @@ from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.cli.lifecycle.server_view import curl_line, model_lines, server_document
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.runtimes.kinds import runtime_kind
+from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.workflow.project import running
-from tfs_workflow.workflow.remove import teardown
-from tfs_workflow.workflow.start import Served, raise_ended
-from tfs_workflow.workflow.start import serve as started
+from tfs_workflow.workflow.remove import remove
+from tfs_workflow.workflow.start import Served, raise_ended, start
 
 
 def serve(options: CommandOptions, *, follow: bool = False) -> None:
     """Start the server, show its endpoints and with `follow` its log until Ctrl-C."""
     with project_command(options) as loaded:
-        done = started(loaded, Transfer(announce=console.note))
+        done = start(loaded, TransferContext(notify=console.note))
         _say_what_is_unusual(done)
         document = server_document(done.server, done.models) | {
             "unchanged": done.unchanged,
@@ -33,7 +33,11 @@ def serve(options: CommandOptions, *, follow: bool = False) -> None:
 def _say_what_is_unusual(done: Served) -> None:
     if done.server.exposed:
         ports = f"{done.server.rest_port} and {done.server.grpc_port}"
-        why = "a native server listens everywhere" if done.server.runtime == "native" else "server.expose is true"
+        why = (
+            "a native server listens everywhere"
+            if runtime_kind(done.server.runtime).always_exposed
+            else "server.expose is true"
+        )
         console.warn(f"ports {ports} are open to the whole network: {why}")
     if done.unchanged:
         console.note(f"already running with this configuration, since {done.server.started_at:%F %T} UTC")
@@ -51,4 +55,4 @@ def _follow(loaded: LoadedConfig, server: ModelServer) -> None:
     except KeyboardInterrupt:
         console.note("tearing down")
     finally:
-        teardown(loaded, Transfer(announce=console.note))
+        remove(loaded, TransferContext(notify=console.note))

@@ -8,10 +8,9 @@ from typing import Any
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.config.load import LoadedConfig
-from tfs_workflow.sources.fetch import describe
-from tfs_workflow.sources.transfer import Transfer
-from tfs_workflow.workflow.prepare import SetUp
-from tfs_workflow.workflow.prepare import setup as set_up
+from tfs_workflow.sources.registry import model_source
+from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.workflow.prepare import SetUp, prepare
 
 
 def setup(options: CommandOptions, *, locked: bool = False, offline: bool = False, update: bool = False) -> None:
@@ -21,14 +20,18 @@ def setup(options: CommandOptions, *, locked: bool = False, offline: bool = Fals
             show(options, _intended(loaded), _intended_lines(loaded))
             return
         with console.progress_bars() as bars:
-            transfer = Transfer(progress=bars, announce=console.note)
-            done = set_up(loaded, transfer, locked=locked, offline=offline, update=update)
+            context = TransferContext(progress=bars, notify=console.note)
+            done = prepare(loaded, context, locked=locked, offline=offline, update=update)
         show(options, _document(done), _lines(done))
 
 
 def _intended(loaded: LoadedConfig) -> dict[str, Any]:
     """What setup would do, from the YAML alone."""
-    models = {name: [describe(source) for source in model.source] for name, model in loaded.config.models.items()}
+    yaml_dir = loaded.path.parent
+    models = {
+        name: [model_source(source, yaml_dir).description for source in model.source]
+        for name, model in loaded.config.models.items()
+    }
     return {
         "dry_run": True,
         "workspace": str(loaded.workspace),

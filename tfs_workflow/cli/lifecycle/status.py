@@ -10,15 +10,14 @@ from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.cli.lifecycle.server_view import model_lines, server_document, server_lines
 from tfs_workflow.errors import NotReady
-from tfs_workflow.workflow.inspect_server import Status, raise_unless_served
-from tfs_workflow.workflow.inspect_server import status as observed
+from tfs_workflow.workflow.inspect_server import Status, inspect, raise_unless_served
 
 
 def status(options: CommandOptions) -> None:
     """Show the project's server, its models and every drift; not ready when a model is not served."""
     with project_command(options) as loaded:
         try:
-            found = observed(loaded)
+            found = inspect(loaded)
         except NotReady as error:
             if options.json:
                 console.result_json({"project": loaded.config.project, "running": False, "models": {}, "drift": []})

@@ -8,10 +8,9 @@ from typing import Any
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.sources.transfer import Transfer
+from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.workflow.orphans import Orphan, find_orphans, remove_orphans
-from tfs_workflow.workflow.remove import TornDown
-from tfs_workflow.workflow.remove import teardown as torn_down
+from tfs_workflow.workflow.remove import TornDown, remove
 
 
 def teardown(  # noqa: PLR0913  # its options
@@ -37,7 +36,7 @@ def teardown(  # noqa: PLR0913  # its options
 
 def _teardown_project(options: CommandOptions, *, purge: bool, image: bool) -> None:
     with project_command(options) as loaded:
-        done = torn_down(loaded, Transfer(announce=console.note), purge=purge, image=image)
+        done = remove(loaded, TransferContext(notify=console.note), purge=purge, image=image)
         show(options, _document(done), _lines(done))
 
 

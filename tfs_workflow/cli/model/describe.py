@@ -14,9 +14,9 @@ from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_request import curl_line, example_request
 from tfs_workflow.formats.savedmodel import Signature
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
-from tfs_workflow.state.setup_record import prepared
-from tfs_workflow.state.workspace import Workspace
-from tfs_workflow.workflow.project import running, server_spec
+from tfs_workflow.state.project_state import read_state
+from tfs_workflow.state.setup_record import require_setup
+from tfs_workflow.workflow.project import require_workspace, running, server_spec
 
 Described = Mapping[str, tuple[str, Mapping[str, Signature]]]
 
@@ -44,10 +44,10 @@ def _described(loaded: LoadedConfig, names: list[str]) -> Described:
 
 def _from_files(loaded: LoadedConfig, names: list[str]) -> Described:
     config = loaded.config
-    _, made = prepared(Workspace.open(loaded.workspace, config.project), config)
+    record = require_setup(read_state(require_workspace(loaded)).setup, config)
     rest_port = config.server.rest_port if config.server.rest_port != "auto" else 8501
     found: dict[str, tuple[str, Mapping[str, Signature]]] = {}
-    for model in server_spec(config, made).models:
+    for model in server_spec(config, record).models:
         if model.name in names:
             *_, newest = served_directories(model)
             address = f"http://127.0.0.1:{rest_port}/v1/models/{model.name}"

@@ -15,7 +15,7 @@ from tfs_workflow.cli.lifecycle.logs import show_line
 from tfs_workflow.health.diagnosis import marked
 
 if TYPE_CHECKING:
-    from tfs_workflow.workflow.failures import Failure
+    from tfs_workflow.state.records import FailureRecord
 
 SHOWN_LINES = 20
 
@@ -55,7 +55,7 @@ def _explain_last_failure(options: CommandOptions) -> None:
             sys.exit(errors.NotReady.exit_code)
 
 
-def _show(failure: Failure) -> None:
+def _show(failure: FailureRecord) -> None:
     ended = f"exit code {failure.exit_code}" if failure.exit_code is not None else ""
     console.result("  ".join(filter(None, [failure.at, failure.runtime, ended, failure.diagnosis])))
     error = errors.NotReady(failure.what, where=failure.where, evidence=failure.evidence, fix=failure.fix)

@@ -1,4 +1,4 @@
-"""What the container looks like: a pure description, hardened, built from the server spec."""
+"""The container as a pure, hardened description, built from the server spec."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ from typing import Any
 from docker.types import LogConfig, Mount
 
 from tfs_workflow import __version__
-from tfs_workflow.runtimes.base import DIGEST_LABEL, MACHINE_LABEL, PROJECT_LABEL, WORKSPACE_LABEL
+from tfs_workflow.runtimes.base import (
+    DIGEST_LABEL,
+    EXPOSE_LABEL,
+    IMAGE_LABEL,
+    MACHINE_LABEL,
+    PROJECT_LABEL,
+    VERSION_LABEL,
+    WORKSPACE_LABEL,
+)
+from tfs_workflow.runtimes.kinds import NOBODY
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_flags
 
 # The image's own script does not exec, so the server would never see SIGTERM (docs/decisions/0002).
@@ -20,7 +29,6 @@ MODELS_DIR = "/models"
 # On an engine elsewhere one volume holds both; no model's name begins with a dot.
 VOLUME_CONFIG_DIR = f"{MODELS_DIR}/.tfs-workflow"
 PREFIX = "tfs-"
-NOBODY = 65534
 # The engine waits twice as long before each: 0.1 s, 0.2 s and so on, so this one gives up after about three seconds.
 RESTARTS = 5
 
@@ -40,7 +48,7 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
 
     `config_dir` lies in the workspace; a `volume` holds models and configuration where the engine is elsewhere.
     """
-    user, group = (uid, gid) if uid else (NOBODY, NOBODY)
+    user, group = (uid, gid) if uid else NOBODY
     return {
         "image": spec.image,
         "name": container_name(spec.project),
@@ -69,15 +77,15 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
 
 
 def labels(spec: ServerSpec, workspace: Path) -> dict[str, str]:
-    """The labels that make the container ours, and say which workspace on which machine claims it."""
+    """The labels by which the container is found again, with the workspace and the machine that claim it."""
     return {
         PROJECT_LABEL: spec.project,
         DIGEST_LABEL: spec.digest(),
         WORKSPACE_LABEL: str(workspace),
         MACHINE_LABEL: socket.gethostname(),
-        "tfs-workflow.version": __version__,
-        "tfs-workflow.image": spec.image,
-        "tfs-workflow.expose": str(spec.expose).lower(),
+        VERSION_LABEL: __version__,
+        IMAGE_LABEL: spec.image,
+        EXPOSE_LABEL: str(spec.expose).lower(),
     }
 
 

@@ -20,30 +20,32 @@ from requests.exceptions import RequestException
 from tfs_workflow.errors import NotReady, ToolMissing, WorkflowError
 from tfs_workflow.runtimes.base import (
     DIGEST_LABEL,
+    EXPOSE_LABEL,
+    IMAGE_LABEL,
     MACHINE_LABEL,
     PROJECT_LABEL,
     WORKSPACE_LABEL,
     ImageIdentity,
     ModelServer,
 )
-from tfs_workflow.runtimes.config_files import write_config_files
 from tfs_workflow.runtimes.docker import container, remote_volume
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
 from tfs_workflow.runtimes.docker.engine_info import chosen_address, is_local
 from tfs_workflow.runtimes.docker.image_pull import image_identity, pinned_reference
+from tfs_workflow.runtimes.kinds import DOCKER
 from tfs_workflow.runtimes.ports import port_holder
-from tfs_workflow.runtimes.spec import ServerSpec, server_files
+from tfs_workflow.runtimes.spec import ServerSpec, server_files, write_config_files
 
 PREVIOUS = "-previous"
-_GONE, _GOING = 404, 409  # what the engine answers about a container that is removed, or marked for it
-# The engine closes a log some moments before it calls the container ended.
+_GONE, _GOING = 404, 409  # the status for a container that is removed, or whose removal is in progress
+# The engine closes a log some moments before the container counts as ended.
 _END_TIMEOUT_S = 5
 
 
 class DockerRuntime:
     """A container of the TensorFlow Serving image on the user's Docker engine."""
 
-    name = "docker"
+    name = DOCKER.name
 
     def __init__(self, engine: Engine, config_dir: Path) -> None:
         self.engine = engine
@@ -91,15 +93,15 @@ class DockerRuntime:
             if self._host:
                 with engine_errors("copy the models to the engine's machine"):
                     labels = container.labels(spec, self.config_dir.parent)
-                    volume = held.enter_context(remote_volume.carried(self.engine.client, spec, labels, files))
+                    volume = held.enter_context(remote_volume.filled_volume(self.engine.client, spec, labels, files))
             yield volume
 
     def _create(self, spec: ServerSpec, volume: str) -> Container:
-        # By digest: whatever the tag names by now, the image that setup recorded runs.
+        # By digest: the image that setup recorded runs, also where the tag moved.
         pinned = {"image": pinned_reference(self.engine, spec.image, spec.image_digest)}
         arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid(), volume) | pinned
         try:
-            # In a thread, since Ctrl-C must not lose sight of a container that the engine is just making.
+            # In a thread, since Ctrl-C must not lose the id of a container that the engine is creating.
             with engine_errors("create the container"), ThreadPoolExecutor(1) as pool:
                 return pool.submit(self.engine.client.containers.create, **arguments).result()
         except EngineFailed as error:
@@ -138,7 +140,7 @@ class DockerRuntime:
 
     @contextmanager
     def replacing(self, old: ModelServer) -> Iterator[None]:
-        """Stop and rename the old container for the block; it comes back if the block raises, else it is removed."""
+        """Stop and rename the old container for the block; restart it if the block raises, else remove it."""
         with engine_errors("find the previous container"):
             previous = self.engine.client.containers.get(old.id)
             name = str(previous.name)
@@ -148,8 +150,8 @@ class DockerRuntime:
                 previous.rename(name + PREVIOUS)
             yield
         except BaseException:
-            with engine_errors("bring the previous container back"):
-                _bring_back(previous, name)
+            with engine_errors("restart the previous container"):
+                _restart(previous, name)
             raise
         _remove(previous)
 
@@ -168,15 +170,15 @@ class DockerRuntime:
             return found
 
     def _last_exit_code(self, server: ModelServer) -> int:
-        """How a container ended that runs again: its own state has forgotten that, the engine's events have not."""
+        """The exit code before a restart: the container's own state lacks it, the engine's events have it."""
         died = self.engine.client.events(
             since=0, until=int(time.time()) + 1, filters={"container": server.id, "event": "die"}, decode=True
         )
         codes = [int(event["Actor"]["Attributes"]["exitCode"]) for event in died]
         return codes[-1] if codes else 1
 
-    def image_now(self, reference: str) -> ImageIdentity:
-        """What an image reference names on the engine by now."""
+    def resolve_image(self, reference: str) -> ImageIdentity:
+        """The image that a reference names on the engine now."""
         return image_identity(self.engine, reference)
 
     def logs(self, server: ModelServer, tail: int | None = None, follow: bool = False) -> Iterator[str]:
@@ -201,8 +203,8 @@ class DockerRuntime:
             _remove(found)
 
 
-def _bring_back(previous: Container, name: str) -> None:
-    """Start it again under its name; whatever of its stopping an interrupt cut short is done by then."""
+def _restart(previous: Container, name: str) -> None:
+    """Restart it under its old name, after the stop that an interrupt may have cut short."""
     previous.stop(timeout=1)
     previous.reload()
     if previous.name != name:
@@ -224,9 +226,9 @@ def _observed(found: Container) -> ModelServer:
         started_at=_moment(state["StartedAt"] if state["Running"] else attrs["Created"]),
         exit_code=None if runs else int(state["ExitCode"]),
         out_of_memory=bool(state["OOMKilled"]),
-        image=labels.get("tfs-workflow.image", attrs["Config"]["Image"]),
+        image=labels.get(IMAGE_LABEL, attrs["Config"]["Image"]),
         image_digest=attrs["Image"],
-        exposed=labels.get("tfs-workflow.expose") == "true",
+        exposed=labels.get(EXPOSE_LABEL) == "true",
         restarts=int(attrs["RestartCount"]),
         workspace=labels.get(WORKSPACE_LABEL, ""),
         machine=labels.get(MACHINE_LABEL, ""),

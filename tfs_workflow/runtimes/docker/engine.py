@@ -17,7 +17,7 @@ from requests.exceptions import ConnectionError as EngineConnectionError
 from tfs_workflow.errors import ToolMissing, WorkflowError
 
 ANSWER_TIMEOUT_S = 60
-# Its version costs an engine nothing; one that does not tell it soon will not do anything else either.
+# An engine answers a query for its version at once; one that does not will not do anything else either.
 VERSION_TIMEOUT_S = 10
 
 
@@ -38,7 +38,7 @@ class Engine:
     def client(self) -> docker.DockerClient:
         """A connected client; raises ToolMissing when no engine answers or it does not permit us."""
         with engine_errors("connect to the Docker engine"):
-            # The engine is asked for its API version here, so a dead or forbidden socket shows at once.
+            # This queries the engine for its API version, so a dead or forbidden socket shows at once.
             client = _open_client(self.timeout_s)
             self.address = client.api.base_url.replace("http+docker://localhost", "unix:///var/run/docker.sock")
             return client

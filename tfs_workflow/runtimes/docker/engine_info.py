@@ -1,4 +1,4 @@
-"""What the Docker engine says about itself, as plain data for the checks."""
+"""Facts about the Docker engine, as plain data for the checks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class EngineFacts:
 
 
 def chosen_address() -> tuple[str, str]:
-    """What chose the engine, and its address; nobody is asked."""
+    """What selected the engine, and its address; makes no network call."""
     if host := os.environ.get("DOCKER_HOST"):
         return "DOCKER_HOST", host
     with engine_errors("read the docker context"):
@@ -73,7 +73,7 @@ def engine_facts(reference: str) -> EngineFacts:
     """Ask the engine; `reference` is the image that is to run. Raises ToolMissing when it cannot be had."""
     origin, address = chosen_address()
     client = Engine(ANSWER_TIMEOUT_S).client
-    with engine_errors("ask the engine about itself"):
+    with engine_errors("query the engine"):
         before_s = time.time()
         info, version, containers = client.info(), client.version(), client.api.containers()
         image = _image_architecture(client, reference)
@@ -116,7 +116,7 @@ def _free_bytes(root_dir: str) -> int | None:
 
 
 def _clock_ahead_s(system_time: str, before_s: float) -> float:
-    """0 within the time that the answer took, since nothing closer can be said."""
+    """0 within the time that the answer took, which is the precision of the measurement."""
     try:
         theirs = datetime.fromisoformat(system_time[:19] + "+00:00").timestamp()
     except ValueError:

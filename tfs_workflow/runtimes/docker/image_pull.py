@@ -13,7 +13,7 @@ from docker.utils import parse_repository_tag
 from tfs_workflow.errors import FetchFailed, ToolMissing
 from tfs_workflow.runtimes.base import ImageIdentity
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
-from tfs_workflow.sources.transfer import Transfer, TransientFault, with_retries
+from tfs_workflow.sources.transfer import TransferContext, TransientFault, with_retries
 
 # What engines and registries print when the same request may well succeed later.
 PASSING = re.compile(
@@ -70,9 +70,9 @@ def _repository(reference: str) -> str:
     return str(parse_repository_tag(reference)[0])
 
 
-def pull(engine: Engine, reference: str, transfer: Transfer) -> str:
-    """Pull the image and return its digest; FetchFailed says why not, TransientFault when later may do."""
-    with_retries(lambda: _pull_once(engine, reference, transfer), transfer)
+def pull(engine: Engine, reference: str, context: TransferContext) -> str:
+    """Pull the image and return its digest; FetchFailed with the reason, TransientFault where a retry may work."""
+    with_retries(lambda: _pull_once(engine, reference, context), context)
     digest = image_digest(engine, reference)
     if digest is None:
         raise FetchFailed("the engine reported success, but the image is not there", where=reference)
@@ -89,21 +89,21 @@ def remove(engine: Engine, reference: str) -> bool:
     return True
 
 
-def _pull_once(engine: Engine, reference: str, transfer: Transfer) -> None:
+def _pull_once(engine: Engine, reference: str, context: TransferContext) -> None:
     layers: dict[str, tuple[int, int]] = {}
     engine_retried = False
     for event in _pull_events(engine, reference):
-        transfer.check()
+        context.check()
         engine_retried |= str(event.get("status")).startswith("Retrying in")
         if "error" in event:
             fault = explained(reference, str(event["error"]))
-            if engine_retried:  # five times, with longer and longer pauses: four times that would be in vain
+            if engine_retried:  # the engine itself retried five times, with growing pauses: more would not help
                 raise FetchFailed(fault.what, where=fault.where, evidence=fault.evidence, fix=fault.fix)
             raise fault
         detail = event.get("progressDetail") or {}
         if event.get("status") == "Downloading" and detail.get("total"):
             layers[event["id"]] = (detail["current"], detail["total"])
-            transfer.progress(reference, sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
+            context.progress(reference, sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))
 
 
 def _pull_events(engine: Engine, reference: str) -> Iterator[dict[str, Any]]:

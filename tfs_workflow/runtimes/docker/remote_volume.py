@@ -1,4 +1,4 @@
-"""An engine on another machine: it cannot mount our directories, so models and configuration go into a volume there."""
+"""Copies models and configuration into a volume on an engine that cannot mount this machine's directories."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def host_of(address: str) -> str:
 
 
 @contextmanager
-def carried(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
-    """A labelled volume that holds every model and the configuration, for a container made in the block; its name.
+def filled_volume(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
+    """A labelled volume that holds every model and the configuration, for a container created in the block; its name.
 
     It is never without a container that bears the label, so that a killed run's is found. Nothing is left on failure.
     """
@@ -49,7 +49,7 @@ def carried(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Map
 
 
 def remove_volumes(found: Container) -> None:
-    """Remove the volumes that were made for a container that is gone."""
+    """Remove the volumes that were created for a container that is gone."""
     for mount in found.attrs.get("Mounts") or ():
         if mount["Type"] == "volume" and str(mount.get("Name", "")).startswith(container.PREFIX):
             remove_volume(found.client, mount["Name"])
@@ -83,7 +83,7 @@ def _write_archive(archive: IO[bytes], spec: ServerSpec, files: Mapping[str, str
 
 
 def _for_everyone(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Readable for the server's user, who is another than ours."""
+    """Make an entry readable for the server's user, which is not the one that runs this."""
     entry.mode = 0o755 if entry.isdir() else 0o644
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""

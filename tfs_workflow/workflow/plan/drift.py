@@ -1,22 +1,21 @@
-"""Drift: in what the running server differs from the YAML, the files and the image that it was started from."""
+"""Drift: the differences of the running server from the YAML, the files and the image that it was started from."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.spec import ServerSpec
-from tfs_workflow.state.fingerprints import Stamps, changed_since, glance
-from tfs_workflow.state.workspace import Workspace
+from tfs_workflow.state.fingerprints import changed_since, fingerprints_unread
+from tfs_workflow.state.records import FetchRecord, ServedRecord
 
 if TYPE_CHECKING:  # serve starts its server before it imports the client
     from tfs_workflow.client.interface import VersionStatus
 
-_SERVED = "served"
 SERVE = "run invoke serve"
 SETUP_AND_SERVE = "run invoke setup serve"
 LISTED_FILES = 3
@@ -32,7 +31,7 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference: its kind, where it is, what was seen, and the command that mends it."""
+    """One difference: its kind, where it is, the evidence, and the command that removes it."""
 
     kind: str
     where: str
@@ -43,71 +42,52 @@ class Drift:
         return f"{self.kind}: {self.where}: {self.evidence}"
 
 
-@dataclass(frozen=True)
-class Served:
-    """What `serve` remembers of the server that it started: enough to see later what moved."""
-
-    id: str
-    started_at: str
-    spec: dict[str, Any]
-    files: dict[str, Stamps]
-
-
-def remember_served(
-    workspace: Workspace, server: ModelServer, spec: ServerSpec, versions: Mapping[str, Sequence[int]]
-) -> None:
-    """Keep what this server was started from, once; no model file is read."""
-    if (kept := served(workspace)) and kept.id == server.id:
-        return
+def served_record(
+    server: ModelServer, spec: ServerSpec, versions: Mapping[str, Sequence[int]], fetched: Mapping[str, FetchRecord]
+) -> ServedRecord:
+    """The record of a server that was just started; reads no model file, and takes the digests from `fetched`."""
     files = {
-        model.name: glance(model.base_path, versions[model.name], _fetched(workspace, model.name))
+        model.name: fingerprints_unread(
+            model.base_path,
+            versions[model.name],
+            fetched[model.name].files if model.name in fetched else {},
+        )
         for model in spec.models
     }
-    workspace.remember(_SERVED, asdict(Served(server.id, server.started_at.isoformat(), _plain(spec), files)))
-
-
-def _fetched(workspace: Workspace, model: str) -> Stamps:
-    """What setup found of a model's files, digests and all (sources/__init__.py)."""
-    record = workspace.recall(f"model.{model}")
-    return record.get("files", {}) if isinstance(record, dict) else {}
-
-
-def remember_restarted(workspace: Workspace, before: ModelServer, found: Sequence[ModelServer]) -> None:
-    """Keep that it was this tool that started the server again; `found` is what runs now."""
-    kept = served(workspace)
-    for server in found:
-        if kept and kept.id == before.id and server.exit_code is None and server.digest == before.digest:
-            again = replace(kept, id=server.id, started_at=server.started_at.isoformat())
-            workspace.remember(_SERVED, asdict(again))
-
-
-def served(workspace: Workspace) -> Served | None:
-    """What the last `serve` remembered; None where it did not, or another version of this tool did."""
-    try:
-        return Served(**workspace.recall(_SERVED))
-    except TypeError:
-        return None
+    return ServedRecord(server.id, server.started_at.isoformat(), _plain(spec), files)
 
 
 def drift(
     server: ModelServer,
     spec: ServerSpec,
-    kept: Served | None,
+    served: ServedRecord | None,
     statuses: Mapping[str, Sequence[VersionStatus]] | None,
 ) -> list[Drift]:
-    """In what a running server differs from YAML and files; `statuses` is None when it does not answer."""
-    known = kept if kept and kept.id == server.id else None
+    """The differences of a running server from YAML and files; `statuses` is None when it does not answer."""
+    known = served if served and served.id == server.id else None
     found = configuration_drift(server, spec, known)
     if known is not None:
         found += [*_files(spec, known, statuses), *_restarted(server, known)]
     return [*found, *_ended(statuses or {})]
 
 
-def configuration_drift(server: ModelServer, spec: ServerSpec, kept: Served | None) -> list[Drift]:
-    """In what the server's spec differs, key by key where `serve` remembered it."""
+def server_drift(
+    server: ModelServer,
+    spec: ServerSpec,
+    served: ServedRecord | None,
+    statuses: Mapping[str, Sequence[VersionStatus]] | None,
+) -> list[Drift]:
+    """Why serve must replace a running server; files and versions count only where the spec is the wanted one."""
+    if server.digest != spec.digest():
+        return configuration_drift(server, spec, served)
+    return drift(server, spec, served, statuses)
+
+
+def configuration_drift(server: ModelServer, spec: ServerSpec, served: ServedRecord | None) -> list[Drift]:
+    """The differences of the server's spec, key by key where `serve` recorded it."""
     if server.digest == spec.digest():
         return []
-    moved = list(_moved(kept.spec, _plain(spec))) if kept and kept.id == server.id else []
+    moved = list(_moved(served.spec, _plain(spec))) if served and served.id == server.id else []
     unknown = [("the YAML", f"spec {server.digest} is served, {spec.digest()} is wanted")]
     return [Drift("configuration", where, evidence) for where, evidence in moved or unknown]
 
@@ -135,25 +115,27 @@ def _moved_models(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str
 
 def image_drift(runtime: Runtime, spec: ServerSpec, locked: bool) -> Iterator[Drift]:
     """Whether the image's tag has moved since it was recorded; serve follows it unless setup was `locked`."""
-    now = runtime.image_now(spec.image)
+    now = runtime.resolve_image(spec.image)
     if now.digest and spec.image_digest and not now.is_pinned_by(spec.image_digest):
-        evidence = f"names {now.digest[:19]} by now, {spec.image_digest[:19]} was recorded"
+        evidence = f"names {now.digest[:19]} now, {spec.image_digest[:19]} was recorded"
         yield Drift("image", spec.image, evidence, SETUP_AND_SERVE if locked else SERVE)
 
 
-def _files(spec: ServerSpec, known: Served, statuses: Mapping[str, Sequence[VersionStatus]] | None) -> Iterator[Drift]:
-    """Files of served versions only: a version that is published later is the server's own to find."""
+def _files(
+    spec: ServerSpec, known: ServedRecord, statuses: Mapping[str, Sequence[VersionStatus]] | None
+) -> Iterator[Drift]:
+    """Changed files of served versions. A version published later is not drift: the server finds it itself."""
     for model in spec.models:
-        stamps = known.files.get(model.name, {})
-        versions: Container[int] = {int(path.partition("/")[0]) for path in stamps}
+        recorded = known.files.get(model.name, {})
+        versions: Container[int] = {int(path.partition("/")[0]) for path in recorded}
         if statuses is not None:
             versions = {v.version for v in statuses.get(model.name, ()) if v.state.value == "AVAILABLE"}
-        if lines := changed_since(Path(model.base_path), versions, stamps):
+        if lines := changed_since(Path(model.base_path), versions, recorded):
             more = f" and {len(lines) - LISTED_FILES} more" if len(lines) > LISTED_FILES else ""
             yield Drift("model files", f"models.{model.name}", ", ".join(lines[:LISTED_FILES]) + more)
 
 
-def _restarted(server: ModelServer, known: Served) -> Iterator[Drift]:
+def _restarted(server: ModelServer, known: ServedRecord) -> Iterator[Drift]:
     if server.image and server.started_at.isoformat() != known.started_at:
         times = f"{server.restarts} times by the engine, " if server.restarts else ""
         yield Drift("restarted", f"container {server.id[:12]}", f"{times}last at {server.started_at:%F %T} UTC")

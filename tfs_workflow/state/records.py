@@ -1,0 +1,50 @@
+"""The records of the state file: what each verb writes for the verbs that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tfs_workflow.state.fingerprints import Fingerprints
+
+
+@dataclass(frozen=True)
+class FetchRecord:
+    """One fetched model: the identities of its sources, the index of the one used, and the files that it gave.
+
+    `commit` is git's, or an archive's sha256, else empty; `fell_back` has a line for each unreachable source.
+    """
+
+    sources: tuple[str, ...]
+    used: int
+    commit: str
+    files: Fingerprints
+    fell_back: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServedRecord:
+    """The server that the last `serve` started, with its spec as JSON values and the files of each model."""
+
+    id: str
+    started_at: str
+    spec: dict[str, Any]
+    files: dict[str, Fingerprints]
+
+
+@dataclass(frozen=True)
+class FailureRecord:
+    """One failure with its evidence; `diagnosis` is a row's name, empty where no row of the table applies.
+
+    `at` is when it was seen, in ISO 8601. `exit_code` is None where the server ran on or its end was not observed.
+    """
+
+    what: str
+    at: str
+    diagnosis: str = ""
+    where: str = ""
+    evidence: str = ""
+    fix: str = ""
+    runtime: str = ""
+    exit_code: int | None = None
+    lines: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Observe what runs, plan as data, execute the plan."""
