@@ -61,7 +61,7 @@ def test_a_moved_tag_is_drift_that_serve_heals_by_following_it_in_the_lock_too(
     new = moved()
     assert drift(lab) == [("image", "run invoke serve")]
     message = lab.run("serve").stderr
-    assert f"{tag}: names {new[:19]} by now" in message
+    assert f"{tag}: names {new[:19]} now" in message
     assert "replaced the running server" in message
     assert image_of(lab, engine) == locked_digest(lab) == new
     assert drift(lab) == []

@@ -16,7 +16,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -125,16 +124,11 @@ def _check_format(found: object, path: Path) -> None:
 
 def _valid_fields(document: dict[str, Any]) -> dict[str, Any]:
     found = {}
-    for name, adapter in _adapters().items():
-        if name in document:
+    for name, hint in get_type_hints(ProjectState).items():
+        if document.get(name) is not None:
             with suppress(ValidationError):
-                found[name] = adapter.validate_python(document[name])
+                found[name] = TypeAdapter(hint).validate_python(document[name])
     return found
-
-
-@cache
-def _adapters() -> dict[str, TypeAdapter[Any]]:
-    return {name: TypeAdapter(hint) for name, hint in get_type_hints(ProjectState).items()}
 
 
 def _from_format_1(document: dict[str, Any]) -> dict[str, Any]:
