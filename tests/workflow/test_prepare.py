@@ -61,6 +61,12 @@ def test_several_models_are_fetched_in_one_go(
         assert (lab.workspace / "models" / name / "00000123" / "saved_model.pb").is_file()
 
 
+def test_a_model_may_be_named_like_a_step_of_setup(lab: CommandLine) -> None:
+    lab.config["models"]["runtime"] = {"source": [BUNDLED]}
+    found = lab.ok_json("setup")
+    assert (set(found["models"]), found["runtime"]) == ({"half_plus_two", "runtime"}, "embedded")
+
+
 def test_the_lock_names_commit_and_files_and_is_held_to(
     lab: CommandLine, source: dict[str, Any], git_server: GitServer
 ) -> None:
