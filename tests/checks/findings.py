@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tfs_workflow.checks.finding import Finding, Status
+from tfs_workflow.checks.finding import Finding, FindingStatus
 
 
 def statuses(findings: Iterable[Finding]) -> dict[str, str]:
-    """Status by the check's name, for all that is not ok."""
-    return {f.check: f.status.value for f in findings if f.status is not Status.OK}
+    """FindingStatus by the check's name, for all that is not ok."""
+    return {f.check: f.status.value for f in findings if f.status is not FindingStatus.OK}
 
 
 def one(findings: Iterable[Finding], check: str) -> Finding:
@@ -21,4 +21,4 @@ def one(findings: Iterable[Finding], check: str) -> Finding:
 def is_ok(findings: Iterable[Finding]) -> bool:
     """Whether there are findings, and nothing but good ones."""
     listed = list(findings)
-    return bool(listed) and all(f.status is Status.OK for f in listed)
+    return bool(listed) and all(f.status is FindingStatus.OK for f in listed)

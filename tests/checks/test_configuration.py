@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.checks.findings import is_ok, one
-from tfs_workflow.checks.finding import Finding, Status
+from tfs_workflow.checks.finding import Finding, FindingStatus
 from tfs_workflow.checks.settings import EMBEDDED_FLAGS, FLAG_SINCE, broken, configuration_findings, known_flags
 from tfs_workflow.config.load import load
 from tfs_workflow.errors import ConfigError
@@ -42,7 +42,7 @@ def test_a_good_configuration(tmp_path: Path) -> None:
 )
 def test_a_flag_that_the_server_does_not_know(tmp_path: Path, flag: str, fix: str) -> None:
     found = one(checked(tmp_path, flags={flag: 1}), f"configuration: server.flags.{flag}")
-    assert found.status is Status.WARNING
+    assert found.status is FindingStatus.WARNING
     assert fix in found.fix
 
 
@@ -54,7 +54,7 @@ def test_a_flag_that_the_server_does_not_know(tmp_path: Path, flag: str, fix: st
 def test_a_flag_that_came_after_the_image(tmp_path: Path, image: str, known: bool) -> None:
     found = checked(tmp_path, image=image, flags={"num_request_iterations_for_warmup": 2})
     flag = [f for f in found if f.check == "configuration: server.flags.num_request_iterations_for_warmup"]
-    assert [f.status for f in flag] == ([] if known else [Status.WARNING])
+    assert [f.status for f in flag] == ([] if known else [FindingStatus.WARNING])
     assert all("2.8 or later" in f.evidence for f in flag)
 
 
@@ -73,13 +73,13 @@ def test_only_flags_of_the_server_are_dated() -> None:
 )
 def test_a_flag_that_would_keep_the_server_from_starting(tmp_path: Path, flag: str, value: Any) -> None:
     found = one(checked(tmp_path, flags={flag: value}), f"configuration: server.flags.{flag}")
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 2)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 2)
     assert found.fix
 
 
 def test_a_file_that_a_flag_names_must_be_there_for_a_local_server(tmp_path: Path) -> None:
     check, flag = "configuration: server.flags.ssl_config_file", {"ssl_config_file": str(tmp_path / "ssl.conf")}
-    assert one(checked(tmp_path, "embedded", flags=flag), check).status is Status.FAILURE
+    assert one(checked(tmp_path, "embedded", flags=flag), check).status is FindingStatus.FAILURE
     (tmp_path / "ssl.conf").touch()
     assert is_ok(checked(tmp_path, "embedded", flags=flag))
 
@@ -100,13 +100,13 @@ def test_labels_that_a_flag_would_have_refused(tmp_path: Path) -> None:
     flags = {"allow_version_labels_for_unavailable_models": False}
     check = "configuration: server.flags.allow_version_labels_for_unavailable_models"
     labelled = MODEL | {"labels": {"stable": 123}}
-    assert one(checked(tmp_path, model=labelled, flags=flags), check).status is Status.FAILURE
+    assert one(checked(tmp_path, model=labelled, flags=flags), check).status is FindingStatus.FAILURE
     assert is_ok(checked(tmp_path, flags=flags))
 
 
 def test_an_object_store_is_no_directory(tmp_path: Path) -> None:
     found = one(checked(tmp_path, model={"source": {"directory": "s3://b/m"}}), "configuration: models.m.source")
-    assert found.status is Status.FAILURE
+    assert found.status is FindingStatus.FAILURE
     assert "2.7" in found.evidence
 
 
@@ -119,7 +119,7 @@ def test_an_image_without_a_release_moves(tmp_path: Path, image: str, pinned: bo
 
 
 def test_limits_of_a_container_that_is_none(tmp_path: Path) -> None:
-    found = [f.check for f in checked(tmp_path, "native", memory="1g", cpus=1.0) if f.status is Status.WARNING]
+    found = [f.check for f in checked(tmp_path, "native", memory="1g", cpus=1.0) if f.status is FindingStatus.WARNING]
     assert found == ["configuration: server.memory", "configuration: server.cpus", "configuration: server.expose"]
 
 

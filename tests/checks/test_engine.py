@@ -8,7 +8,7 @@ import pytest
 
 from tests.checks.findings import is_ok, one, statuses
 from tfs_workflow.checks.docker_host import engine_findings, is_official, without_engine
-from tfs_workflow.checks.finding import Status
+from tfs_workflow.checks.finding import FindingStatus
 from tfs_workflow.errors import ToolMissing
 from tfs_workflow.runtimes.docker.engine_info import EngineFacts, is_local
 
@@ -33,7 +33,7 @@ def test_a_good_engine_with_injected_facts() -> None:
 
 def test_a_remote_engine_with_injected_facts_fails_with_what_to_do() -> None:
     found = one(engine_findings(replace(GOOD, address="ssh://gpu-box", local=False), IMAGE), "engine: location")
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 3)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 3)
     assert "another machine" in found.evidence
     assert "runtime: embedded" in found.fix
 
@@ -41,12 +41,12 @@ def test_a_remote_engine_with_injected_facts_fails_with_what_to_do() -> None:
 def test_a_remote_engine_with_injected_facts_needs_open_ports() -> None:
     elsewhere = replace(GOOD, address="tcp://10.0.0.2:2376", local=False)
     closed = one(engine_findings(elsewhere, IMAGE), "engine: location")
-    assert closed.status is Status.FAILURE
+    assert closed.status is FindingStatus.FAILURE
     assert "server.expose: true" in closed.fix
     open_ports = one(engine_findings(elsewhere, IMAGE, expose=True), "engine: location")
-    assert (open_ports.status, "copied to it" in open_ports.evidence) == (Status.OK, True)
+    assert (open_ports.status, "copied to it" in open_ports.evidence) == (FindingStatus.OK, True)
     by_ssh = replace(elsewhere, address="ssh://gpu-box")
-    assert one(engine_findings(by_ssh, IMAGE, expose=True), "engine: location").status is Status.FAILURE
+    assert one(engine_findings(by_ssh, IMAGE, expose=True), "engine: location").status is FindingStatus.FAILURE
 
 
 def test_too_little_space_with_injected_facts_matters_only_while_the_image_is_not_there() -> None:
@@ -73,8 +73,8 @@ def test_arm64_with_injected_facts_has_no_official_image_and_emulates_a_foreign_
 
 def test_no_engine_is_a_failure_only_for_who_insists_on_it() -> None:
     error = ToolMissing("no Docker engine answers", fix="start Docker")
-    assert without_engine(error, "docker").status is Status.FAILURE
-    assert without_engine(error, "auto").status is Status.WARNING
+    assert without_engine(error, "docker").status is FindingStatus.FAILURE
+    assert without_engine(error, "auto").status is FindingStatus.WARNING
     assert without_engine(error, "auto").fix == "start Docker"
 
 

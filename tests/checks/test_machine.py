@@ -10,7 +10,7 @@ import pytest
 from tests.checks.findings import is_ok, one
 from tests.support.needs import missing
 from tfs_workflow.checks import machine
-from tfs_workflow.checks.finding import Status
+from tfs_workflow.checks.finding import FindingStatus
 
 GIB = 1 << 30
 
@@ -25,7 +25,7 @@ def test_a_processor_without_avx_from_injected_cpuinfo(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor : 0\nmodel name : QEMU Virtual CPU\nflags\t\t: fpu sse2 sse4_1 sse4_2\n")
     (found,) = machine.processor(machine.cpu_flags(cpuinfo), "x86_64")
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 3)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 3)
     assert "without avx" in found.evidence
     assert "132" in found.evidence
     assert found.fix
@@ -45,7 +45,7 @@ def test_an_injected_processor_without_avx2_is_only_slower_and_arm64_is_not_aske
 )
 def test_too_little_memory_with_injected_sizes(available: int, limit: int | None, models: int, words: str) -> None:
     found = one(machine.memory(available, 8 * GIB, limit, models), "machine: memory")
-    assert found.status is Status.WARNING
+    assert found.status is FindingStatus.WARNING
     assert words in found.fix
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.checks.findings import is_ok, one, statuses
 from tests.support import models
 from tests.support.needs import missing
-from tfs_workflow.checks.finding import Finding, Status
+from tfs_workflow.checks.finding import Finding, FindingStatus
 from tfs_workflow.checks.model.model_checks import model_findings, version_is_newer
 from tfs_workflow.checks.model.operations import known
 from tfs_workflow.protos.saved_model_pb2 import SavedModel
@@ -54,7 +54,7 @@ def test_a_good_model_passes_every_check_and_shows_what_it_takes(tmp_path: Path)
 )
 def test_a_base_path_without_a_version(tmp_path: Path, broken: Callable[[Path], Path], words: str) -> None:
     (found,) = checked(broken(tmp_path))
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 4)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 4)
     assert words in found.evidence
     assert found.fix
 
@@ -62,7 +62,7 @@ def test_a_base_path_without_a_version(tmp_path: Path, broken: Callable[[Path], 
 def test_a_saved_model_at_the_root_comes_with_a_command_that_mends_it(tmp_path: Path) -> None:
     base_path = models.saved_model_at_the_root(tmp_path)
     (found,) = checked(base_path)
-    assert found.status is Status.FAILURE
+    assert found.status is FindingStatus.FAILURE
     subprocess.run(["sh", "-c", found.fix.partition(": ")[2]], check=True)
     assert is_ok(checked(base_path))
 
@@ -88,7 +88,7 @@ def test_versions_and_labels_that_are_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("broken", [models.corrupt, models.empty_saved_model])
 def test_a_saved_model_that_does_not_parse(tmp_path: Path, broken: Callable[[Path], Path]) -> None:
     found = one(checked(broken(tmp_path)), "model m v1: files")
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 4)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 4)
     assert "not a SavedModel" in found.evidence
 
 
@@ -124,11 +124,11 @@ def test_a_model_without_the_default_signature_and_one_without_any(tmp_path: Pat
 
     base_path = edit(models.good(tmp_path), rename)
     found = one(checked(base_path), "model m v1: signatures")
-    assert found.status is Status.WARNING
+    assert found.status is FindingStatus.WARNING
     assert "no serving_default" in found.evidence
     assert "ask with --signature classify_x_to_y" in found.fix
     edit(base_path, lambda saved: saved.meta_graphs[0].signature_def.clear())
-    assert one(checked(base_path), "model m v1: signatures").status is Status.FAILURE
+    assert one(checked(base_path), "model m v1: signatures").status is FindingStatus.FAILURE
 
 
 def test_a_model_that_a_newer_tensorflow_wrote_than_the_server_has(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_versions_are_compared_as_numbers(written: str, server: str, newer: bool
 
 def test_a_clean_model_has_only_operations_that_the_server_knows(tmp_path: Path) -> None:
     found = one(checked(models.good(tmp_path)), "model m v1: operations")
-    assert found.status is Status.OK
+    assert found.status is FindingStatus.OK
     assert known().release in found.evidence
 
 
@@ -164,10 +164,10 @@ def test_an_operation_that_the_embedded_server_does_not_know(tmp_path: Path) -> 
     release = known().release
     exact = list(model_findings(ModelSpec("m", base_path), None, release, embedded=True))
     found = one(exact, "model m v1: operations")
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 4)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 4)
     assert "SentencepieceTokenizeOp" in found.evidence
     perhaps = one(checked(base_path, server_version="2.19.0"), "model m v1: operations")
-    assert perhaps.status is Status.WARNING
+    assert perhaps.status is FindingStatus.WARNING
     assert "Op type not registered" in perhaps.fix
 
 
@@ -178,7 +178,7 @@ def test_a_function_of_the_model_is_no_unknown_operation(tmp_path: Path) -> None
         graph.node.add(name="call", op="my_function")
 
     found = one(checked(edit(models.good(tmp_path), call)), "model m v1: operations")
-    assert found.status is Status.OK
+    assert found.status is FindingStatus.OK
 
 
 def test_a_graph_that_wants_a_newer_consumer(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_graph_that_wants_a_newer_consumer(tmp_path: Path) -> None:
 
     base_path = edit(models.good(tmp_path), newer)
     exact = list(model_findings(ModelSpec("m", base_path), None, known().release, embedded=True))
-    assert one(exact, "model m v1: operations").status is Status.FAILURE
+    assert one(exact, "model m v1: operations").status is FindingStatus.FAILURE
 
 
 def test_the_list_of_operations_is_of_the_pinned_tensorflow() -> None:

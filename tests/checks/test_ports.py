@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from tfs_workflow.checks.finding import Status
+from tfs_workflow.checks.finding import FindingStatus
 from tfs_workflow.checks.port_use import port_finding
 from tfs_workflow.runtimes.docker.engine_info import Holder
 from tfs_workflow.runtimes.ports import free_port
@@ -14,16 +14,16 @@ LOOPBACK = "127.0.0.1"
 
 
 def test_a_free_port_and_an_automatic_one() -> None:
-    assert port_finding("rest_port", free_port(), LOOPBACK, set(), {}).status is Status.OK
-    assert port_finding("rest_port", "auto", LOOPBACK, set(), {}).status is Status.OK
+    assert port_finding("rest_port", free_port(), LOOPBACK, set(), {}).status is FindingStatus.OK
+    assert port_finding("rest_port", "auto", LOOPBACK, set(), {}).status is FindingStatus.OK
 
 
 def test_a_port_that_a_process_holds_names_it() -> None:
     with socket.create_server((LOOPBACK, 0)) as holder:
         port = holder.getsockname()[1]
         found = port_finding("rest_port", port, LOOPBACK, set(), {})
-        assert port_finding("rest_port", port, LOOPBACK, {port}, {}).status is Status.OK
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 5)
+        assert port_finding("rest_port", port, LOOPBACK, {port}, {}).status is FindingStatus.OK
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 5)
     assert f"port {port} is taken by process" in found.evidence
     assert f"(pid {os.getpid()})" in found.evidence
     assert "server.rest_port" in found.fix
@@ -32,7 +32,7 @@ def test_a_port_that_a_process_holds_names_it() -> None:
 def test_a_port_that_its_holder_would_share_counts_as_taken() -> None:
     # TensorFlow Serving's gRPC port: a second server would start, and get some of the requests.
     with socket.create_server((LOOPBACK, 0), reuse_port=True) as holder:
-        assert port_finding("grpc_port", holder.getsockname()[1], LOOPBACK, set(), {}).status is Status.FAILURE
+        assert port_finding("grpc_port", holder.getsockname()[1], LOOPBACK, set(), {}).status is FindingStatus.FAILURE
 
 
 def test_a_port_that_a_container_publishes_names_the_container_with_injected_facts() -> None:

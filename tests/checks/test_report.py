@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tfs_workflow.checks.finding import Finding, Status, exit_code, failed, ok, raise_first_failure, warning
+from tfs_workflow.checks.finding import Finding, FindingStatus, exit_code, failed, ok, raise_first_failure, warning
 from tfs_workflow.checks.runner import gathered
 from tfs_workflow.errors import ModelInvalid, NotReady
 
@@ -54,4 +54,4 @@ def test_the_exit_code_is_that_of_the_first_failure() -> None:
     with pytest.raises(NotReady, match="x"):
         raise_first_failure(findings)
     raise_first_failure(findings[:2])
-    assert [f.status for f in findings[:2]] == [Status.OK, Status.WARNING]
+    assert [f.status for f in findings[:2]] == [FindingStatus.OK, FindingStatus.WARNING]

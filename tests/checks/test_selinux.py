@@ -6,14 +6,14 @@ from pathlib import Path
 
 from tests.checks.findings import is_ok
 from tfs_workflow.checks import selinux
-from tfs_workflow.checks.finding import Status
+from tfs_workflow.checks.finding import FindingStatus
 
 BASE_PATH = Path("/home/me/model")
 
 
 def test_an_injected_label_that_no_container_may_read() -> None:
     (found,) = selinux.container_access("m", BASE_PATH, enforcing=True, label="user_home_t")
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 4)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 4)
     assert found.fix == "chcon -Rt container_file_t /home/me/model"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.checks.findings import is_ok
 from tfs_workflow.checks import tools
-from tfs_workflow.checks.finding import Status
+from tfs_workflow.checks.finding import FindingStatus
 
 
 def program(directory: Path, name: str, text: str) -> None:
@@ -25,15 +25,15 @@ def test_git_is_there_and_new_enough() -> None:
 def test_git_that_is_missing_old_or_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (missing,) = tools.git(needed=True)
-    assert (missing.status, missing.kind.exit_code) == (Status.FAILURE, 3)
+    assert (missing.status, missing.kind.exit_code) == (FindingStatus.FAILURE, 3)
     assert is_ok(tools.git(needed=False))
     program(tmp_path, "git", "echo git version 2.7.4")
     (old,) = tools.git(needed=True)
-    assert old.status is Status.WARNING
+    assert old.status is FindingStatus.WARNING
     assert "2.7.4" in old.evidence
     program(tmp_path, "git", "echo xcrun: error: invalid active developer path >&2")
     (broken,) = tools.git(needed=True)
-    assert broken.status is Status.FAILURE
+    assert broken.status is FindingStatus.FAILURE
     assert "xcrun" in broken.evidence
 
 
@@ -42,7 +42,7 @@ def test_a_credential_helper_that_is_named_and_not_installed(tmp_path: Path, mon
     (tmp_path / "config.json").write_text(json.dumps({"credsStore": "desktop", "credHelpers": {"gcr.io": "gcloud"}}))
     environ = {"DOCKER_CONFIG": str(tmp_path)}
     (found,) = tools.credentials(environ)
-    assert found.status is Status.WARNING
+    assert found.status is FindingStatus.WARNING
     assert "docker-credential-desktop" in found.evidence
     for name in ("desktop", "gcloud"):
         program(tmp_path, f"docker-credential-{name}", "true")
@@ -52,7 +52,7 @@ def test_a_credential_helper_that_is_named_and_not_installed(tmp_path: Path, mon
 def test_a_docker_configuration_that_is_broken_or_not_there(tmp_path: Path) -> None:
     assert list(tools.credentials({"DOCKER_CONFIG": str(tmp_path)})) == []
     (tmp_path / "config.json").write_text("{")
-    assert [f.status for f in tools.credentials({"DOCKER_CONFIG": str(tmp_path)})] == [Status.WARNING]
+    assert [f.status for f in tools.credentials({"DOCKER_CONFIG": str(tmp_path)})] == [FindingStatus.WARNING]
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_the_clocks_of_this_machine_agree(tmp_path: Path) -> None:
 
 def test_injected_clocks_that_differ_are_named() -> None:
     (found,) = tools.clock({"engine": -120.0, "file system": 0.1})
-    assert found.status is Status.WARNING
+    assert found.status is FindingStatus.WARNING
     assert found.evidence == "the engine is 120 s behind"

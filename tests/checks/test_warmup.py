@@ -9,7 +9,7 @@ import pytest
 from tests.checks.findings import one
 from tests.support import models
 from tests.support.records import framed
-from tfs_workflow.checks.finding import Finding, Status
+from tfs_workflow.checks.finding import Finding, FindingStatus
 from tfs_workflow.checks.model import warmup_records
 from tfs_workflow.checks.model.model_checks import model_findings
 from tfs_workflow.formats.tfrecord import masked_crc32c
@@ -39,7 +39,7 @@ def test_the_checksum_is_the_published_one() -> None:
 
 def test_a_good_file_says_how_many_requests_it_holds(tmp_path: Path) -> None:
     found = checked(tmp_path, request() * 1000)
-    assert (found.status, found.evidence) == (Status.OK, "1000 requests")
+    assert (found.status, found.evidence) == (FindingStatus.OK, "1000 requests")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_good_file_says_how_many_requests_it_holds(tmp_path: Path) -> None:
 )
 def test_a_file_that_would_keep_the_version_from_serving(tmp_path: Path, content: bytes, words: str) -> None:
     found = checked(tmp_path, content)
-    assert (found.status, found.kind.exit_code) == (Status.FAILURE, 4)
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 4)
     assert words in found.evidence
 
 
@@ -65,5 +65,5 @@ def test_a_file_in_another_place_is_told_where_to_go(tmp_path: Path) -> None:
     base_path = models.good(tmp_path)
     (base_path / "1" / warmup_records.NAME).write_bytes(request())
     found = one(model_findings(ModelSpec("m", base_path)), "model m v1: warm-up")
-    assert found.status is Status.WARNING
+    assert found.status is FindingStatus.WARNING
     assert str(base_path / "1" / warmup_records.PLACE) in found.fix

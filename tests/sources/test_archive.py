@@ -28,7 +28,7 @@ from tests.support.git_server import model_files
 from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailed, Interrupted, SourceUnreachable
 from tfs_workflow.sources.fetch import fetch
-from tfs_workflow.sources.safe_directory import Limits
+from tfs_workflow.sources.safe_directory import WriteLimits
 from tfs_workflow.sources.transfer import ATTEMPTS, TransferContext
 from tfs_workflow.sources.unpack import unpack
 from tfs_workflow.state.project_state import StateSession
@@ -308,7 +308,7 @@ def test_a_link_to_elsewhere_in_the_archive_is_refused(fetching: Fetching, put: 
 def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path, form: str) -> None:
     archive = tmp_path / "bomb"
     archive.write_bytes(FORMS[form]({"1/zeros": bytes(8 << 20)}))
-    limits = Limits(ratio=20, free_bytes=1 << 20)
+    limits = WriteLimits(ratio=20, free_bytes=1 << 20)
     with pytest.raises(FetchFailed, match="unreasonable size"):
         unpack(archive, ".", tmp_path / "out", "bomb", limits)
     assert sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) < 2 << 20
@@ -319,7 +319,7 @@ def test_too_many_files_are_refused(tmp_path: Path, form: str) -> None:
     archive = tmp_path / "many"
     archive.write_bytes(FORMS[form]({f"1/{n}": b"" for n in range(50)}))
     with pytest.raises(FetchFailed, match="too many files"):
-        unpack(archive, ".", tmp_path / "out", "many", Limits(files=20))
+        unpack(archive, ".", tmp_path / "out", "many", WriteLimits(files=20))
 
 
 def test_a_header_of_many_megabytes_is_not_read_into_memory(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_a_header_of_many_megabytes_is_not_read_into_memory(tmp_path: Path) -> N
     tracemalloc.start()
     try:
         with pytest.raises(FetchFailed, match="cannot be unpacked"):
-            unpack(archive, ".", tmp_path / "out", "header", Limits())
+            unpack(archive, ".", tmp_path / "out", "header", WriteLimits())
         assert tracemalloc.get_traced_memory()[1] < header.size / 4
     finally:
         tracemalloc.stop()

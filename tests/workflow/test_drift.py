@@ -18,7 +18,7 @@ from tests.support.waiting import until
 from tfs_workflow.client.interface import State, VersionStatus
 from tfs_workflow.errors import NotReady
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.workflow.inspect_server import Status, raise_unless_served
+from tfs_workflow.workflow.inspect_server import ProjectStatus, raise_unless_served
 
 
 @pytest.fixture
@@ -145,9 +145,9 @@ def test_a_version_that_ended_is_drift_until_it_is_mended(lab: CommandLine) -> N
 def test_status_is_not_ready_when_a_model_has_no_version_left_and_ready_when_one_is_not_served_yet() -> None:
     server = ModelServer("embedded", "1", "p", "d", 1, 2, datetime.now(timezone.utc))
     ended, loaded = VersionStatus(1, State.END, "INTERNAL", "no"), VersionStatus(2, State.AVAILABLE)
-    raise_unless_served(Status(server, {"m": [ended, loaded], "new": []}, ()))
+    raise_unless_served(ProjectStatus(server, {"m": [ended, loaded], "new": []}, ()))
     with pytest.raises(NotReady, match="no version is AVAILABLE of m"):
-        raise_unless_served(Status(server, {"m": [ended], "other": [loaded]}, ()))
+        raise_unless_served(ProjectStatus(server, {"m": [ended], "other": [loaded]}, ()))
 
 
 def test_a_rolled_back_replacement_is_no_drift(lab: CommandLine) -> None:

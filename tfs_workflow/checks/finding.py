@@ -9,7 +9,7 @@ from enum import Enum
 from tfs_workflow.errors import WorkflowError
 
 
-class Status(str, Enum):
+class FindingStatus(str, Enum):
     """What a check answers."""
 
     OK = "ok"
@@ -22,7 +22,7 @@ class Finding:
     """One answer; `kind` is the error that the same thing would be in setup or serve, and gives the exit code."""
 
     check: str
-    status: Status
+    status: FindingStatus
     evidence: str
     fix: str = ""
     kind: type[WorkflowError] = WorkflowError
@@ -30,17 +30,17 @@ class Finding:
 
 def ok(check: str, evidence: str) -> Finding:
     """A check that passed, with its evidence."""
-    return Finding(check, Status.OK, evidence)
+    return Finding(check, FindingStatus.OK, evidence)
 
 
 def warning(check: str, evidence: str, fix: str) -> Finding:
     """A fault that setup and serve survive, but with another result than the user may expect."""
-    return Finding(check, Status.WARNING, evidence, fix)
+    return Finding(check, FindingStatus.WARNING, evidence, fix)
 
 
 def failure(check: str, evidence: str, fix: str, kind: type[WorkflowError]) -> Finding:
     """A fault that stops setup or serve until it is fixed."""
-    return Finding(check, Status.FAILURE, evidence, fix, kind)
+    return Finding(check, FindingStatus.FAILURE, evidence, fix, kind)
 
 
 def failed(check: str, error: WorkflowError) -> Finding:
@@ -52,11 +52,11 @@ def failed(check: str, error: WorkflowError) -> Finding:
 
 def exit_code(findings: Iterable[Finding]) -> int:
     """0 without a failure, else the code of the first one's kind."""
-    return next((f.kind.exit_code for f in findings if f.status is Status.FAILURE), 0)
+    return next((f.kind.exit_code for f in findings if f.status is FindingStatus.FAILURE), 0)
 
 
 def raise_first_failure(findings: Iterable[Finding]) -> None:
     """The first failure as the error that it is, for a step that must not begin with one."""
     for found in findings:
-        if found.status is Status.FAILURE:
+        if found.status is FindingStatus.FAILURE:
             raise found.kind(found.evidence, where=found.check, fix=found.fix)

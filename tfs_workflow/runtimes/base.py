@@ -22,7 +22,7 @@ EXPOSE_LABEL = "tfs-workflow.expose"
 
 @dataclass(frozen=True)
 class ModelServer:
-    """A model server that bears the project's label, running or ended.
+    """A model server with the project's label, running or ended.
 
     `exit_code` is None while it runs; one that waits to be restarted does not run. `restarts` counts how often the
     engine restarted it. `image` and `image_digest` (its id on the engine) are empty where no image is involved.
@@ -76,7 +76,7 @@ class Runtime(Protocol):
     name: str
 
     def find(self, project: str | None) -> list[ModelServer]:
-        """Every server that bears the project's label (None: any project's), running or ended, newest first."""
+        """Every server with the project's label (None: any project's), running or ended, newest first."""
 
     def start(self, spec: ServerSpec) -> ModelServer:
         """Start a server, labelled from birth; nothing is left behind when it raises."""

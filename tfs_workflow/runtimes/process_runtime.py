@@ -45,7 +45,7 @@ class ProcessRuntime:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def find(self, project: str | None) -> list[ModelServer]:
-        """Every running process of this runtime that bears the project's mark (None: any), newest first."""
+        """Every running process of this runtime with the project's mark (None: any), newest first."""
         found = [s for p in psutil.process_iter() if (s := _observed(p)) and project in (None, s.project)]
         return sorted((s for s in found if s.runtime == self.name), key=lambda s: s.started_at, reverse=True)
 

@@ -15,7 +15,7 @@ from tfs_workflow import __version__
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailed, SourceUnreachable
-from tfs_workflow.sources.safe_directory import Limits
+from tfs_workflow.sources.safe_directory import WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext, TransientFault, with_retries
 from tfs_workflow.sources.unpack import unpack
@@ -67,7 +67,7 @@ class ArchiveModelSource(ModelSource):
                 evidence=f"sha256 expected {configured.sha256}, found {found}",
                 fix="if the new archive is the right one, put its sha256 into the YAML",
             )
-        unpack(archive, configured.path, staging / "model", where, Limits())
+        unpack(archive, configured.path, staging / "model", where, WriteLimits())
         return found
 
 
@@ -163,7 +163,7 @@ def _check_status(response: requests.Response, where: str) -> None:
 
 
 def _check_size(size_bytes: int, where: str) -> None:
-    if size_bytes > Limits().size_bytes:
+    if size_bytes > WriteLimits().size_bytes:
         raise FetchFailed("the archive is too large", where=where, evidence=f"{size_bytes} bytes or more")
 
 

@@ -8,7 +8,7 @@ import tfs_workflow
 from tfs_workflow import __version__
 from tfs_workflow.config.types import BundledSource
 from tfs_workflow.errors import FetchFailed
-from tfs_workflow.sources.safe_directory import Limits, SafeWriter
+from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext
 
@@ -39,7 +39,7 @@ class BundledModelSource(ModelSource):
         if not self.base_path.is_dir():
             fix = "install tfs-workflow again"
             raise FetchFailed("the bundled model is not in this installation", where=self.description, fix=fix)
-        writer = SafeWriter(staging / "model", Limits())
+        writer = SafeWriter(staging / "model", WriteLimits())
         for path in (path for path in self.base_path.rglob("*") if path.is_file()):
             with path.open("rb") as content:
                 writer.file(path.relative_to(self.base_path).as_posix(), content, path.stat().st_size)

@@ -15,8 +15,8 @@ from typing import IO
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailed
-from tfs_workflow.sources.git_process import Refused, Repository
-from tfs_workflow.sources.safe_directory import Limits, SafeWriter
+from tfs_workflow.sources.git_process import GitRepository, Refused
+from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext, with_retries
 
@@ -88,7 +88,7 @@ class GitModelSource(ModelSource):
         directory = next(directories)
         directory.mkdir()
         where = f"git {without_secrets(self._configured.git)}"
-        repository = Repository(directory / "git", where, label, context)
+        repository = GitRepository(directory / "git", where, label, context)
         repository.init(self._address())
         path = "/".join(PurePosixPath(self._configured.path).parts)
         return _fetch_model(repository, self._configured.ref, path, plan, target)
@@ -98,7 +98,7 @@ class GitModelSource(ModelSource):
         return address if _is_remote(address) else str((self._yaml_dir / Path(address).expanduser()).absolute())
 
 
-def _fetch_model(repository: Repository, ref: str, path: str, plan: tuple[str, ...], target: Path) -> str:
+def _fetch_model(repository: GitRepository, ref: str, path: str, plan: tuple[str, ...], target: Path) -> str:
     commit = _fetch_commit(repository, ref, plan)
     entries = _entries(repository, commit, path)
     _fetch_blobs(repository, f"{commit}:{path}")
@@ -106,7 +106,7 @@ def _fetch_model(repository: Repository, ref: str, path: str, plan: tuple[str, .
     return commit
 
 
-def _fetch_commit(repository: Repository, ref: str, plan: tuple[str, ...]) -> str:
+def _fetch_commit(repository: GitRepository, ref: str, plan: tuple[str, ...]) -> str:
     # A server that refuses single commits still gives its branches and tags: the commit is in there, or nowhere.
     everything = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
     wanted = everything if not plan and _COMMIT.fullmatch(ref) else (ref,)
@@ -122,7 +122,7 @@ def _fetch_commit(repository: Repository, ref: str, plan: tuple[str, ...]) -> st
         raise
 
 
-def _entries(repository: Repository, commit: str, path: str) -> list[_Entry]:
+def _entries(repository: GitRepository, commit: str, path: str) -> list[_Entry]:
     try:
         listing = repository.run("ls-tree", "-r", "-z", "--full-tree", f"{commit}:{path}")
     except FetchFailed as error:
@@ -135,7 +135,7 @@ def _entries(repository: Repository, commit: str, path: str) -> list[_Entry]:
     return entries
 
 
-def _fetch_blobs(repository: Repository, tree: str) -> None:
+def _fetch_blobs(repository: GitRepository, tree: str) -> None:
     """Fetch what the filter left out below the base path, in one go; nothing where the server sent it all anyway."""
     listing = repository.run("rev-list", "--objects", "--missing=print", tree).decode("utf-8", "replace")
     missing = [line[1:] for line in listing.splitlines() if line.startswith("?")]
@@ -146,8 +146,8 @@ def _fetch_blobs(repository: Repository, tree: str) -> None:
         repository.run(*_NO_NEGOTIATION, "fetch", *options, "--", "origin", *wanted, network=True)
 
 
-def _write(repository: Repository, entries: list[_Entry], target: Path) -> None:
-    writer = SafeWriter(target, Limits())
+def _write(repository: GitRepository, entries: list[_Entry], target: Path) -> None:
+    writer = SafeWriter(target, WriteLimits())
     with repository.blobs(entry.object_id for entry in entries if entry.mode != "160000") as blobs:
         done_bytes = 0
         for entry in entries:
@@ -184,7 +184,7 @@ def _is_remote(text: str) -> bool:
     return ":" in text.partition("/")[0]
 
 
-def _no_such_ref(repository: Repository, ref: str, error: FetchFailed) -> FetchFailed:
+def _no_such_ref(repository: GitRepository, ref: str, error: FetchFailed) -> FetchFailed:
     listing = repository.run("ls-remote", "--heads", "--tags", "--refs", "--", "origin", network=True).decode()
     names = [re.sub(r"^refs/(heads|tags)/", "", line.partition("\t")[2]) for line in listing.splitlines()]
     if re.fullmatch(r"[0-9a-f]{7,39}", ref):
@@ -195,7 +195,7 @@ def _no_such_ref(repository: Repository, ref: str, error: FetchFailed) -> FetchF
     return FetchFailed(what, where=repository.where, evidence=error.evidence, fix=fix)
 
 
-def _no_such_path(repository: Repository, commit: str, path: str, error: FetchFailed) -> FetchFailed:
+def _no_such_path(repository: GitRepository, commit: str, path: str, error: FetchFailed) -> FetchFailed:
     listing = repository.run("ls-tree", "-r", "-d", "-z", "--name-only", commit).decode("utf-8", "replace")
     return FetchFailed(
         f"commit {commit[:12]} has no directory {path!r}",

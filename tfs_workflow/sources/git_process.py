@@ -84,7 +84,7 @@ _MEANINGS: tuple[tuple[str, type[WorkflowError], str, str], ...] = (
 
 
 @dataclass(frozen=True)
-class Repository:
+class GitRepository:
     """A bare repository of our own, with the foreign one as its only remote, `origin`."""
 
     directory: Path

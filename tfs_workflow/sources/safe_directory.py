@@ -17,7 +17,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Limits:
+class WriteLimits:
     """What one model may take up; `ratio` bounds the growth of an archive beyond `free_bytes`."""
 
     size_bytes: int = 64 << 30
@@ -25,9 +25,9 @@ class Limits:
     ratio: int = 200
     free_bytes: int = 256 << 20
 
-    def of_archive(self, archive_bytes: int) -> Limits:
+    def of_archive(self, archive_bytes: int) -> WriteLimits:
         """The limits for what comes out of an archive of this size."""
-        return Limits(min(self.size_bytes, max(self.free_bytes, self.ratio * archive_bytes)), self.files)
+        return WriteLimits(min(self.size_bytes, max(self.free_bytes, self.ratio * archive_bytes)), self.files)
 
 
 class SafeWriter:
@@ -37,7 +37,7 @@ class SafeWriter:
     through one, and must end inside.
     """
 
-    def __init__(self, root: Path, limits: Limits) -> None:
+    def __init__(self, root: Path, limits: WriteLimits) -> None:
         self.root = root
         self._limits = limits
         self._links: dict[Path, str] = {}

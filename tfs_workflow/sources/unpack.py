@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from tfs_workflow.errors import FetchFailed
-from tfs_workflow.sources.safe_directory import Limits, SafeWriter, check_links
+from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits, check_links
 
 _LONGEST_READ_BYTES = 1 << 20
 _LONGEST_LINK_BYTES = 4096
@@ -34,7 +34,7 @@ _UNREADABLE = (
 _COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00", lzma.open))
 
 
-def unpack(archive: Path, path: str, target: Path, where: str, limits: Limits) -> None:
+def unpack(archive: Path, path: str, target: Path, where: str, limits: WriteLimits) -> None:
     """Write what is below `path` in the archive to `target`, which must not exist yet.
 
     With "." and a single directory at the top that is not a version itself, that directory is the base path.

@@ -19,7 +19,7 @@ from tfs_workflow.workflow.start import raise_ended
 
 
 @dataclass(frozen=True)
-class Status:
+class ProjectStatus:
     """The running server, with the status of every model of the YAML, and every drift."""
 
     server: ModelServer
@@ -32,7 +32,7 @@ class Status:
         return [model for model, seen in states.items() if seen and State.AVAILABLE not in seen]
 
 
-def inspect(loaded: LoadedConfig) -> Status:
+def inspect(loaded: LoadedConfig) -> ProjectStatus:
     """The project's server with its drift; NotReady, with the diagnosis, when it is missing, ended or silent."""
     runtime, server = known(loaded)
     if server.exit_code is not None:
@@ -45,7 +45,7 @@ def inspect(loaded: LoadedConfig) -> Status:
             if server.exit_code is not None or server.restarts:
                 raise_ended(runtime, server)
             raise
-    return Status(server, models, tuple(_drift(loaded, runtime, server, models)))
+    return ProjectStatus(server, models, tuple(_drift(loaded, runtime, server, models)))
 
 
 def _drift(
@@ -67,7 +67,7 @@ def _drift(
         yield Drift("image", server.image, evidence, SETUP_AND_SERVE)
 
 
-def raise_unless_served(found: Status) -> None:
+def raise_unless_served(found: ProjectStatus) -> None:
     """Raise NotReady when some model has no version that is AVAILABLE."""
     if missing := found.unserved():
         raise NotReady(

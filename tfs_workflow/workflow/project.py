@@ -1,4 +1,4 @@
-"""One project as the verbs share it: its workspace, its spec, its runtimes, and the server that bears its label."""
+"""One project as the verbs share it: its workspace, its spec, its runtimes, and the server with its label."""
 
 from __future__ import annotations
 

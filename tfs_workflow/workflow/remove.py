@@ -1,4 +1,4 @@
-"""teardown: stop and remove every server that bears the project's label; with options also workspace and image."""
+"""teardown: stop and remove every server with the project's label; with options also workspace and image."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class TornDown:
 
 
 def remove(loaded: LoadedConfig, context: TransferContext, *, purge: bool = False, image: bool = False) -> TornDown:
-    """Stop and remove every server that bears the project's label; repeatable.
+    """Stop and remove every server with the project's label; repeatable.
 
     `purge` also removes the workspace, if it has our marker, and `image` the image.
     """

@@ -10,7 +10,7 @@ from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.cli.lifecycle.server_view import model_lines, server_document, server_lines
 from tfs_workflow.errors import NotReady
-from tfs_workflow.workflow.inspect_server import Status, inspect, raise_unless_served
+from tfs_workflow.workflow.inspect_server import ProjectStatus, inspect, raise_unless_served
 
 
 def status(options: CommandOptions) -> None:
@@ -29,7 +29,7 @@ def status(options: CommandOptions) -> None:
         raise_unless_served(found)
 
 
-def _lines(found: Status) -> Iterator[str]:
+def _lines(found: ProjectStatus) -> Iterator[str]:
     yield from server_lines(found.server)
     yield from model_lines(found.server, found.models)
     yield from (f"drift  {one}; {one.fix}" for one in found.drift)

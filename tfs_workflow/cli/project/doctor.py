@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tfs_workflow import errors
-from tfs_workflow.checks.finding import Finding, Status, exit_code
+from tfs_workflow.checks.finding import Finding, FindingStatus, exit_code
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors
 from tfs_workflow.cli.lifecycle.logs import show_line
@@ -68,28 +68,28 @@ def _show(failure: FailureRecord) -> None:
 
 def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:
     """A heading, a row a finding, and below what is not ok its fix."""
-    counts = ", ".join(_counted(findings, status) for status in (Status.FAILURE, Status.WARNING))
+    counts = ", ".join(_counted(findings, status) for status in (FindingStatus.FAILURE, FindingStatus.WARNING))
     yield "", "check", counts
     for finding in findings:
         yield finding.status.value, finding.check, " ".join(finding.evidence.split())
-        if finding.status is not Status.OK and finding.fix:
+        if finding.status is not FindingStatus.OK and finding.fix:
             yield "", "", f"fix: {finding.fix}"
 
 
 def _document(findings: Sequence[Finding]) -> dict[str, Any]:
     return {
-        "failures": _count(findings, Status.FAILURE),
-        "warnings": _count(findings, Status.WARNING),
+        "failures": _count(findings, FindingStatus.FAILURE),
+        "warnings": _count(findings, FindingStatus.WARNING),
         "findings": [
             {"check": f.check, "status": f.status.value, "evidence": f.evidence, "fix": f.fix} for f in findings
         ],
     }
 
 
-def _counted(findings: Sequence[Finding], status: Status) -> str:
+def _counted(findings: Sequence[Finding], status: FindingStatus) -> str:
     count = _count(findings, status)
     return f"{count} {status.value}" + "s" * (count != 1)
 
 
-def _count(findings: Sequence[Finding], status: Status) -> int:
+def _count(findings: Sequence[Finding], status: FindingStatus) -> int:
     return sum(finding.status is status for finding in findings)

@@ -52,7 +52,7 @@ class DockerRuntime:
         self.config_dir = config_dir
 
     def find(self, project: str | None) -> list[ModelServer]:
-        """Every container that bears the project's label (None: any), running or ended, newest first."""
+        """Every container with the project's label (None: any), running or ended, newest first."""
         label = PROJECT_LABEL if project is None else f"{PROJECT_LABEL}={project}"
         with engine_errors("list containers"):
             found = self.engine.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)

@@ -24,7 +24,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True)
 class Holder:
-    """A container that publishes a port, and the project whose label it bears (empty for none)."""
+    """A container that publishes a port, and the project of its label (empty for none)."""
 
     name: str
     project: str

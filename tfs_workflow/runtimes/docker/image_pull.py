@@ -16,7 +16,7 @@ from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_err
 from tfs_workflow.sources.transfer import TransferContext, TransientFault, with_retries
 
 # What engines and registries print when the same request may well succeed later.
-PASSING = re.compile(
+TRANSIENT = re.compile(
     r"toomanyrequests|429|too many requests|received unexpected http status: 5\d\d|50[0-4] |internal server error"
     r"|unexpected eof|\beof\b|connection reset|connection refused|timeout|timed out|deadline exceeded|no such host"
     r"|temporary failure|network is unreachable|tls handshake|broken pipe|server misbehaving|short read|failed to copy",
@@ -125,7 +125,7 @@ def explained(reference: str, text: str) -> FetchFailed:
             evidence=text,
             fix="free space on the engine: docker system prune",
         )
-    if PASSING.search(text):
+    if TRANSIENT.search(text):
         return TransientFault("the registry did not deliver the image", where=reference, evidence=text, fix=_LATER)
     if FORBIDDEN.search(text):
         return FetchFailed("the registry refuses the image", where=reference, evidence=text, fix=_LOGIN)

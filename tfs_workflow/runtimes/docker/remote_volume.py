@@ -32,7 +32,7 @@ def host_of(address: str) -> str:
 def filled_volume(client: Any, spec: ServerSpec, labels: Mapping[str, str], files: Mapping[str, str]) -> Iterator[str]:
     """A labelled volume that holds every model and the configuration, for a container created in the block; its name.
 
-    It is never without a container that bears the label, so that a killed run's is found. Nothing is left on failure.
+    It is never without a container with the label, so that a killed run's is found. Nothing is left on failure.
     """
     name = f"{container.container_name(spec.project)}-{spec.digest()}"
     mount = Mount(container.MODELS_DIR, name, type="volume", labels=dict(labels))

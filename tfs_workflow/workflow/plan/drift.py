@@ -151,7 +151,7 @@ def _ended(statuses: Mapping[str, Sequence[VersionStatus]]) -> Iterator[Drift]:
 
 
 def _plain(spec: ServerSpec) -> dict[str, Any]:
-    """The spec as it comes back from JSON."""
+    """The spec as JSON values."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(spec), default=str))
     return plain
 
