@@ -132,8 +132,11 @@ class ProcessRuntime:
                 return
             _signal(process, signal.SIGTERM)
             if not _ended_within(process, timeout_s):
+                children = process.children(recursive=True)
                 _signal(process, signal.SIGKILL)
                 _ended_within(process, KILLED_S)
+                # Without its parent, a child that is still ending would count as a server of its own.
+                psutil.wait_procs(children, timeout=KILLED_S)
         if child := self._children.pop(int(server.id), None):
             child.wait()
 
