@@ -48,7 +48,7 @@ class Chain:
         done = lab.run("demo")
         assert done.returncode == 0, done.stderr
         assert "[2.5, 3.0, 4.5]" in done.stdout.splitlines()
-        steps = [line for line in done.stderr.splitlines() if line.startswith("$ invoke ")]
+        steps = [line for line in done.stderr.splitlines() if line.startswith("$ tfs ")]
         assert [step.split()[2] for step in steps] == ["setup", "serve", "predict", "teardown"]
         lab.fails(5, "status")
 
@@ -133,17 +133,17 @@ class Chain:
         assert [line.split()[3] for line in listening.stdout.splitlines()] == [f"127.0.0.1:{port}"]
 
     def test_predict_and_status_without_a_server_say_what_to_do(self, lab: CommandLine) -> None:
-        assert "invoke serve" in lab.fails(5, "status")
-        assert "invoke serve" in lab.fails(5, "predict")
-        assert "invoke serve" in lab.fails(5, "logs")
+        assert "tfs serve" in lab.fails(5, "status")
+        assert "tfs serve" in lab.fails(5, "predict")
+        assert "tfs serve" in lab.fails(5, "logs")
 
     def test_serve_before_setup_says_what_to_do(self, lab: CommandLine) -> None:
-        assert "invoke setup" in lab.fails(2, "serve")
+        assert "tfs setup" in lab.fails(2, "serve")
 
     def test_a_yaml_that_changed_since_setup_says_what_to_do(self, lab: CommandLine) -> None:
         lab.ok("setup")
         lab.config["models"]["other"] = {"source": [{"bundled": "half_plus_two"}]}
-        assert "invoke setup" in lab.fails(2, "serve")
+        assert "tfs setup" in lab.fails(2, "serve")
         lab.ok("setup")
         assert set(lab.ok_json("serve")["models"]) == {"half_plus_two", "other"}
 
