@@ -212,7 +212,8 @@ def test_help_lists_the_real_servers_flags() -> None:
 
 
 @pytest.mark.parametrize(
-    "package", ["_cffi_backend", "numpy", "uvloop", "orjson", "simdjson", "httptools", "ngh2", "tensorflow"]
+    "package",
+    ["_cffi_backend", "google.protobuf", "numpy", "uvloop", "orjson", "simdjson", "httptools", "ngh2", "tensorflow"],
 )
 def test_a_missing_package_is_named_in_one_line(tmp_path: Path, package: str) -> None:
     blocked = "import sys, importlib.abc\nclass Block(importlib.abc.MetaPathFinder):\n"

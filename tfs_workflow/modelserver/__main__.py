@@ -28,6 +28,11 @@ def main() -> int:
 
 
 def _run(parsed: object) -> int:
+    from tfs_workflow.modelserver import packages  # noqa: PLC0415
+
+    missing = packages.first_missing()
+    if missing is not None:
+        return _say_missing(f"No module named {missing!r}")
     from tfs_workflow.modelserver.tensorflow import capi  # noqa: PLC0415
 
     failures: list[str] = []
