@@ -23,9 +23,9 @@ BODY = instances(1.0, 2.0, 5.0)
 HANDLER = """
 import sys, numpy, orjson
 from pathlib import Path
-from tfs_workflow.modelserver import capi
-from tfs_workflow.modelserver.session import CALLERS_THREAD, Session
-from tfs_workflow.modelserver.tensors import Tensor
+from tfs_workflow.formats.tensors import Tensor
+from tfs_workflow.modelserver.tensorflow import capi
+from tfs_workflow.modelserver.tensorflow.session import CALLERS_THREAD, Session
 from tfs_workflow.protos.session_pb2 import ConfigProto
 capi.load()
 session = Session(Path(sys.argv[2]), ["serve"], ConfigProto())

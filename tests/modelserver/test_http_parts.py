@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from tfs_workflow.modelserver.exchange import Request, Response
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
-from tfs_workflow.modelserver.http.http_message import Request, Response
 from tfs_workflow.modelserver.net.connections import Connections, Limits
 
 REQUEST = b"POST /a HTTP/1.1\r\nContent-Length: 0\r\n\r\n"

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.modelserver.protocols import connected
-from tfs_workflow.modelserver.http.http_connection import App, HttpConnection
-from tfs_workflow.modelserver.http.http_message import Request, Response
+from tfs_workflow.modelserver.exchange import HttpApp, Request, Response
+from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.net.connections import Limits
 
 
@@ -72,7 +72,7 @@ def next_echo(answers: BinaryIO) -> object:
 @settings(max_examples=60, deadline=None)
 @given(requests=st.lists(one_request, min_size=1, max_size=8), cuts=st.lists(st.integers(1, 400), max_size=8))
 def test_however_requests_are_cut_each_is_understood_as_itself(
-    app: App, requests: list[tuple[str, bytes, str]], cuts: list[int]
+    app: HttpApp, requests: list[tuple[str, bytes, str]], cuts: list[int]
 ) -> None:
     sent = [wire(*request) for request in requests]
     stream = b"".join(content for content, _ in sent)
@@ -86,7 +86,7 @@ def test_however_requests_are_cut_each_is_understood_as_itself(
 
 @pytest.mark.parametrize("app", [echo, echo_by_shortcut])
 @pytest.mark.parametrize("kind", ["plain", "chunked", "gzip"])
-def test_one_after_another(kind: str, app: App) -> None:
+def test_one_after_another(kind: str, app: HttpApp) -> None:
     with connected(HttpConnection, app, Limits()) as (client, _):
         for body in (b"12345", b"67890", b"12345", b"1234567890"):
             content, heard = wire("/a", body, kind)

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from tfs_workflow.formats.floats import is_zero_or_normal
+from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.json import json_tensors
 from tfs_workflow.modelserver.rest import json_request, json_response, number_arrays
 from tfs_workflow.modelserver.status import StatusError
-from tfs_workflow.modelserver.tensorflow.tensors import Tensor, is_ordinary
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 FLOAT, DOUBLE, STRING = (DataType.Value(f"DT_{name}") for name in ("FLOAT", "DOUBLE", "STRING"))
@@ -114,7 +115,7 @@ def test_strings_come_out_as_they_are_or_in_base64(values: list[bytes]) -> None:
         value.decode("utf-8", "surrogateescape") for value in values
     ]
     encoded = json.loads(printed({"y_bytes": tensor}, row_format=False))["outputs"]
-    assert [json_tensors.decode_base64(entry) for entry in encoded] == values
+    assert [json_tensors.decode_bytes(entry) for entry in encoded] == values
 
 
 def test_several_outputs_in_both_formats() -> None:
@@ -159,10 +160,10 @@ def test_one_number_that_is_not_ordinary_is_found_in_any_array(size: int, dtype:
     values[:2] = limits.max, 0
     for usual in (limits.tiny, -limits.tiny, limits.max, limits.min, 0.0, -0.0):
         values[size // 2] = usual
-        assert is_ordinary(values)
+        assert is_zero_or_normal(values)
     for unusual in (math.inf, -math.inf, math.nan, limits.smallest_subnormal, -limits.tiny / 2):
         values[size // 2] = unusual
-        assert not is_ordinary(values)
+        assert not is_zero_or_normal(values)
 
 
 def test_large_arrays_are_printed_in_pieces_that_fit_together() -> None:

@@ -13,9 +13,9 @@ import pytest
 
 from tests.modelserver.protocols import connected
 from tests.modelserver.test_grpc_protocol import HEAD, Client
+from tfs_workflow.modelserver.exchange import Response
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
-from tfs_workflow.modelserver.http.http_message import Response
 from tfs_workflow.modelserver.net.connections import Connections, Limits
 
 # Far above what the sweeps below need, far below what a client is given here before it counts as hanging.

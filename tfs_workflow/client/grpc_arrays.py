@@ -25,6 +25,7 @@ from tfs_workflow.client.signature_cache import Signatures, fitted_inputs
 from tfs_workflow.client.tensor_codec import decode, encode
 from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
 from tfs_workflow.formats.savedmodel import Signature, signature_of
+from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.services import Method
@@ -35,21 +36,6 @@ if TYPE_CHECKING:
     from tfs_workflow.client.interface import Array, Inputs
 
 MAX_MESSAGE_BYTES = 2**31 - 1
-# What TensorFlow Serving answers over REST for the same error (http_server.cc); everything else is 500.
-_HTTP_STATUS = {
-    grpc.StatusCode.CANCELLED: 499,
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.FAILED_PRECONDITION: 400,
-    grpc.StatusCode.ABORTED: 409,
-    grpc.StatusCode.OUT_OF_RANGE: 400,
-    grpc.StatusCode.UNIMPLEMENTED: 501,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
-}
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -194,8 +180,9 @@ class GrpcClient:
                 evidence=text,
                 fix="invoke status shows what runs; invoke serve starts it",
             )
+        http_status = HTTP_STATUS[Code(code.value[0])]
         return RequestRefused(
-            text or "the server gave no reason", _HTTP_STATUS.get(code, 500), where=where, evidence=f"gRPC {code.name}"
+            text or "the server gave no reason", http_status, where=where, evidence=f"gRPC {code.name}"
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import numpy as np
 from tfs_workflow.client.interface import InputUnfit
 from tfs_workflow.client.tensor_codec import fitted, numpy_type
 from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.formats.base64_json import decode_base64, encode_base64, is_base64
 from tfs_workflow.formats.savedmodel import TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
 
@@ -116,11 +115,7 @@ def _only(specs: Mapping[str, TensorSpec]) -> str:
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, dict) and not _is_base64(value)
-
-
-def _is_base64(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
+    return isinstance(value, dict) and not is_base64(value)
 
 
 def _flat(value: Any) -> tuple[list[Any], tuple[int, ...]]:
@@ -144,17 +139,16 @@ def _wrong(leaf: Any, spec: TensorSpec) -> str:
 
 
 def _unbase64(leaf: Mapping[str, Any]) -> bytes:
-    if not _is_base64(leaf):
+    if not is_base64(leaf):
         raise InputUnfit(f'an object is not a string; bytes are {{"b64": "…"}}, not {leaf!r}')
-    text = "".join(leaf["b64"].split()).rstrip("=")
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
+        return decode_base64(leaf["b64"])
+    except ValueError as error:
         raise InputUnfit(f"not base64: {leaf['b64'][:80]!r}") from error
 
 
 def _base64(content: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(content).decode()}
+    return {"b64": encode_base64(content)}
 
 
 def _text(content: bytes, as_bytes: bool) -> str | dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tfs_workflow.modelserver.status import Code
+from tfs_workflow.formats.status_codes import Code
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram

@@ -34,7 +34,12 @@ from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow import capi
 from tfs_workflow.modelserver.tensorflow.session import Session
 from tfs_workflow.modelserver.warmup import warm_up
-from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters, ModelServerConfig, MonitoringConfig
+from tfs_workflow.protos.model_server_config_pb2 import (
+    BatchingParameters,
+    ModelServerConfig,
+    MonitoringConfig,
+    SSLConfig,
+)
 from tfs_workflow.protos.session_pb2 import ConfigProto
 
 _SERVER = "model_servers/server.cc"
@@ -152,7 +157,9 @@ class Server:
         flags = self._flags
         as_content, health = flags.enable_serialization_as_tensor_content, flags.enable_grpc_healthcheck_service
         api = GrpcApi(self._repository, dispatcher, self._metrics, as_content, health)
-        return await grpc_listener.start(api, flags, limits)
+        path = flags.ssl_config_file
+        tls = model_config.read_text_proto(path, SSLConfig()) if path else None
+        return await grpc_listener.start(api, flags, limits, tls)
 
     async def _watch_config(self) -> None:
         """Read the configuration file again and again; one that is wrong leaves what is there."""

@@ -9,11 +9,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from tfs_workflow.formats import tfrecord
+from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.rpc import messages
-from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import ngh2
 from ngh2 import DataReceived, RequestReceived, StreamClosed
 
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver.exchange import GrpcApp, Watch
 from tfs_workflow.modelserver.grpc import grpc_framing
 from tfs_workflow.modelserver.grpc.grpc_framing import Head
 from tfs_workflow.modelserver.net.connections import Connections
-from tfs_workflow.modelserver.status import Code, StatusError
-
-
-class Watch(NamedTuple):
-    """The first message of an answer that goes on until the client or the server ends."""
-
-    first: bytes
-
-
-Reply = Callable[["bytes | Watch | StatusError"], None]
-# A path, a message, the milliseconds that the client waits (0 without end), and what takes the answer, on the loop.
-App = Callable[[bytes, bytes, int, Reply], None]
+from tfs_workflow.modelserver.status import StatusError
 
 _WINDOW_BYTES = 4 * 2**20
 _FRAME_BYTES = 2**20
@@ -61,7 +51,7 @@ class GrpcConnection(asyncio.Protocol):
         "_watches",
     )  # fmt: skip
 
-    def __init__(self, connections: Connections[App]) -> None:
+    def __init__(self, connections: Connections[GrpcApp]) -> None:
         self._connections = connections
         self._transport: Any = None
         self._session: Any = ngh2.Connection(ngh2.Role.SERVER)

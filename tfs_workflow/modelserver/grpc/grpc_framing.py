@@ -8,7 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
-from tfs_workflow.modelserver.status import Code, StatusError
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver.status import StatusError
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -8,20 +8,20 @@ import tempfile
 from pathlib import Path
 
 from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.exchange import GrpcApp
 from tfs_workflow.modelserver.flags import Flags
-from tfs_workflow.modelserver.grpc.grpc_connection import App, GrpcConnection
-from tfs_workflow.modelserver.models import model_config
+from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.net.connections import Connections, Limits
 from tfs_workflow.modelserver.net.sockets import bound_socket
 from tfs_workflow.modelserver.status import invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import SSLConfig
 
 
-async def start(app: App, flags: Flags, limits: Limits) -> Connections[App]:
-    """Listen; raises StatusError when an address cannot be had."""
+async def start(app: GrpcApp, flags: Flags, limits: Limits, tls: SSLConfig | None) -> Connections[GrpcApp]:
+    """Listen, with TLS where `tls` is given; raises StatusError when an address or a certificate cannot be used."""
     connections = Connections(GrpcConnection, app, limits)
     loop = asyncio.get_running_loop()
-    context = _context(flags.ssl_config_file)
+    context = _context(tls, flags.ssl_config_file) if tls else None
     addresses = []
     try:
         if flags.port:
@@ -39,11 +39,8 @@ async def start(app: App, flags: Flags, limits: Limits) -> Connections[App]:
     return connections
 
 
-def _context(path: str) -> ssl.SSLContext | None:
-    """The TLS settings of an SSLConfig file; raises StatusError when they cannot be used."""
-    if not path:
-        return None
-    config = model_config.read_text_proto(path, SSLConfig())
+def _context(config: SSLConfig, path: str) -> ssl.SSLContext:
+    """The TLS settings of an SSLConfig, read from `path`; raises StatusError when they cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["h2"])
     try:

@@ -5,28 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import httptools
 
-from tfs_workflow.modelserver.http.http_message import (
-    METHODS,
-    Content,
-    IncomingBody,
-    Request,
-    Response,
-    error_page,
-    inflated,
-    page_for,
-    serialized,
-)
+from tfs_workflow.modelserver.exchange import Content, HttpApp, Request, Response, error_page
+from tfs_workflow.modelserver.http.http_message import METHODS, IncomingBody, inflated, page_for, serialized
 from tfs_workflow.modelserver.http.repeated_head import LastHead, last_head
 from tfs_workflow.modelserver.net.connections import Connections
-
-# A request and what takes its response, on the event loop.
-App = Callable[[Request, Callable[[Response], None]], None]
 
 _BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -40,7 +27,7 @@ class HttpConnection(asyncio.Protocol):
         "_waiting", "deadline_s", "in_work",
     )  # fmt: skip
 
-    def __init__(self, connections: Connections[App]) -> None:
+    def __init__(self, connections: Connections[HttpApp]) -> None:
         self._connections = connections
         self._transport: Any = None
         self._parser = httptools.HttpRequestParser(self)

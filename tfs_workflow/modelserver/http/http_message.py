@@ -1,39 +1,18 @@
-"""HTTP requests and responses as the rest of the server sees them."""
+"""HTTP bodies and responses between bytes and the types that the rest of the server sees."""
 
 from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
-from typing import NamedTuple
 
 import httptools
 
-JSON = b"application/json"
-HTML = b"text/html"
+from tfs_workflow.formats.status_codes import HTTP_REASONS
+from tfs_workflow.modelserver.exchange import Body, Content, Response, error_page
+
 METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
-REASONS = {
-    200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
-    409: "Conflict", 413: "Request Entity Too Large", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
-    499: "Client Closed Request", 500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
-    504: "Gateway Timeout",
-}  # fmt: skip
-
-
-# A large answer stays in parts: to put them together would hold up everybody else.
+# From this size on a body has its memory from the beginning.
 _LARGE_BYTES = 2**20
-Body = bytes | bytearray
-Content = bytes | list[bytes]
-
-
-class Request(NamedTuple):
-    """A whole request."""
-
-    method: str
-    target: bytes
-    headers: dict[bytes, bytes]
-    body: Body
-    keep_alive: bool
 
 
 class IncomingBody:
@@ -64,31 +43,6 @@ class IncomingBody:
     def whole(self) -> Body:
         """All that has come."""
         return b"".join(self._pieces) if self._place is None else self._place
-
-
-class Response(NamedTuple):
-    """An answer; `headers` are whole lines beyond those that every answer has.
-
-    `shortcut`, where there is one, answers a request that differs from this one's in its body only, at once; None
-    where it cannot.
-    """
-
-    status: int
-    body: Content
-    content_type: bytes = JSON
-    headers: bytes = b""
-    closes: bool = False
-    shortcut: Shortcut | None = None
-
-
-Shortcut = Callable[[bytes], "Response | None"]
-
-
-def error_page(status: int, headers: bytes = b"") -> Response:
-    """The page that libevent sends in TensorFlow Serving for what is no request to its API; ends the connection."""
-    reason = REASONS[status]
-    page = f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n"
-    return Response(status, page.encode(), HTML, headers, closes=True)
 
 
 def page_for(error: httptools.HttpParserError, raw_head: bytes, in_body: bool) -> Response:
@@ -130,7 +84,7 @@ def _head(status: int) -> bytes:
     head = _heads.get(status)
     if head is None:
         date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now_s))
-        head = _heads[status] = f"HTTP/1.1 {status} {REASONS[status]}\r\nDate: {date}\r\n".encode()
+        head = _heads[status] = f"HTTP/1.1 {status} {HTTP_REASONS[status]}\r\nDate: {date}\r\n".encode()
     return head
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfs_workflow.modelserver.http.http_message import Request, Shortcut
+from tfs_workflow.modelserver.exchange import Request, Shortcut
 
 # With these the body is not what follows the head, or something is to be done before it.
 _SPECIAL = {b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"}

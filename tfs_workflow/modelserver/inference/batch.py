@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Plan
 from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.status import Code, StatusError, failed_precondition, invalid_argument
-from tfs_workflow.modelserver.tensorflow.tensors import Tensor
+from tfs_workflow.modelserver.status import StatusError, failed_precondition, invalid_argument
 
 Done = Callable[[Any], None]
 _SOURCE = "batching/batching_session.cc"

@@ -10,11 +10,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.flags import CPUS
 from tfs_workflow.modelserver.inference.batch import BatchRun, Done, Task
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan
 from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters
 
 # A session, the names of its feeds, and its fetches.

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tfs_workflow.modelserver.status import Code, StatusError
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver.status import StatusError
 
 Done = Callable[[Any], None]
 

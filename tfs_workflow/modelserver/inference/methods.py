@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from google.protobuf import text_format
 
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.formats.tensors import STRING, Array, Tensor
 from tfs_workflow.modelserver.inference.servable import DEFAULT_SIGNATURE, Plan, Servable
-from tfs_workflow.modelserver.status import Code, StatusError, failed_precondition, invalid_argument
-from tfs_workflow.modelserver.tensorflow.tensors import STRING, Array, Tensor
+from tfs_workflow.modelserver.status import StatusError, failed_precondition, invalid_argument
 from tfs_workflow.protos.saved_model_pb2 import SignatureDef
 from tfs_workflow.protos.tensor_pb2 import DataType
 

@@ -14,11 +14,12 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.completions import Answer, Answers, Done
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.inference.workers import Workers
-from tfs_workflow.modelserver.status import Code, StatusError
+from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos.session_pb2 import RunOptions
 

@@ -6,7 +6,8 @@ import queue
 import threading
 from collections.abc import Callable
 
-from tfs_workflow.modelserver.status import Code, StatusError
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver.status import StatusError
 
 Work = Callable[[], None]
 

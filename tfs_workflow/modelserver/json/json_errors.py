@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
+from tfs_workflow.formats.base64_json import is_base64
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.formats.tensors import STRING, dtype_string
 from tfs_workflow.modelserver.json.json_tensors import (
     FLOATS,
     SUPPORTED,
     convert,
-    decode_base64,
+    decode_bytes,
     dense,
-    is_base64,
     shape_of,
 )
 from tfs_workflow.modelserver.json.json_writer import Json, pretty, type_name
-from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
-from tfs_workflow.modelserver.tensorflow.tensors import STRING, dtype_name
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
 
 
 def instances_error(instances: list[Json], types: Mapping[str, int]) -> StatusError:
@@ -97,18 +98,20 @@ def _leaf_error(leaf: Json, dtype: int, level: int, rank: int) -> StatusError | 
     if type(leaf) is dict and dtype == STRING:
         return _base64_error(leaf)
     if type(leaf) is not dict and dtype not in SUPPORTED:
-        return StatusError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {pretty(leaf)} to type: {dtype_name(dtype)}")
+        return StatusError(
+            Code.UNIMPLEMENTED, f"Conversion of JSON Value: {pretty(leaf)} to type: {dtype_string(dtype)}"
+        )
     if convert([leaf], dtype) is not None:
         return None
     if dtype in FLOATS and type(leaf) is float:
         return invalid_argument(f"Cannot convert JSON value: {pretty(leaf)} to float without loss of precision.")
     kind = type_name(leaf)
-    return invalid_argument(f"JSON Value: {pretty(leaf)} Type: {kind} is not of expected type: {dtype_name(dtype)}")
+    return invalid_argument(f"JSON Value: {pretty(leaf)} Type: {kind} is not of expected type: {dtype_string(dtype)}")
 
 
 def _base64_error(leaf: Json) -> StatusError | None:
     try:
-        decode_base64(leaf)
+        decode_bytes(leaf)
     except StatusError as error:
         return error
     return None

@@ -1,17 +1,17 @@
-"""JSON values into arrays: regular ones of the right type; what is wrong with others json_mistakes.py finds."""
+"""JSON values into arrays: regular ones of the right type; what is wrong with others json_errors.py finds."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
+from tfs_workflow.formats.base64_json import decode_base64, is_base64
+from tfs_workflow.formats.floats import flush_denormals, is_zero_or_normal
+from tfs_workflow.formats.tensors import NUMPY_TYPES, STRING, Array, Tensor
 from tfs_workflow.modelserver.json.json_writer import Json, pretty
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
-from tfs_workflow.modelserver.tensorflow.tensors import NUMPY_TYPES, STRING, Array, Tensor, flushed, is_ordinary
+from tfs_workflow.modelserver.status import invalid_argument
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 FLOATS = {DataType.Value("DT_FLOAT"), DataType.Value("DT_DOUBLE")}
@@ -80,7 +80,7 @@ def as_floats(numbers: Array, dtype: int, may_be_tiny: bool = True) -> Array | N
                 converted = numbers.astype(np.float32)
         except FloatingPointError:
             return None
-    return flushed(converted) if may_be_tiny and not is_ordinary(converted) else converted
+    return flush_denormals(converted) if may_be_tiny and not is_zero_or_normal(converted) else converted
 
 
 def _as_strings(leaves: Sequence[Json], kinds: set[type]) -> Array | None:
@@ -92,29 +92,19 @@ def _as_strings(leaves: Sequence[Json], kinds: set[type]) -> Array | None:
             values[i] = leaf.encode("utf-8", "surrogateescape")
         elif is_base64(leaf):
             try:
-                values[i] = decode_base64(leaf)
-            except StatusError:
+                values[i] = decode_base64(leaf["b64"])
+            except ValueError:
                 return None
         else:
             return None
     return values
 
 
-def decode_base64(value: Json) -> bytes:
-    """The bytes of {"b64": "…"}; raises StatusError when it is no such object or no base64 (absl::Base64Unescape)."""
+def decode_bytes(value: Json) -> bytes:
+    """The bytes of {"b64": "…"}; raises StatusError for another object and for a text that is not base64."""
     if not is_base64(value):
         raise invalid_argument(f"JSON Value: {pretty(value)} not formatted correctly for base64 data")
-    text = "".join(value["b64"].split())
-    unpadded = text.rstrip("=.")
-    padding = -len(unpadded) % 4
-    if len(text) - len(unpadded) not in (0, padding):
-        raise invalid_argument("Unable to base64 decode")
     try:
-        return base64.b64decode(unpadded + "=" * padding, validate=True)
-    except (binascii.Error, ValueError) as error:
+        return decode_base64(value["b64"])
+    except ValueError as error:
         raise invalid_argument("Unable to base64 decode") from error
-
-
-def is_base64(value: Json) -> bool:
-    """Whether it is an object with the only key b64 and a string there."""
-    return type(value) is dict and len(value) == 1 and type(value.get("b64")) is str

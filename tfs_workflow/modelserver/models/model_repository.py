@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.models.base_path import versions_on_disk
 from tfs_workflow.modelserver.models.version_policy import State, to_load, to_unload, wanted_versions
-from tfs_workflow.modelserver.status import Code, StatusError, failed_precondition, invalid_argument, not_found
+from tfs_workflow.modelserver.status import StatusError, failed_precondition, invalid_argument, not_found
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig
 
 _HARNESS = "core/loader_harness.cc"

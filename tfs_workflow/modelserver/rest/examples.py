@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-from tfs_workflow.modelserver.http.http_message import Body
+from tfs_workflow.formats.base64_json import is_base64
+from tfs_workflow.modelserver.exchange import Body
 from tfs_workflow.modelserver.json import json_writer
-from tfs_workflow.modelserver.json.json_tensors import decode_base64, is_base64
+from tfs_workflow.modelserver.json.json_tensors import decode_bytes
 from tfs_workflow.modelserver.json.json_writer import Json
 from tfs_workflow.modelserver.rest import json_request
 from tfs_workflow.modelserver.rest.json_request import format_error
@@ -57,7 +58,7 @@ def _add(feature: Feature, name: str, element: Json) -> None:
         _of_kind(feature, name, "bytes_list")
         is_text = isinstance(element, str)
         feature.bytes_list.value.append(
-            element.encode("utf-8", "surrogateescape") if is_text else decode_base64(element)
+            element.encode("utf-8", "surrogateescape") if is_text else decode_bytes(element)
         )
     elif isinstance(element, float):
         _of_kind(feature, name, "float_list")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from tfs_workflow.modelserver.http.http_message import Body
+from tfs_workflow.formats.base64_json import is_base64
+from tfs_workflow.formats.tensors import Tensor
+from tfs_workflow.modelserver.exchange import Body
 from tfs_workflow.modelserver.json import json_parser
 from tfs_workflow.modelserver.json.json_errors import find_error, instances_error, is_named
-from tfs_workflow.modelserver.json.json_tensors import dense, is_base64
+from tfs_workflow.modelserver.json.json_tensors import dense
 from tfs_workflow.modelserver.json.json_writer import Json, pretty
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
-from tfs_workflow.modelserver.tensorflow.tensors import Tensor
 
 # RapidJSON's own message quotes at most this much of a request.
 _QUOTED_CHARACTERS = 256

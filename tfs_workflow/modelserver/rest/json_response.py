@@ -13,21 +13,13 @@ import numpy as np
 import orjson
 from google.protobuf.message import Message
 
-from tfs_workflow.modelserver.http.http_message import Content
+from tfs_workflow.formats.floats import flush_denormals, is_zero_or_normal
+from tfs_workflow.formats.tensors import BFLOAT16, NUMPY_TYPES, STRING, Array, Tensor, dtype_string, from_bfloat16
+from tfs_workflow.modelserver.exchange import Content
 from tfs_workflow.modelserver.json.json_writer import decimal, quoted
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
-from tfs_workflow.modelserver.tensorflow.tensors import (
-    NUMPY_TYPES,
-    STRING,
-    Array,
-    Tensor,
-    dtype_name,
-    flushed,
-    is_ordinary,
-)
 from tfs_workflow.protos.tensor_pb2 import DataType
 
-_BFLOAT16 = DataType.Value("DT_BFLOAT16")
 _HALF = DataType.Value("DT_HALF")
 _PLAIN_NAMES = "FLOAT DOUBLE INT32 INT16 INT8 UINT8 INT64 UINT32 UINT64"
 _WRITABLE_NAMES = f"{_PLAIN_NAMES} BOOL STRING UINT16 HALF BFLOAT16"
@@ -131,11 +123,11 @@ def _tensor(name: str, tensor: Tensor) -> bytes:
         as_bytes = name.endswith("_bytes")
         return _join([_bytes_object(v) if as_bytes else _text(v) for v in values.tolist()], shape)
     if dtype not in _WRITABLE or dtype not in NUMPY_TYPES:
-        raise invalid_argument(f"Failed to write JSON value for tensor type: {dtype_name(dtype)}")
+        raise invalid_argument(f"Failed to write JSON value for tensor type: {dtype_string(dtype)}")
     if dtype == _HALF:
         values = values.astype(np.float32)
-    elif dtype == _BFLOAT16:
-        values = (values.astype(np.uint32) << 16).view(np.float32)
+    elif dtype == BFLOAT16:
+        values = from_bfloat16(values)
     return _nested(values, shape)
 
 
@@ -143,9 +135,9 @@ def _nested(values: Array, shape: tuple[int, ...]) -> bytes:
     """Numbers as nested lists."""
     text = _laid_out(values, shape)
     # Only what is printed with an exponent, or as null, may be tiny or no number.
-    if values.dtype.kind != "f" or not (b"e" in text or b"n" in text) or is_ordinary(values):
+    if values.dtype.kind != "f" or not (b"e" in text or b"n" in text) or is_zero_or_normal(values):
         return text
-    values = flushed(values)
+    values = flush_denormals(values)
     if np.isfinite(values).all():
         return _laid_out(values, shape)
     single = values.dtype.itemsize < 8
@@ -168,7 +160,7 @@ def _parts(tensor: Tensor) -> list[bytes]:
     dtype, shape, values = tensor
     if dtype not in _PLAIN or values.size <= _PIECE_NUMBERS or len(shape) > _NUMPY_RANK:
         return []
-    if values.dtype.kind == "f" and not is_ordinary(values):
+    if values.dtype.kind == "f" and not is_zero_or_normal(values):
         return []
     depth = next(i for i, size in enumerate(shape) if size > 1)
     array = values.reshape(shape[depth:])

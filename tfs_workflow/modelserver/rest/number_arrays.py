@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import simdjson
 
-from tfs_workflow.modelserver.http.http_message import Body
-from tfs_workflow.modelserver.tensorflow.tensors import Array
+from tfs_workflow.formats.tensors import Array
+from tfs_workflow.modelserver.exchange import Body
 
 # Below this orjson and a list are as quick (docs/decisions/0009-http-server.md).
 WORTH_IT_BYTES = 4096

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from tfs_workflow.modelserver.http import request_target
-from tfs_workflow.modelserver.http.http_message import JSON, Body, Content, Request, Response, error_page
+from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
+from tfs_workflow.modelserver.exchange import JSON, Body, Content, HttpReply, Request, Response, error_page
 from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.lanes import SMALL_REQUEST_BYTES
 from tfs_workflow.modelserver.inference.scheduler import Dispatcher
@@ -22,13 +22,13 @@ from tfs_workflow.modelserver.rest import (
     json_response,
     number_arrays,
     plain_request,
+    request_target,
     small_request,
 )
-from tfs_workflow.modelserver.status import HTTP_STATUS, Code, StatusError, invalid_argument
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
-Reply = Callable[[Response], None]
 Prepare = Callable[["Route", Body], Plan[Content]]
 
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
@@ -72,7 +72,7 @@ class RestApi:
             "regress": self._regress,
         }
 
-    def __call__(self, request: Request, reply: Reply) -> None:
+    def __call__(self, request: Request, reply: HttpReply) -> None:
         """Answer one request; `reply` gets the response, at once or later, on the event loop."""
         route = self._routes.get((request.method, request.target)) or self._find_route(request)
         if route.action in self._prepare:
@@ -120,7 +120,7 @@ class RestApi:
             for v in versions
         )
 
-    def _infer(self, route: Route, request: Request, reply: Reply) -> None:
+    def _infer(self, route: Route, request: Request, reply: HttpReply) -> None:
         body, started_s = request.body, time.perf_counter()
         if route.action == "predict" and len(body) <= SMALL_REQUEST_BYTES:
             response = self._predict_at_once(route, bytes(body))
@@ -135,7 +135,7 @@ class RestApi:
         done = partial(self._finish, route, started_s, reply)
         self._dispatcher.submit(servable, len(body), prepare, done, quickly=quickly)
 
-    def _finish(self, route: Route, started_s: float, reply: Reply, result: Content | StatusError) -> None:
+    def _finish(self, route: Route, started_s: float, reply: HttpReply, result: Content | StatusError) -> None:
         reply(self._finished(route, started_s, result))
 
     def _finished(self, route: Route, started_s: float, result: Content | StatusError) -> Response:

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from tfs_workflow.modelserver.http.http_message import Content
+from tfs_workflow.formats.floats import SMALLEST_NORMAL_FLOAT
+from tfs_workflow.formats.tensors import Tensor
+from tfs_workflow.modelserver.exchange import Content
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.json.json_writer import FLOAT32_MAX, decimal, single_decimal
 from tfs_workflow.modelserver.rest import json_response
 from tfs_workflow.modelserver.tensorflow.session import FloatCall
-from tfs_workflow.modelserver.tensorflow.tensors import SMALLEST_NORMAL_FLOAT, Tensor
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 _MOST_OUTPUT_BYTES = 256  # numpy and orjson take longer than this to begin

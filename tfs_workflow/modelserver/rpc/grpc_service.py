@@ -11,8 +11,9 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
+from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
-from tfs_workflow.modelserver.grpc.grpc_connection import Reply, Watch
+from tfs_workflow.modelserver.exchange import GrpcReply, Watch
 from tfs_workflow.modelserver.inference.lanes import SMALL_REQUEST_BYTES
 from tfs_workflow.modelserver.inference.scheduler import Dispatcher, internal
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
@@ -20,14 +21,14 @@ from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import Repository
 from tfs_workflow.modelserver.rpc import messages, request_template
-from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument
+from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from tfs_workflow.protos.services import Method
 
 # A message, the milliseconds that the client waits, and what takes the answer.
-Handler = Callable[[bytes, int, Reply], None]
+Handler = Callable[[bytes, int, GrpcReply], None]
 Prepare = Callable[[Any], Plan[Any]]
 
 
@@ -66,7 +67,7 @@ class GrpcApi:
             executor = ThreadPoolExecutor(1, "reload") if method is services.RELOAD_CONFIG else None
             self._handlers[method.path.encode()] = partial(self._ask, method, answer, executor)
 
-    def __call__(self, path: bytes, content: bytes, timeout_ms: int, reply: Reply) -> None:
+    def __call__(self, path: bytes, content: bytes, timeout_ms: int, reply: GrpcReply) -> None:
         """Answer one call; `reply` gets a serialized message or a StatusError, on the event loop."""
         handler = self._handlers.get(path)
         if handler is None:
@@ -75,7 +76,7 @@ class GrpcApi:
             handler(content, timeout_ms, reply)
 
     def _infer(  # noqa: PLR0913, PLR0917  # bound once for each method
-        self, method: Method, name: str, prepare: Prepare, content: bytes, timeout_ms: int, reply: Reply
+        self, method: Method, name: str, prepare: Prepare, content: bytes, timeout_ms: int, reply: GrpcReply
     ) -> None:
         started_s = time.perf_counter()
         if method is services.PREDICT and self._may_be_quick and len(content) <= SMALL_REQUEST_BYTES:
@@ -111,7 +112,7 @@ class GrpcApi:
         executor: ThreadPoolExecutor | None,
         content: bytes,
         timeout_ms: int,
-        reply: Reply,
+        reply: GrpcReply,
     ) -> None:
         loop = asyncio.get_running_loop()
         late = loop.call_later(timeout_ms / 1000, reply, _LATE) if timeout_ms else None
@@ -152,7 +153,7 @@ def _health(request: HealthCheckRequest) -> HealthCheckResponse:
     return HealthCheckResponse(status=HealthCheckResponse.SERVING)
 
 
-def _watch_health(content: bytes, timeout_ms: int, reply: Reply) -> None:  # noqa: ARG001  # the client ends it in time
+def _watch_health(content: bytes, timeout_ms: int, reply: GrpcReply) -> None:  # noqa: ARG001  # the client ends it in time
     try:
         status = _health(_parsed(HealthCheckRequest, content))
     except StatusError as error:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tfs_workflow.formats.tensors import Array, NotATensor, Tensor, from_proto, to_proto
 from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.methods import Classes, Task
 from tfs_workflow.modelserver.inference.servable import DEFAULT_SIGNATURE, Plan, Servable
 from tfs_workflow.modelserver.models.model_repository import Repository, Version
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
-from tfs_workflow.modelserver.tensorflow import tensor_proto
-from tfs_workflow.modelserver.tensorflow.tensors import Array, Tensor
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
 Find = Callable[[apis.ModelSpec], Servable]
@@ -35,8 +34,8 @@ def predict_plan(servable: Servable, request: apis.PredictRequest) -> Plan[dict[
     inputs = {}
     for alias, message in request.inputs.items():
         try:
-            inputs[alias] = tensor_proto.from_proto(message)
-        except tensor_proto.NotATensor as error:
+            inputs[alias] = from_proto(message)
+        except NotATensor as error:
             raise invalid_argument(f"tensor parsing error: {alias}") from error
     return methods.predict(servable, request.model_spec.signature_name, inputs, request.output_filter)
 
@@ -48,7 +47,7 @@ def predict(find: Find, request: apis.PredictRequest, as_content: bool) -> Plan[
     def answer(outputs: dict[str, Tensor]) -> apis.PredictResponse:
         response = apis.PredictResponse(model_spec=_answered(servable, request.model_spec))
         for alias, tensor in outputs.items():
-            tensor_proto.to_proto(tensor, response.outputs[alias], as_content)
+            to_proto(tensor, response.outputs[alias], as_content)
         return response
 
     return predict_plan(servable, request).then(answer)

@@ -8,7 +8,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tfs_workflow.modelserver.status import Code, StatusError
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.modelserver.tensorflow import capi_ffi
 
 ffi: Any = capi_ffi.ffi

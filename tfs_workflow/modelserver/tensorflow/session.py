@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from tfs_workflow.modelserver.status import Code, StatusError, invalid_argument, not_found
-from tfs_workflow.modelserver.tensorflow import capi, tensors
-from tfs_workflow.modelserver.tensorflow.tensors import Tensor
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.formats.tensors import Tensor
+from tfs_workflow.modelserver.status import StatusError, invalid_argument, not_found
+from tfs_workflow.modelserver.tensorflow import c_tensors, capi
 from tfs_workflow.protos import saved_model_pb2, session_pb2
 
 # The caller's thread computes: half the time of handing a small graph to TensorFlow's own pool and back.
@@ -90,7 +91,7 @@ class Session:
 
     def _run(self, call: _Call, feeds: Sequence[tuple[str, Tensor]], options: bytes) -> list[Tensor]:
         ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
-        made = [tensors.to_c(tensor) for _, tensor in feeds]
+        made = [c_tensors.to_c(tensor) for _, tensor in feeds]
         results = ffi.new("TF_Tensor*[]", call.fetch_count)
         run_options = ffi.NULL
         if options:
@@ -102,7 +103,7 @@ class Session:
                 call.fetches, results, call.fetch_count, ffi.NULL, 0, ffi.NULL, status,
             )  # fmt: skip
             capi.check(status)
-            return [tensors.from_c(results[i]) for i in range(call.fetch_count)]
+            return [c_tensors.from_c(results[i]) for i in range(call.fetch_count)]
         finally:
             _delete(made)
             _delete(result for result in results if result)

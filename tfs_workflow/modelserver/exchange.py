@@ -1,0 +1,70 @@
+"""The types that the server's fronts and its engine hand to each other.
+
+The fronts (net, http, grpc) know sockets and wire formats; the engine (rest, rpc, inference, models, tensorflow) knows
+models. Neither imports the other, which .importlinter checks: a connection can be tested without TensorFlow, and a
+request without a socket. A front is given one callable, `HttpApp` or `GrpcApp`, by server.py, which joins the two. The
+callable returns at once and passes the response to a reply function, on the event loop, then or later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tfs_workflow.formats.status_codes import HTTP_REASONS
+from tfs_workflow.modelserver.status import StatusError
+
+JSON = b"application/json"
+HTML = b"text/html"
+
+# A large body stays a bytearray, and a large response stays in parts: joining them would hold up the event loop.
+Body = bytes | bytearray
+Content = bytes | list[bytes]
+
+
+class Request(NamedTuple):
+    """A whole HTTP request; header names are in lower case."""
+
+    method: str
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: Body
+    keep_alive: bool
+
+
+class Response(NamedTuple):
+    """An HTTP response; `headers` are whole lines beyond those that every response has.
+
+    `shortcut`, where there is one, responds at once to a request that differs from this one's in its body only. It
+    returns None for a body that needs the general way.
+    """
+
+    status: int
+    body: Content
+    content_type: bytes = JSON
+    headers: bytes = b""
+    closes: bool = False
+    shortcut: Shortcut | None = None
+
+
+Shortcut = Callable[[bytes], "Response | None"]
+HttpReply = Callable[[Response], None]
+HttpApp = Callable[[Request, HttpReply], None]
+
+
+class Watch(NamedTuple):
+    """The first message of a gRPC stream that stays open until the client or the server ends."""
+
+    first: bytes
+
+
+GrpcReply = Callable[["bytes | Watch | StatusError"], None]
+# Takes a path, a serialized message, and the client's timeout in milliseconds, 0 for none.
+GrpcApp = Callable[[bytes, bytes, int, GrpcReply], None]
+
+
+def error_page(status: int, headers: bytes = b"") -> Response:
+    """The page that libevent sends in TensorFlow Serving for a request outside the API; closes the connection."""
+    reason = HTTP_REASONS[status]
+    page = f"<HTML><HEAD>\n<TITLE>{status} {reason}</TITLE>\n</HEAD><BODY>\n<H1>{reason}</H1>\n</BODY></HTML>\n"
+    return Response(status, page.encode(), HTML, headers, closes=True)
