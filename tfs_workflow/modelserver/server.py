@@ -20,7 +20,8 @@ from tfs_workflow.modelserver.grpc import grpc_listener
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.inference import batcher
 from tfs_workflow.modelserver.inference.batcher import Batcher
-from tfs_workflow.modelserver.inference.scheduler import Dispatcher
+from tfs_workflow.modelserver.inference.lanes import LARGE_BODY_BYTES
+from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.inference.workers import Workers
 from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
@@ -113,9 +114,13 @@ class Server:
         flags = self._flags
         workers = Workers("request", flags.rest_api_num_threads, flags.max_waiting_requests)
         batcher = Batcher(self._batching, self._metrics, loop) if self._batching else None
-        dispatcher = Dispatcher(workers, flags.rest_api_timeout_in_ms, batcher)
-        limits = Limits(max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections)
-        ports = [await self._start_grpc(dispatcher, limits), await self._start_rest(dispatcher, limits)]
+        scheduler = Scheduler(workers, flags.rest_api_timeout_in_ms, batcher)
+        limits = Limits(
+            max_body_bytes=flags.rest_api_max_body_bytes,
+            large_body_bytes=LARGE_BODY_BYTES,
+            max_connections=flags.rest_api_max_connections,
+        )
+        ports = [await self._start_grpc(scheduler, limits), await self._start_rest(scheduler, limits)]
         tasks = [loop.create_task(_sweep(ports))]
         if flags.model_config_file and flags.model_config_file_poll_wait_seconds > 0:
             tasks.append(loop.create_task(self._watch_config()))
@@ -153,10 +158,10 @@ class Server:
                 raise
         return servable
 
-    async def _start_grpc(self, dispatcher: Dispatcher, limits: Limits) -> Connections[Any]:
+    async def _start_grpc(self, scheduler: Scheduler, limits: Limits) -> Connections[Any]:
         flags = self._flags
         as_content, health = flags.enable_serialization_as_tensor_content, flags.enable_grpc_healthcheck_service
-        api = GrpcApi(self._repository, dispatcher, self._metrics, as_content, health)
+        api = GrpcApi(self._repository, scheduler, self._metrics, as_content, health)
         path = flags.ssl_config_file
         tls = model_config.read_text_proto(path, SSLConfig()) if path else None
         return await grpc_listener.start(api, flags, limits, tls)
@@ -175,10 +180,10 @@ class Server:
             except StatusError as error:
                 log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
 
-    async def _start_rest(self, dispatcher: Dispatcher, limits: Limits) -> Connections[Any]:
+    async def _start_rest(self, scheduler: Scheduler, limits: Limits) -> Connections[Any]:
         flags = self._flags
         api = RestApi(
-            self._repository, dispatcher, self._metrics, flags.rest_api_enable_cors_support, self._metrics_path
+            self._repository, scheduler, self._metrics, flags.rest_api_enable_cors_support, self._metrics_path
         )
         connections = Connections(HttpConnection, api, limits)
         if flags.rest_api_port:

@@ -145,7 +145,7 @@ class HttpConnection(asyncio.Protocol):
         if length_bytes > limits.max_body_bytes:
             self._reject(error_page(413))
             return
-        self._body = IncomingBody(length_bytes)
+        self._body = IncomingBody(length_bytes, limits.large_body_bytes)
         self.deadline_s = time.monotonic() + limits.body_timeout_s + length_bytes / limits.min_body_bytes_per_s
         if self._headers.get(b"expect", b"").lower() == b"100-continue":
             self._transport.write(_BODILESS)

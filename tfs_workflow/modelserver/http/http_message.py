@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zlib
 
@@ -11,8 +12,6 @@ from tfs_workflow.formats.status_codes import HTTP_REASONS
 from tfs_workflow.modelserver.exchange import Body, Content, Response, error_page
 
 METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
-# From this size on a body has its memory from the beginning.
-_LARGE_BYTES = 2**20
 
 
 class IncomingBody:
@@ -20,11 +19,11 @@ class IncomingBody:
 
     __slots__ = ("_pieces", "_place", "size_bytes")
 
-    def __init__(self, length_bytes: int = 0) -> None:
+    def __init__(self, length_bytes: int = 0, large_bytes: float = math.inf) -> None:
         self.size_bytes = 0
         self._pieces: list[bytes] = []
         # Its memory is taken as it is filled; to join the pieces at the end would hold up everybody else.
-        self._place = bytearray(length_bytes) if length_bytes >= _LARGE_BYTES else None
+        self._place = bytearray(length_bytes) if length_bytes >= large_bytes else None
 
     @property
     def is_large(self) -> bool:

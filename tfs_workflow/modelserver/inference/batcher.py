@@ -13,6 +13,7 @@ from typing import Any
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.flags import CPUS
 from tfs_workflow.modelserver.inference.batch import BatchRun, Done, Task
+from tfs_workflow.modelserver.inference.lanes import runs_on_loop, thread_options
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
@@ -79,7 +80,7 @@ class _Batch:
 class Batcher:
     """Puts requests together. Each combination of model version, inputs and outputs has a queue of its own.
 
-    Batches of a model that is quick run on the event loop, as its single requests do (dispatch.py); others on threads.
+    Batches of a fast model run on the event loop, as its single requests do (lanes.py); others on threads.
     """
 
     def __init__(self, options: Options, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
@@ -139,7 +140,7 @@ class Batcher:
                     Code.UNAVAILABLE, "The batch scheduling queue to which this task was submitted is full"
                 )
             overtaken = queue[-1] if queue else None
-            in_place = plan.servable.pace.is_quick and threading.get_ident() == self._loop_thread
+            in_place = runs_on_loop(plan.servable) and threading.get_ident() == self._loop_thread
             queue.append(_Batch(key, task.enqueued_s, in_place))
         batch = queue[-1]
         batch.tasks.append(task)
@@ -171,8 +172,7 @@ class Batcher:
     def _work(self) -> None:
         while True:
             batch = self._next_batch()
-            pace = batch.tasks[0].plan.servable.pace
-            self._run(batch, IN_PLACE if pace.is_quick or pace.is_on_trial else b"")
+            self._run(batch, thread_options(batch.tasks[0].plan.servable, b""))
 
     def _next_batch(self) -> _Batch:
         """Wait for a batch that is full or old enough; the oldest first."""

@@ -1,8 +1,4 @@
-"""Decides where a request runs: in place, on a thread, or in a batch; so that no model holds up another.
-
-Running in place, on the event loop, is quickest by far and right for models that take microseconds. Models that have
-been slow lately, and large requests, go to threads (docs/decisions/0009-http-server.md).
-"""
+"""Runs each request on the lane that lanes.py chooses for it, and delivers its result on the event loop."""
 
 from __future__ import annotations
 
@@ -16,7 +12,8 @@ from typing import Any, Protocol, TypeVar
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
-from tfs_workflow.modelserver.inference.completions import Answer, Answers, Done
+from tfs_workflow.modelserver.inference.completions import Completion, Completions, Done
+from tfs_workflow.modelserver.inference.lanes import MAX_DEFERRED, Lane, Lanes, runs_on_loop, thread_options
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.inference.workers import Workers
 from tfs_workflow.modelserver.status import StatusError
@@ -24,157 +21,154 @@ from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos.session_pb2 import RunOptions
 
 T = TypeVar("T")
-Turn = AbstractContextManager[Any]
-_NO_TURN: Turn = nullcontext()
-# Makes a request ready; None where it cannot, so that another way has to be taken.
-Quickly = Callable[[], "Plan[T] | None"]
-IN_PLACE_BYTES = 16 * 1024
-# So many at most wait for their round of the loop, each of a millisecond or two; what is more goes to threads.
-_LINE_LENGTH = 64
+Gate = AbstractContextManager[Any]
+_NO_GATE: Gate = nullcontext()
+# Prepares a request for its run; raises StatusError.
+General = Callable[[], "Plan[T]"]
+# The same for the commonest requests; None for any other, which the general candidate prepares.
+Fast = Callable[[], "Plan[T] | None"]
 
 
 class Batching(Protocol):
-    """What puts plans together (batching.py)."""
+    """What puts plans together (batcher.py)."""
 
     def submit(self, plan: Plan[T], done: Done) -> None:
         """Run a plan as part of a batch; `done` gets its result or StatusError on any thread."""
 
 
-class Dispatcher:
+class Scheduler:
     """Runs requests. Results and errors come to `done` on the event loop, at once or later."""
 
     def __init__(self, workers: Workers, timeout_ms: int, batching: Batching | None) -> None:
         self._workers = workers
         self._batching = batching
         self._loop = asyncio.get_running_loop()
-        self._line: deque[Callable[[], None]] = deque()
+        self._deferred: deque[Callable[[], None]] = deque()
         # Threads read and print large requests one at a time: with more of them the loop waits longer for its turn.
-        self._turn = threading.Lock()
-        self._answers = Answers(self._loop, timeout_ms)
+        self._gate = threading.Lock()
+        self._completions = Completions(self._loop, timeout_ms)
         self._options = _options(timeout_ms)
-
-    @property
-    def batches(self) -> bool:
-        """Whether requests are put together."""
-        return self._batching is not None
+        self._lanes = Lanes(batches=batching is not None)
+        self.at_once_bytes = self._lanes.at_once_bytes
 
     def submit(  # noqa: PLR0913, PLR0917  # all that decides where it runs
         self,
         servable: Servable | None,
         size_bytes: int,
-        prepare: Callable[[], Plan[T]],
+        general: General[T],
         done: Done,
         timeout_ms: int | None = None,
-        quickly: Quickly[T] | None = None,
+        fast: Fast[T] | None = None,
     ) -> None:
         """Prepare and run a request. `servable` is the likely one, if known, and `size_bytes` the request's size.
 
-        Without a timeout REST's applies; 0 is none. Where there is a way that takes a millisecond at most, `quickly`,
-        a request of some size runs in place, too, if its model is quick.
+        Without a timeout REST's applies; 0 is none. `fast` takes two milliseconds at most, reading included.
         """
-        small = size_bytes <= IN_PLACE_BYTES
-        if self._batching is None and small and (servable is None or servable.pace.is_quick):
-            result = attempt(partial(_if_quick, prepare), IN_PLACE)
+        lane = self._lanes.choose(size_bytes, servable, fast is not None)
+        if lane is Lane.IN_PLACE:
+            result = attempt(partial(_unless_slow, general), IN_PLACE)
             if result is not None:
                 done(result)
                 return
-        answer = self._answers.expect(done, timeout_ms)
-        if self._batching is not None and small:
-            self._enqueue(prepare, answer)
-            return
-        options = self._options if timeout_ms is None else _options(timeout_ms)
-        turn = _NO_TURN if small else self._turn
-        on_thread = partial(self._on_thread, servable, prepare, options, answer, turn)
-        to_thread = partial(self._submit_to_thread, on_thread, answer)
-        is_quick = self._batching is None and servable is not None and servable.pace.is_quick
-        if quickly is not None and is_quick and len(self._line) < _LINE_LENGTH:
-            self._stand_in_line(partial(_in_place, quickly, answer, to_thread))
+        completion = self._completions.register(done, timeout_ms)
+        if lane is Lane.BATCH:
+            self._enqueue(general, completion)
+        elif lane is Lane.LARGE_BATCH:
+            self._submit_to_thread(partial(self._enqueue_on_thread, general, completion), completion)
         else:
-            to_thread()
+            options = self._options if timeout_ms is None else _options(timeout_ms)
+            gate = _NO_GATE if lane in (Lane.IN_PLACE, Lane.THREAD) else self._gate
+            on_thread = partial(_run_on_thread, servable, general, options, completion, gate)
+            to_thread = partial(self._submit_to_thread, on_thread, completion)
+            if lane is Lane.DEFERRED and fast is not None and len(self._deferred) < MAX_DEFERRED:
+                self._defer(partial(_run_fast, fast, completion, to_thread))
+            else:
+                to_thread()
 
-    def _stand_in_line(self, work: Callable[[], None]) -> None:
-        """One in each round of the loop, so that small requests pass by.
+    def _defer(self, work: Callable[[], None]) -> None:
+        """One in each iteration of the loop, so that small requests pass by.
 
         To hand it to a thread and back would take as long, and what was received is still in this core's cache.
         """
-        self._line.append(work)
-        if len(self._line) == 1:
-            self._loop.call_soon(self._next_in_line)
+        self._deferred.append(work)
+        if len(self._deferred) == 1:
+            self._loop.call_soon(self._run_deferred)
 
-    def _next_in_line(self) -> None:
-        work = self._line.popleft()
-        if self._line:
-            self._loop.call_soon(self._next_in_line)
+    def _run_deferred(self) -> None:
+        work = self._deferred.popleft()
+        if self._deferred:
+            self._loop.call_soon(self._run_deferred)
         work()
 
-    def _submit_to_thread(self, work: Callable[[], None], answer: Answer) -> None:
+    def _submit_to_thread(self, work: Callable[[], None], completion: Completion) -> None:
         try:
             self._workers.submit(work)
         except StatusError as error:
-            answer.now(error)
+            completion.complete(error)
 
-    def _on_thread(
-        self, servable: Servable | None, prepare: Callable[[], Plan[T]], options: bytes, answer: Answer, turn: Turn
-    ) -> None:
-        if answer.is_late:
+    def _enqueue_on_thread(self, general: General[T], completion: Completion) -> None:
+        if completion.is_expired:
             return
-        if self._batching is not None:
-            with turn:
-                self._enqueue(prepare, answer)
-        else:
-            alone = servable is not None and (servable.pace.is_quick or servable.pace.is_on_trial)
-            answer.soon(attempt(prepare, IN_PLACE if alone else options, turn))
+        with self._gate:
+            self._enqueue(general, completion)
 
-    def _enqueue(self, prepare: Callable[[], Plan[T]], answer: Answer) -> None:
+    def _enqueue(self, general: General[T], completion: Completion) -> None:
         batching = self._batching
-        assert batching is not None  # noqa: S101  # both callers have looked
+        assert batching is not None  # noqa: S101  # the lanes of batches are chosen only with it
 
         def done(result: Any) -> None:
             if isinstance(result, SessionClosed):
-                self._enqueue(prepare, answer)
+                self._enqueue(general, completion)
             else:
-                answer.soon(result)
+                completion.complete_threadsafe(result)
 
         try:
-            plan = prepare()
+            plan = general()
         except StatusError as error:
-            answer.soon(error)
+            completion.complete_threadsafe(error)
         except Exception as error:  # noqa: BLE001  # a fault of ours ends one request, not the server
-            answer.soon(internal(error))
+            completion.complete_threadsafe(internal(error))
         else:
             batching.submit(plan, done)
 
 
-def _if_quick(prepare: Callable[[], Plan[T]]) -> Plan[T] | None:
-    """The plan, unless it turns out to be for another model than the likely one, and for one that is not quick."""
-    plan = prepare()
-    return plan if plan.servable.pace.is_quick else None
+def _unless_slow(general: General[T]) -> Plan[T] | None:
+    """The plan, unless it turns out to be for another model than the likely one, and for a slow one."""
+    plan = general()
+    return plan if runs_on_loop(plan.servable) else None
 
 
 def _options(timeout_ms: int) -> bytes:
     return RunOptions(timeout_in_ms=timeout_ms).SerializeToString()
 
 
-def _in_place(quickly: Quickly[Any], answer: Answer, otherwise: Callable[[], None]) -> None:
-    if answer.is_late:
+def _run_fast(fast: Fast[Any], completion: Completion, otherwise: Callable[[], None]) -> None:
+    if completion.is_expired:
         return
-    result = attempt(quickly, IN_PLACE)
+    result = attempt(fast, IN_PLACE)
     if result is None:
         otherwise()
     else:
-        answer.now(result)
+        completion.complete(result)
 
 
-def attempt(prepare: Quickly[T], options: bytes, turn: Turn = _NO_TURN) -> T | StatusError | None:
+def _run_on_thread(
+    servable: Servable | None, general: General[T], options: bytes, completion: Completion, gate: Gate
+) -> None:
+    if not completion.is_expired:
+        completion.complete_threadsafe(attempt(general, thread_options(servable, options), gate))
+
+
+def attempt(prepare: Fast[T], options: bytes, gate: Gate = _NO_GATE) -> T | StatusError | None:
     """Prepare and run a plan here, if there is one; again when its version was unloaded in between."""
     while True:
         try:
-            with turn:
+            with gate:
                 plan = prepare()
             if plan is None:
                 return None
             outputs = plan.compute(options)
-            with turn:
+            with gate:
                 return plan.finish(outputs)
         except SessionClosed:
             continue

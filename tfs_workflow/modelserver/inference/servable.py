@@ -22,32 +22,30 @@ T = TypeVar("T")
 
 
 class Pace:
-    """Whether a model has been quick lately, so that a run of it may hold up the event loop.
+    """Whether a model has been fast lately, so that a run of it may hold up the event loop.
 
-    A model begins on trial and gets points: one for a run below a millisecond, one off for a longer one. A run that
-    computed for two milliseconds itself, or lasted very long, costs all of them; the next trial is a second later.
+    A model starts on probation, without credit, and earns a point per run below a millisecond; a longer one costs a
+    point. A run that computed for two milliseconds itself, or lasted very long, costs all of them, and the next probe
+    is a second later.
     """
 
-    QUICK_S = 0.001
+    FAST_S = 0.001
     LONG_S = 0.002
     SLOW_S = 0.02
-    ENOUGH = 5
-    MOST = 15
-    TRIAL_INTERVAL_S = 1.0
+    PROMOTE_AT = 5
+    MAX_CREDIT = 15
+    PROBE_INTERVAL_S = 1.0
 
     def __init__(self) -> None:
-        self._points = 0
-        self._next_trial_s = 0.0
+        # Whether it may run in place; a plain attribute, since every request reads it.
+        self.is_fast = False
+        self._credit = 0
+        self._next_probe_s = 0.0
 
     @property
-    def is_quick(self) -> bool:
-        """Whether it may run in place."""
-        return self._points >= self.ENOUGH
-
-    @property
-    def is_on_trial(self) -> bool:
-        """Whether the next run should be made in the caller's thread, which shows what it costs."""
-        return time.monotonic() >= self._next_trial_s
+    def is_probing(self) -> bool:
+        """Whether the next run should be in the caller's thread, which shows what it costs."""
+        return time.monotonic() >= self._next_probe_s
 
     def note(self, elapsed_s: float, computed_s: float = 0) -> None:
         """Take a run into account: how long it took, and how much its thread computed, where it alone did so.
@@ -55,14 +53,18 @@ class Pace:
         One that took long and computed little has waited for a processor or for the interpreter's lock, which says
         nothing about the model. Threads that meet here lose a point at most.
         """
-        if elapsed_s < self.QUICK_S or (0 < computed_s < self.QUICK_S and elapsed_s < self.SLOW_S):
-            if self._points < self.MOST:
-                self._points += 1
+        if elapsed_s < self.FAST_S or (0 < computed_s < self.FAST_S and elapsed_s < self.SLOW_S):
+            if self._credit < self.MAX_CREDIT:
+                self._set_credit(self._credit + 1)
         elif computed_s > self.LONG_S or elapsed_s > self.SLOW_S:
-            self._points = 0
-            self._next_trial_s = time.monotonic() + self.TRIAL_INTERVAL_S
+            self._set_credit(0)
+            self._next_probe_s = time.monotonic() + self.PROBE_INTERVAL_S
         else:
-            self._points = max(self._points - 1, 0)
+            self._set_credit(max(self._credit - 1, 0))
+
+    def _set_credit(self, credit: int) -> None:
+        self._credit = credit
+        self.is_fast = credit >= self.PROMOTE_AT
 
 
 class Tensors(NamedTuple):

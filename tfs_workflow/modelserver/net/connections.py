@@ -16,6 +16,7 @@ class Limits:
     """What one client may ask for."""
 
     max_body_bytes: int = 256 * 2**20
+    large_body_bytes: float = float("inf")
     max_head_bytes: int = 256 * 2**10
     max_connections: int = 4096
     max_pipelined: int = 16

@@ -13,12 +13,7 @@ import simdjson
 
 from tfs_workflow.formats.tensors import Array
 from tfs_workflow.modelserver.exchange import Body
-
-# Below this orjson and a list are as quick (docs/decisions/0009-http-server.md).
-WORTH_IT_BYTES = 4096
-
-# A parser does not let other threads run, so that it may not be given more than some milliseconds' worth.
-PIECE_BYTES = 512 * 1024
+from tfs_workflow.modelserver.inference.lanes import PARSER_BYTES
 
 # Parsing needs the interpreter's lock all the time: threads that parse at the same time only slow each other down.
 _turn = threading.Lock()
@@ -57,7 +52,7 @@ def plain_numbers(body: Body) -> PlainNumbers | None:
     start, end = head.start("opening"), tail.start() + 1
     try:
         may_be_tiny = True
-        if end - start <= PIECE_BYTES:
+        if end - start <= PARSER_BYTES:
             text = bytes(body[start:end])
             shape, numbers = _piece(text, rank)
             may_be_tiny = _may_hold_tiny(text)
@@ -82,8 +77,8 @@ def _joined(read: list[tuple[tuple[int, ...], Array]]) -> tuple[tuple[int, ...],
 def _pieces(body: Body, start: int, end: int, rank: int) -> Iterator[bytes]:
     """The elements of the outermost list, many at a time, each time as a list of their own."""
     view = memoryview(body)
-    while end - start > PIECE_BYTES:
-        comma = re.compile(rb"\]\s*" * (rank - 1) + rb",").search(body, start + PIECE_BYTES, end)
+    while end - start > PARSER_BYTES:
+        comma = re.compile(rb"\]\s*" * (rank - 1) + rb",").search(body, start + PARSER_BYTES, end)
         if comma is None:
             break
         yield b"".join((b"[", view[start : comma.end() - 1], b"]"))

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.modelserver.exchange import JSON, Body, Content, HttpReply, Request, Response, error_page
 from tfs_workflow.modelserver.inference import methods
-from tfs_workflow.modelserver.inference.lanes import SMALL_REQUEST_BYTES
-from tfs_workflow.modelserver.inference.scheduler import Dispatcher
+from tfs_workflow.modelserver.inference.lanes import NUMBER_ARRAY_BYTES, prepared_call
+from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.models.model_repository import Repository
@@ -20,7 +20,6 @@ from tfs_workflow.modelserver.rest import (
     examples,
     json_request,
     json_response,
-    number_arrays,
     plain_request,
     request_target,
     small_request,
@@ -29,7 +28,7 @@ from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
-Prepare = Callable[["Route", Body], Plan[Content]]
+General = Callable[["Route", Body], Plan[Content]]
 
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
@@ -58,15 +57,16 @@ class RestApi:
     """Answers requests; the application of the HTTP server."""
 
     def __init__(
-        self, repository: Repository, dispatcher: Dispatcher, metrics: Metrics, cors: bool, metrics_path: str
+        self, repository: Repository, scheduler: Scheduler, metrics: Metrics, cors: bool, metrics_path: str
     ) -> None:
         self._repository = repository
-        self._dispatcher = dispatcher
+        self._scheduler = scheduler
+        self._at_once_bytes = scheduler.at_once_bytes
         self._metrics = metrics
         self._headers = _CORS if cors else b""
         self._metrics_path = metrics_path
         self._routes: dict[tuple[str, bytes], Route] = {}
-        self._prepare: dict[str, Prepare] = {
+        self._general: dict[str, General] = {
             "predict": self._predict,
             "classify": self._classify,
             "regress": self._regress,
@@ -75,7 +75,7 @@ class RestApi:
     def __call__(self, request: Request, reply: HttpReply) -> None:
         """Answer one request; `reply` gets the response, at once or later, on the event loop."""
         route = self._routes.get((request.method, request.target)) or self._find_route(request)
-        if route.action in self._prepare:
+        if route.action in self._general:
             self._infer(route, request, reply)
         else:
             reply(self._answer(route, request))
@@ -122,18 +122,16 @@ class RestApi:
 
     def _infer(self, route: Route, request: Request, reply: HttpReply) -> None:
         body, started_s = request.body, time.perf_counter()
-        if route.action == "predict" and len(body) <= SMALL_REQUEST_BYTES:
+        is_predict = route.action == "predict"
+        if is_predict and len(body) <= self._at_once_bytes:
             response = self._predict_at_once(route, bytes(body))
             if response is not None:
                 reply(response._replace(shortcut=partial(self._predict_at_once, route)))
                 return
-        servable = self._likely(route)
-        quickly = None
-        if servable is not None and route.action == "predict" and len(body) <= number_arrays.PIECE_BYTES:
-            quickly = partial(self._predict_plain, route, body) if servable.float_call is not None else None
-        prepare = partial(self._prepare[route.action], route, body)
+        fast = partial(self._predict_plain, route, body) if is_predict else None
+        general = partial(self._general[route.action], route, body)
         done = partial(self._finish, route, started_s, reply)
-        self._dispatcher.submit(servable, len(body), prepare, done, quickly=quickly)
+        self._scheduler.submit(self._likely(route), len(body), general, done, fast=fast)
 
     def _finish(self, route: Route, started_s: float, reply: HttpReply, result: Content | StatusError) -> None:
         reply(self._finished(route, started_s, result))
@@ -145,18 +143,11 @@ class RestApi:
         return self._error(result) if isinstance(result, StatusError) else self._json(200, result)
 
     def _predict_at_once(self, route: Route, body: bytes) -> Response | None:
-        """The response to a prediction of the commonest kind; None when it is another, or may not run in place."""
+        """The response to a prediction of the commonest kind; None when it is another, or may not run at once."""
         started_s = time.perf_counter()
         servable = self._likely(route)
-        if (
-            servable is None
-            or self._dispatcher.batches
-            or not servable.pace.is_quick
-            or len(body) > SMALL_REQUEST_BYTES
-        ):
-            return None
-        call = servable.float_call
-        if call is None:
+        call = None if servable is None else prepared_call(servable)
+        if servable is None or call is None:
             return None
         try:
             result: Content | StatusError | None = small_request.predictions(servable, call, body)
@@ -180,7 +171,7 @@ class RestApi:
         return None if servable is None else plain_request.plan(servable, body)
 
     def _predict(self, route: Route, body: Body) -> Plan[Content]:
-        plan = self._predict_plain(route, body) if len(body) >= number_arrays.WORTH_IT_BYTES else None
+        plan = self._predict_plain(route, body) if len(body) >= NUMBER_ARRAY_BYTES else None
         return self._predict_any(route, body) if plan is None else plan
 
     def _predict_any(self, route: Route, body: Body) -> Plan[Content]:

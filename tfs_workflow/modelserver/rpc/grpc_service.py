@@ -14,8 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.exchange import GrpcReply, Watch
-from tfs_workflow.modelserver.inference.lanes import SMALL_REQUEST_BYTES
-from tfs_workflow.modelserver.inference.scheduler import Dispatcher, internal
+from tfs_workflow.modelserver.inference.scheduler import Scheduler, internal
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.models import model_config
@@ -36,12 +35,13 @@ class GrpcApi:
     """Answers gRPC requests. Messages stay bytes until where they are handled: a large one is parsed on a thread."""
 
     def __init__(
-        self, repository: Repository, dispatcher: Dispatcher, metrics: Metrics, as_content: bool, health: bool
+        self, repository: Repository, scheduler: Scheduler, metrics: Metrics, as_content: bool, health: bool
     ) -> None:
         self._repository = repository
-        self._dispatcher = dispatcher
+        self._scheduler = scheduler
         self._metrics = metrics
-        self._may_be_quick = not as_content and not dispatcher.batches
+        # A template answers in value fields only.
+        self._at_once_bytes = -1 if as_content else scheduler.at_once_bytes
         self._forms = request_template.Forms(repository.servable)
         find = messages.finder(repository)
         self._last: Servable | None = None
@@ -79,7 +79,7 @@ class GrpcApi:
         self, method: Method, name: str, prepare: Prepare, content: bytes, timeout_ms: int, reply: GrpcReply
     ) -> None:
         started_s = time.perf_counter()
-        if method is services.PREDICT and self._may_be_quick and len(content) <= SMALL_REQUEST_BYTES:
+        if method is services.PREDICT and len(content) <= self._at_once_bytes:
             answered = self._forms.predict(content)
             if answered is not None:
                 servable, result = answered
@@ -99,7 +99,7 @@ class GrpcApi:
             reply(result)
 
         # Which model it is for stands in the message; most likely the same as before.
-        self._dispatcher.submit(self._last, len(content), plan, done, timeout_ms)
+        self._scheduler.submit(self._last, len(content), plan, done, timeout_ms)
 
     def _count(self, name: str, result: Any, servable: Servable | None, started_s: float) -> None:
         code = result.code if isinstance(result, StatusError) else Code.OK

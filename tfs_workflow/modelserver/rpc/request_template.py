@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from tfs_workflow.modelserver.inference.lanes import prepared_call
 from tfs_workflow.modelserver.inference.servable import DEFAULT_SIGNATURE, Servable
 from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
@@ -50,7 +51,7 @@ class Forms:
         self._forms: dict[tuple[int, bytes], Form] = {}
 
     def predict(self, content: bytes) -> tuple[Servable, bytes | StatusError] | None:
-        """Who answers, and the answer; None when the request is not of the commonest kind, or its model not quick."""
+        """Who answers, and the answer; None when the request is not of the commonest kind, or its model is slow."""
         key = (len(content), content[:_KEY_BYTES])
         form = self._forms.get(key)
         if form is None or not (content.startswith(form.before) and content.endswith(form.after)):
@@ -64,7 +65,7 @@ class Forms:
             servable = self._find(*form.model)
         except StatusError:
             return None  # the general way says it
-        call = servable.float_call if servable.pace.is_quick else None
+        call = prepared_call(servable)
         if call is None or call.aliases[0] != form.alias:
             return None
         started_s = time.perf_counter()
