@@ -10,8 +10,8 @@ from tests.checks.findings import one
 from tests.support import models
 from tests.support.records import framed
 from tfs_workflow.checks.finding import Finding, FindingStatus
-from tfs_workflow.checks.model import warmup_records
 from tfs_workflow.checks.model.model_checks import model_findings
+from tfs_workflow.formats.savedmodel import WARMUP_FILE
 from tfs_workflow.formats.tfrecord import masked_crc32c
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.spec import ModelSpec
@@ -25,7 +25,7 @@ def request(model: str = "m") -> bytes:
 
 def checked(directory: Path, content: bytes) -> Finding:
     base_path = models.good(directory)
-    path = base_path / "1" / warmup_records.PLACE
+    path = base_path / "1" / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     return one(model_findings(ModelSpec("m", base_path)), "model m v1: warm-up")
@@ -63,7 +63,7 @@ def test_a_file_that_would_keep_the_version_from_serving(tmp_path: Path, content
 
 def test_a_file_in_another_place_is_told_where_to_go(tmp_path: Path) -> None:
     base_path = models.good(tmp_path)
-    (base_path / "1" / warmup_records.NAME).write_bytes(request())
+    (base_path / "1" / WARMUP_FILE.name).write_bytes(request())
     found = one(model_findings(ModelSpec("m", base_path)), "model m v1: warm-up")
     assert found.status is FindingStatus.WARNING
-    assert str(base_path / "1" / warmup_records.PLACE) in found.fix
+    assert str(base_path / "1" / WARMUP_FILE) in found.fix

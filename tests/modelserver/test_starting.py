@@ -211,10 +211,13 @@ def test_help_lists_the_real_servers_flags() -> None:
         assert f"--{name}=" in ran.stdout
 
 
-@pytest.mark.parametrize(
-    "package",
-    ["_cffi_backend", "google.protobuf", "numpy", "uvloop", "orjson", "simdjson", "httptools", "ngh2", "tensorflow"],
-)
+PACKAGES = (
+    "_cffi_backend", "google.protobuf", "google_crc32c", "httptools", "ngh2", "numpy", "orjson", "simdjson",
+    "tensorflow", "uvloop",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_missing_package_is_named_in_one_line(tmp_path: Path, package: str) -> None:
     blocked = "import sys, importlib.abc\nclass Block(importlib.abc.MetaPathFinder):\n"
     blocked += "    def find_spec(self, name, path, target=None):\n"

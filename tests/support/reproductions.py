@@ -22,10 +22,10 @@ from tests.support import models
 from tests.support.needs import shared
 from tests.support.records import framed
 from tests.support.waiting import until
-from tfs_workflow.checks.model import warmup_records
 from tfs_workflow.client.interface import State
 from tfs_workflow.client.rest_json import ServingClient
 from tfs_workflow.errors import NotReady
+from tfs_workflow.formats.savedmodel import WARMUP_FILE
 from tfs_workflow.health.readiness import wait_until_available
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.base import ModelServer, Runtime
@@ -122,7 +122,7 @@ def warmed_up(content: bytes, make: Callable[[Path], Path] = models.good) -> Cal
 
     def base_path(directory: Path) -> Path:
         found = make(directory)
-        path = found / "1" / warmup_records.PLACE
+        path = found / "1" / WARMUP_FILE
         path.parent.mkdir()
         path.write_bytes(content)
         return found

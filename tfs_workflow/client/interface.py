@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tfs_workflow.client.rows import Document
 from tfs_workflow.errors import NotReady, PredictionFailed
-from tfs_workflow.formats.savedmodel import Signature
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 from tfs_workflow.formats.signature_text import expectation
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ CONNECT_TIMEOUT_S = 5.0
 STATUS_TIMEOUT_S = 5.0
 PREDICT_TIMEOUT_S = 60.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-DEFAULT_SIGNATURE = "serving_default"
 
 
 class State(Enum):

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from tfs_workflow.client.interface import DEFAULT_SIGNATURE, InputUnfit, Metadata, Target
+from tfs_workflow.client.interface import InputUnfit, Metadata, Target
 from tfs_workflow.client.tensor_codec import fitted
-from tfs_workflow.formats.savedmodel import Signature
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 
 if TYPE_CHECKING:
     from tfs_workflow.client.interface import Array, Inputs

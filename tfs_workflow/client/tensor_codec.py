@@ -15,7 +15,7 @@ from tfs_workflow.formats.tensors import (
     BFLOAT16,
     NUMPY_TYPES,
     STRING,
-    NotATensor,
+    InvalidTensorError,
     Tensor,
     from_bfloat16,
     from_proto,
@@ -50,7 +50,7 @@ def decode(message: TensorProto) -> Array:
     _check_size(message)
     try:
         _, shape, values = from_proto(message)
-    except NotATensor as error:
+    except InvalidTensorError as error:
         raise PredictionFailed(f"the answer holds {error}") from error
     if dtype == BFLOAT16:
         values = from_bfloat16(values)

@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfs_workflow.formats.example_features import ParsedFeature
-from tfs_workflow.formats.savedmodel import Signature, TensorSpec
+from tfs_workflow.formats.savedmodel import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name
 
-CLASSIFY = "tensorflow/serving/classify"
-REGRESS = "tensorflow/serving/regress"
 # Examples with more numbers than this are written by a line of Python in front of curl.
 MAX_SPELLED_VALUES = 64
 # What TensorFlow Serving's JSON can carry (json_tensor.cc); the rest goes over gRPC only.
@@ -53,7 +51,7 @@ def example_request(name: str, signature: Signature, features: Sequence[ParsedFe
 
     `features` are those that the model parses out of tf.Examples, where its files are at hand.
     """
-    if signature.method in (CLASSIFY, REGRESS):
+    if signature.method in (CLASSIFY_METHOD, REGRESS_METHOD):
         return _examples_request(name, signature, features)
     if not signature.inputs:
         return ExampleRequest("predict", None, "a signature without inputs cannot be called over REST")
@@ -88,7 +86,7 @@ def _is_batched(tensor: TensorSpec) -> bool:
 
 
 def _examples_request(name: str, signature: Signature, features: Sequence[ParsedFeature]) -> ExampleRequest:
-    verb = "classify" if signature.method == CLASSIFY else "regress"
+    verb = "classify" if signature.method == CLASSIFY_METHOD else "regress"
     if any(dtype_name(tensor) != "string" for tensor in signature.inputs.values()):
         return ExampleRequest(verb, None, f"made for calls from within a graph: {verb} feeds serialized examples")
     if not features:
@@ -103,7 +101,7 @@ def _feature_json(feature: ParsedFeature) -> Any:
 
 
 def _named(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    return body if name == "serving_default" else {"signature_name": name} | body
+    return body if name == DEFAULT_SIGNATURE else {"signature_name": name} | body
 
 
 def _value(name: str, tensor: TensorSpec, one_row: bool, features: Sequence[ParsedFeature]) -> Any:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415  # protobuf is slow to import, and who only looks for versions needs none of it
 
 SERVE_TAG = "serve"
+DEFAULT_SIGNATURE = "serving_default"
+CLASSIFY_METHOD = "tensorflow/serving/classify"
+REGRESS_METHOD = "tensorflow/serving/regress"
+# Where a version keeps its recorded requests, and how many TensorFlow Serving accepts (saved_model_warmup_util.h).
+WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
+MAX_WARMUP_RECORDS = 1000
 _GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
 _SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")

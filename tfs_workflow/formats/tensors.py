@@ -70,7 +70,7 @@ class Tensor(NamedTuple):
     values: Array
 
 
-class NotATensor(Exception):
+class InvalidTensorError(Exception):
     """The message does not hold what its type and shape declare."""
 
 
@@ -80,12 +80,12 @@ def dtype_string(dtype: int) -> str:
 
 
 def from_proto(message: TensorProto) -> Tensor:
-    """The tensor of a message, whose values may be read-only; raises NotATensor."""
+    """The tensor of a message, whose values may be read-only; raises InvalidTensorError."""
     shape = tuple([dim.size for dim in message.tensor_shape.dim])
     if message.tensor_shape.unknown_rank or not _is_valid(shape):
-        raise NotATensor(f"a tensor of the shape {shape}")
+        raise InvalidTensorError(f"a tensor of the shape {shape}")
     if message.dtype not in STORAGE:
-        raise NotATensor(f"a tensor of the type {message.dtype}")
+        raise InvalidTensorError(f"a tensor of the type {message.dtype}")
     count = math.prod(shape)
     if message.dtype == STRING:
         return Tensor(STRING, shape, _strings(message, count))
@@ -94,7 +94,7 @@ def from_proto(message: TensorProto) -> Tensor:
         size_bytes = len(message.tensor_content)
         if size_bytes != count * numpy_type.itemsize:
             name = DataType.Name(message.dtype)
-            raise NotATensor(f"{size_bytes} bytes for {count} values of the type {name}")
+            raise InvalidTensorError(f"{size_bytes} bytes for {count} values of the type {name}")
         return Tensor(message.dtype, shape, np.frombuffer(message.tensor_content, numpy_type))
     return Tensor(message.dtype, shape, _filled(_field_values(message), count))
 
@@ -149,7 +149,7 @@ def _filled(values: Array, count: int) -> Array:
     if values.size >= count:
         return values[:count]
     if count * values.itemsize > _MAX_FILLED_BYTES:
-        raise NotATensor(f"{values.size} values for a shape of {count}")
+        raise InvalidTensorError(f"{values.size} values for a shape of {count}")
     filled = np.empty(count, values.dtype)
     filled[: values.size] = values
     filled[values.size :] = values[-1] if values.size else 0
@@ -159,7 +159,7 @@ def _filled(values: Array, count: int) -> Array:
 def _strings(message: TensorProto, count: int) -> Array:
     given = list(message.string_val)
     if count > max(len(given), _MAX_FILLED_STRINGS):
-        raise NotATensor(f"{len(given)} strings for a shape of {count}")
+        raise InvalidTensorError(f"{len(given)} strings for a shape of {count}")
     values = np.empty(count, np.object_)
     values[:] = (given + [given[-1] if given else b""] * (count - len(given)))[:count]
     return values

@@ -13,6 +13,7 @@ import importlib.util
 REQUIRED = (
     "_cffi_backend",
     "google.protobuf",
+    "google_crc32c",
     "httptools",
     "ngh2",
     "numpy",

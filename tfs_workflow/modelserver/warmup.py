@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from tfs_workflow.formats import tfrecord
+from tfs_workflow.formats.savedmodel import MAX_WARMUP_RECORDS, WARMUP_FILE
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference import methods
@@ -17,14 +18,12 @@ from tfs_workflow.modelserver.rpc import messages
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 
-FILE = Path("assets.extra", "tf_serving_warmup_requests")
-MAX_RECORDS = 1000
 _SOURCE = "servables/tensorflow/saved_model_warmup_util.cc"
 
 
 def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
     """Run the version's warm-up requests, if it has any; returns how many. Raises StatusError when one fails."""
-    path = version_dir / FILE
+    path = version_dir / WARMUP_FILE
     if not path.exists():
         log.info(_SOURCE, f"No warmup data file found at {path}")
         return 0
@@ -32,8 +31,8 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
     count = 0
     for record in records(path):
         count += 1
-        if count > MAX_RECORDS:
-            raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_RECORDS}) at {path}")
+        if count > MAX_WARMUP_RECORDS:
+            raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_WARMUP_RECORDS}) at {path}")
         for _ in range(max(iterations, 1)):
             plan = _plan(servable, record)
             plan.finish(plan.compute(IN_PLACE))
@@ -42,11 +41,11 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
 
 
 def records(path: Path) -> Iterator[PredictionLog]:
-    """The messages of a TFRecord file; raises StatusError when it is none."""
+    """The messages of a TFRecord file; raises StatusError when it is not one."""
     try:
         for record in tfrecord.records(path.read_bytes()):
             yield PredictionLog.FromString(record)
-    except (tfrecord.Damaged, DecodeError) as error:
+    except (tfrecord.CorruptRecordError, DecodeError) as error:
         raise StatusError(
             Code.DATA_LOSS, f"{path}: {error}. Please verify your warmup data is in TFRecord format."
         ) from error

@@ -14,12 +14,11 @@ from tfs_workflow.checks.model.operations import operation_findings
 from tfs_workflow.checks.model.preflight import check_labels, check_readable, check_versions, listed
 from tfs_workflow.errors import ModelInvalid, WorkflowError
 from tfs_workflow.formats import savedmodel
-from tfs_workflow.formats.savedmodel import SERVE_TAG, Skipped
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, SERVE_TAG, Skipped
 from tfs_workflow.formats.signature_text import tensor_text
 from tfs_workflow.runtimes.spec import ModelSpec
 from tfs_workflow.runtimes.spec_builder import wanted_versions
 
-DEFAULT_SIGNATURE = "serving_default"
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -173,7 +172,7 @@ def _writer(name: str, written: str, server_version: str) -> Iterator[Finding]:
 
 
 def _warmup(name: str, version_dir: Path) -> Iterator[Finding]:
-    check, path = f"{name}: warm-up", version_dir / warmup_records.PLACE
+    check, path = f"{name}: warm-up", version_dir / savedmodel.WARMUP_FILE
     for stray in warmup_records.misplaced(version_dir):
         yield warning(check, f"{stray} is not where the server looks", f"move it to {path}")
     if path.exists():

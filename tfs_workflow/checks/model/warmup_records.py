@@ -8,11 +8,8 @@ from google.protobuf.message import DecodeError
 
 from tfs_workflow.errors import ModelInvalid
 from tfs_workflow.formats import tfrecord
+from tfs_workflow.formats.savedmodel import MAX_WARMUP_RECORDS, WARMUP_FILE
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
-
-NAME = "tf_serving_warmup_requests"
-PLACE = Path("assets.extra", NAME)
-MAX_RECORDS = 1000
 
 
 def count_records(path: Path) -> int:
@@ -26,18 +23,18 @@ def count_records(path: Path) -> int:
         for record in tfrecord.records(content):
             count += 1
             _check_log(path, count, record)
-    except tfrecord.Damaged as damage:
+    except tfrecord.CorruptRecordError as damage:
         raise ModelInvalid(
             "the warm-up file is no TFRecord file, or is damaged",
             where=str(path),
             evidence=str(damage),
             fix="write it with tf.io.TFRecordWriter, or remove it",
         ) from damage
-    if count > MAX_RECORDS:
+    if count > MAX_WARMUP_RECORDS:
         raise ModelInvalid(
             f"{count} warm-up requests, more than the server takes",
             where=str(path),
-            evidence=f"at most {MAX_RECORDS}",
+            evidence=f"at most {MAX_WARMUP_RECORDS}",
             fix="record fewer: a handful for each signature is enough",
         )
     return count
@@ -45,7 +42,7 @@ def count_records(path: Path) -> int:
 
 def misplaced(version_dir: Path) -> list[Path]:
     """Warm-up files where the server does not look."""
-    return [p for p in version_dir.rglob(f"{NAME}*") if p.relative_to(version_dir) != PLACE]
+    return [p for p in version_dir.rglob(f"{WARMUP_FILE.name}*") if p.relative_to(version_dir) != WARMUP_FILE]
 
 
 def _check_log(path: Path, number: int, record: bytes) -> None:

@@ -13,17 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from google.protobuf import text_format
 
+from tfs_workflow.formats.savedmodel import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import STRING, Array, Tensor
-from tfs_workflow.modelserver.inference.servable import DEFAULT_SIGNATURE, Plan, Servable
+from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.status import StatusError, failed_precondition, invalid_argument
 from tfs_workflow.protos.saved_model_pb2 import SignatureDef
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 MAX_RANK = 254  # TensorShape::MaxDimensions
-
-CLASSIFY_METHOD = "tensorflow/serving/classify"
-REGRESS_METHOD = "tensorflow/serving/regress"
 
 _WHOLE = re.compile(r"(: -?[0-9]+)\.0$", re.MULTILINE)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.modelserver.tensorflow.session import CALLERS_THREAD, FloatCall, Session
 from tfs_workflow.protos import saved_model_pb2
 from tfs_workflow.protos.tensor_pb2 import DataType
 
-DEFAULT_SIGNATURE = "serving_default"
 IN_PLACE = CALLERS_THREAD.SerializeToString()
 _FLOAT = DataType.Value("DT_FLOAT")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.exchange import Body, Content
-from tfs_workflow.modelserver.inference.servable import DEFAULT_SIGNATURE, Plan, Servable
+from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.json.json_tensors import FLOATS, as_floats
 from tfs_workflow.modelserver.rest import json_response, number_arrays
 

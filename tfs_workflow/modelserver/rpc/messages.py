@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfs_workflow.formats.tensors import Array, NotATensor, Tensor, from_proto, to_proto
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
+from tfs_workflow.formats.tensors import Array, InvalidTensorError, Tensor, from_proto, to_proto
 from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.methods import Classes, Task
-from tfs_workflow.modelserver.inference.servable import DEFAULT_SIGNATURE, Plan, Servable
+from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.models.model_repository import Repository, Version
 from tfs_workflow.modelserver.status import StatusError, invalid_argument
 from tfs_workflow.protos import serving_apis_pb2 as apis
@@ -35,7 +36,7 @@ def predict_plan(servable: Servable, request: apis.PredictRequest) -> Plan[dict[
     for alias, message in request.inputs.items():
         try:
             inputs[alias] = from_proto(message)
-        except NotATensor as error:
+        except InvalidTensorError as error:
             raise invalid_argument(f"tensor parsing error: {alias}") from error
     return methods.predict(servable, request.model_spec.signature_name, inputs, request.output_filter)
 

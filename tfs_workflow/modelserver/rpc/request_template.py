@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.modelserver.inference.lanes import prepared_call
-from tfs_workflow.modelserver.inference.servable import DEFAULT_SIGNATURE, Servable
+from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos import serving_apis_pb2 as apis
