@@ -12,19 +12,19 @@ import httptools
 
 from tfs_workflow.modelserver.exchange import Content, HttpApp, Request, Response, error_page
 from tfs_workflow.modelserver.http.http_message import METHODS, IncomingBody, inflated, page_for, serialized
+from tfs_workflow.modelserver.http.phases import BODY, CLOSED, HEAD, IDLE, LAST, Phase
 from tfs_workflow.modelserver.http.repeated_head import LastHead, last_head
 from tfs_workflow.modelserver.net.connections import Connections
 
-_BODILESS = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpConnection(asyncio.Protocol):
     """One connection. Requests are answered one after another, in the order in which they came."""
 
     __slots__ = (
-        "_body", "_chunk", "_closes", "_connections", "_farewell", "_head_bytes", "_headers", "_in_body", "_last",
-        "_next_part", "_parser", "_parts", "_paused", "_raw_head", "_rejected", "_started", "_target", "_transport",
-        "_waiting", "deadline_s", "in_work",
+        "_body", "_chunk", "_connections", "_farewell", "_head_bytes", "_headers", "_last", "_next_part", "_parser",
+        "_parts", "_paused", "_phase", "_raw_head", "_target", "_transport", "_waiting", "deadline_s", "in_work",
     )  # fmt: skip
 
     def __init__(self, connections: Connections[HttpApp]) -> None:
@@ -34,11 +34,9 @@ class HttpConnection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._parts: deque[bytes] = deque()
         self._next_part: asyncio.Handle | None = None
-        self._closes = False
-        self._farewell: Content = b""
-        self._rejected = False
+        self._phase: Phase = IDLE
+        self._farewell: Content = b""  # the error page that follows the response in work
         self._paused = False
-        self._started = self._in_body = False
         self._chunk = b""
         self._last: LastHead | None = None
         self.in_work: Request | None = None
@@ -64,32 +62,30 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
         """The client is gone; what is in work for it goes on and its answer is dropped."""
         self._connections.open.discard(self)
-        self._rejected = True
+        self._phase, self.in_work = CLOSED, None
         self._waiting.clear()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
-        if self._rejected:
-            return
-        if not self._started:
+        if self._phase is IDLE:
             if self._is_like_the_last(data):
                 return
-            self._started = True
+            self._phase = HEAD
             self._chunk, self._raw_head = data, data[:4096]
             self.deadline_s = time.monotonic() + self._connections.limits.head_timeout_s
+        elif self._phase is LAST or self._phase is CLOSED:
+            return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._reject(error_page(501))
-        except httptools.HttpParserError as error:
-            self._reject(page_for(error, self._raw_head, self._in_body))
-        if self._started and not self._in_body and not self._rejected:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._reject(page_for(error, self._raw_head, self._phase is BODY))
+        if self._phase is HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > self._connections.limits.max_head_bytes:
                 self._reject(error_page(431))
 
     def _is_like_the_last(self, data: bytes) -> bool:
-        """Take a request whose head is the last one's, byte for byte; at once if there is a shortcut to its answer."""
+        """Take a request whose head is the last one's, byte for byte; respond at once if there is a shortcut."""
         last = self._last
         body = None if last is None else last.body_of(data)
         if last is None or body is None:
@@ -115,7 +111,7 @@ class HttpConnection(asyncio.Protocol):
             self.deadline_s = float("inf")
             if self._next_part is None:
                 self._write_parts()
-        else:
+        elif self._phase is not CLOSED:
             self._expect_next()
             self._work()
 
@@ -124,9 +120,8 @@ class HttpConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._reset()
-        self._in_body = False
-        if self._started is False:
-            self._started = True
+        if self._phase is IDLE:  # after a request in the same piece of data
+            self._phase = HEAD
 
     def on_url(self, url: bytes) -> None:
         """A part of the request target."""
@@ -138,7 +133,9 @@ class HttpConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """All headers are there; the body may be refused before it is read."""
-        self._in_body = True
+        if self._phase is not HEAD:
+            return
+        self._phase = BODY
         limits = self._connections.limits
         length = self._headers.get(b"content-length", b"0")
         length_bytes = int(length) if length.isdigit() else 0
@@ -148,11 +145,11 @@ class HttpConnection(asyncio.Protocol):
         self._body = IncomingBody(length_bytes, limits.large_body_bytes)
         self.deadline_s = time.monotonic() + limits.body_timeout_s + length_bytes / limits.min_body_bytes_per_s
         if self._headers.get(b"expect", b"").lower() == b"100-continue":
-            self._transport.write(_BODILESS)
+            self._transport.write(_CONTINUE)
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        if self._rejected:
+        if self._phase is not BODY:
             return
         self._body.add(body)
         if self._body.size_bytes > self._connections.limits.max_body_bytes:
@@ -168,17 +165,12 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        if self._rejected:
+        if self._phase is not BODY:
             return
-        self._in_body = False
-        self._started = False
         parser = self._parser
-        method = parser.get_method().decode()
-        if parser.get_http_version() not in ("1.0", "1.1"):
-            self._reject(error_page(400))
-            return
-        if method not in METHODS:
-            self._reject(error_page(501))
+        method, is_known_version = parser.get_method().decode(), parser.get_http_version() in ("1.0", "1.1")
+        if not is_known_version or method not in METHODS:
+            self._reject(error_page(501 if is_known_version else 400))
             return
         body, self._body = self._body.whole(), IncomingBody()
         request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
@@ -189,6 +181,7 @@ class HttpConnection(asyncio.Protocol):
                 self._reject(error_page(413))
                 return
             request = request._replace(body=unpacked)
+        self._phase = IDLE
         self._take(request)
 
     def _take(self, request: Request) -> None:
@@ -197,11 +190,11 @@ class HttpConnection(asyncio.Protocol):
             self._transport.pause_reading()
         self._work()
 
-    # answers
+    # responses
 
     def _work(self) -> None:
         """Start the next request if none is in work; not recursive, however many are answered at once."""
-        while self._waiting and self.in_work is None and not self._paused and not self._rejected:
+        while self._waiting and self.in_work is None and not self._paused:
             request = self.in_work = self._waiting.popleft()
             self.deadline_s = float("inf")
             self._connections.app(request, self._respond)
@@ -217,11 +210,14 @@ class HttpConnection(asyncio.Protocol):
             self._last.shortcut = response.shortcut
         closes = response.closes or not request.keep_alive or self._connections.ending
         content = serialized(response, request.method != "HEAD", closes)
+        if closes:
+            self._phase = LAST
+            self._waiting.clear()
         if isinstance(content, bytes):
             self._transport.write(content)
-            self._finish(closes)
+            self._finish()
         else:
-            self._parts, self._closes = deque(content), closes
+            self._parts = deque(content)
             self._write_parts()
 
     def _write_parts(self) -> None:
@@ -229,18 +225,18 @@ class HttpConnection(asyncio.Protocol):
         self._next_part = None
         if not self._parts or self._transport.is_closing():
             self._parts.clear()
-            self._finish(self._closes)
+            self._finish()
             return
         self._transport.write(self._parts.popleft())
         if not self._paused:
             self._next_part = asyncio.get_running_loop().call_soon(self._write_parts)
 
-    def _finish(self, closes: bool) -> None:
+    def _finish(self) -> None:
         """The request in work is answered."""
         self.in_work = None
-        if self._farewell:
-            self._transport.write(self._farewell)
-        if self._farewell or closes:
+        if self._phase is LAST:
+            if self._farewell:
+                self._transport.write(self._farewell)
             self._close()
             return
         self._expect_next()
@@ -250,13 +246,13 @@ class HttpConnection(asyncio.Protocol):
     def _expect_next(self) -> None:
         limits = self._connections.limits
         wait_s = limits.write_timeout_s if self._paused else limits.idle_timeout_s
-        self.deadline_s = time.monotonic() + (limits.head_timeout_s if self._started else wait_s)
+        self.deadline_s = time.monotonic() + (wait_s if self._phase is IDLE else limits.head_timeout_s)
 
     def _reject(self, response: Response) -> None:
-        """Answer what is no request, after the requests before it, and close; the rest is not read."""
-        if self._rejected:
+        """Send an error page for a malformed request after the response in work, then close; ignore further input."""
+        if self._phase is LAST or self._phase is CLOSED:
             return
-        self._rejected = True
+        self._phase = LAST
         self._waiting.clear()
         page = serialized(response, with_body=True, closes=True)
         if self.in_work is None:
@@ -270,11 +266,10 @@ class HttpConnection(asyncio.Protocol):
 
         Closing at once would reset the connection while the client still sends, and take the answer with it.
         """
-        self._rejected = True
+        self._phase = CLOSED
+        self._waiting.clear()
         self.deadline_s = time.monotonic() + 2
-        if self._transport.is_closing():
-            return
-        if self._transport.can_write_eof():
+        if self._transport.can_write_eof() and not self._transport.is_closing():
             with suppress(OSError):  # the client is gone in this very moment
                 self._transport.write_eof()
         else:
@@ -293,12 +288,12 @@ class HttpConnection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed: say so if a request was under way, and close."""
-        if self._started and not self._paused and not self._rejected:
+        if (self._phase is HEAD or self._phase is BODY) and not self._paused:
             self._reject(error_page(408))
         else:
             self._transport.abort()
 
     def end(self) -> None:
         """The server ends: close unless a request is in work."""
-        if self.in_work is None and not self._waiting and not self._started:
+        if self._phase is IDLE and self.in_work is None and not self._waiting:
             self._close()

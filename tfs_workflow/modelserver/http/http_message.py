@@ -44,8 +44,10 @@ class IncomingBody:
         return b"".join(self._pieces) if self._place is None else self._place
 
 
-def page_for(error: httptools.HttpParserError, raw_head: bytes, in_body: bool) -> Response:
+def page_for(error: Exception, raw_head: bytes, in_body: bool) -> Response:
     """The page for bytes that are no request, judged by how they begin."""
+    if isinstance(error, httptools.HttpParserUpgrade):
+        return error_page(501)
     if in_body:
         return error_page(413)  # evhttp's answer to a chunk that is none
     line = raw_head.split(b"\r\n", 1)[0].split(b" ")

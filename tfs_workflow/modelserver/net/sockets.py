@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
-_NO_IPV6 = {97, 99}  # EAFNOSUPPORT, EADDRNOTAVAIL
+_NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 
 
 def bound_socket(address: str, port: int) -> socket.socket:
