@@ -20,7 +20,7 @@ from tfs_workflow.modelserver.rest import (
     examples,
     json_request,
     json_response,
-    plain_request,
+    number_arrays,
     request_target,
     small_request,
 )
@@ -168,7 +168,7 @@ class RestApi:
 
     def _predict_plain(self, route: Route, body: Body) -> Plan[Content] | None:
         servable = self._likely(route)
-        return None if servable is None else plain_request.plan(servable, body)
+        return None if servable is None else number_arrays.plan(servable, body)
 
     def _predict(self, route: Route, body: Body) -> Plan[Content]:
         plan = self._predict_plain(route, body) if len(body) >= NUMBER_ARRAY_BYTES else None

@@ -1,8 +1,8 @@
-"""The shortest way through the commonest request: a few numbers in, a few numbers out.
+"""The fast candidate for the commonest predict request: a few numbers in, a few numbers out.
 
-{"instances": […]} of at most two kilobytes, for a default signature with one float input and one float output. What is
-in any way unusual is left to the general way, which gives the same answers (tests/modelserver/test_quick.py) in about
-twice the time (docs/decisions/0009-http-server.md).
+{"instances": […]} of at most two kilobytes, for a default signature with one float input and one float output. Any
+other request is left to the general way, which gives the same answers (tests/modelserver/rest/test_small_request.py)
+in about twice the time (docs/decisions/0009-http-server.md).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class GrpcApi:
         self._metrics = metrics
         # A template answers in value fields only.
         self._at_once_bytes = -1 if as_content else scheduler.at_once_bytes
-        self._forms = request_template.Forms(repository.servable)
+        self._templates = request_template.RequestTemplates(repository.servable)
         find = messages.finder(repository)
         self._last: Servable | None = None
         inferences: dict[Method, tuple[str, Prepare]] = {
@@ -80,7 +80,7 @@ class GrpcApi:
     ) -> None:
         started_s = time.perf_counter()
         if method is services.PREDICT and len(content) <= self._at_once_bytes:
-            answered = self._forms.predict(content)
+            answered = self._templates.predict(content)
             if answered is not None:
                 servable, result = answered
                 self._count(name, result, servable, started_s)

@@ -1,7 +1,8 @@
-"""The shortest way through the commonest gRPC request: a few floats in, a few floats out (see quick.py).
+"""The fast candidate for the commonest gRPC request: a few floats in, a few floats out (see small_request.py).
 
-Neither request nor answer is made a message: they have few fields, and those would take as long as a small model. The
-values of a request lie where its form tells, and go from there into the model; the answer is put together from bytes.
+Skips building protobuf messages: for small models that costs as much as the inference. A client usually repeats one
+request with other values, so the place of the values is found once for each template, proved by a second message with
+other values there, and then read without parsing. The response is put together from bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
 _FLOAT = DataType.DT_FLOAT
 _SIGNATURES = ("", DEFAULT_SIGNATURE)
-_MOST_FORMS = 256
+_MAX_TEMPLATES = 256
 # Enough to tell most models apart, and before any value.
 _KEY_BYTES = 8
 
@@ -34,7 +35,7 @@ _KEY_BYTES = 8
 Find = Callable[[str, "int | None", "str | None"], Servable]
 
 
-class Form(NamedTuple):
+class RequestTemplate(NamedTuple):
     """What serialized requests have in common that differ in the values of their one float tensor only."""
 
     before: bytes
@@ -44,34 +45,34 @@ class Form(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Forms:
-    """The forms of late: a client that stays sends the same one again and again, and it need not be parsed again."""
+class RequestTemplates:
+    """Recently seen request templates; a client usually repeats the same one, so it need not be parsed again."""
 
     def __init__(self, find: Find) -> None:
         self._find = find
-        self._forms: dict[tuple[int, bytes], Form] = {}
+        self._templates: dict[tuple[int, bytes], RequestTemplate] = {}
 
     def predict(self, content: bytes) -> tuple[Servable, bytes | StatusError] | None:
-        """Who answers, and the answer; None when the request is not of the commonest kind, or its model is slow."""
+        """The version that answers, and its answer; None for a request of another kind, and for a slow model."""
         key = (len(content), content[:_KEY_BYTES])
-        form = self._forms.get(key)
-        if form is None or not (content.startswith(form.before) and content.endswith(form.after)):
-            form = _form(content)
-            if form is None:
+        template = self._templates.get(key)
+        if template is None or not (content.startswith(template.before) and content.endswith(template.after)):
+            template = _template(content)
+            if template is None:
                 return None
-            if len(self._forms) >= _MOST_FORMS:
-                self._forms.clear()
-            self._forms[key] = form
+            if len(self._templates) >= _MAX_TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = template
         try:
-            servable = self._find(*form.model)
+            servable = self._find(*template.model)
         except StatusError:
-            return None  # the general way says it
+            return None  # the general way answers with the error
         call = prepared_call(servable)
-        if call is None or call.aliases[0] != form.alias:
+        if call is None or call.aliases[0] != template.alias:
             return None
         started_s = time.perf_counter()
         try:
-            shape, computed = call.run(form.shape, memoryview(content)[len(form.before) :])
+            shape, computed = call.run(template.shape, memoryview(content)[len(template.before) :])
         except SessionClosed:
             return None
         except StatusError as error:
@@ -82,8 +83,8 @@ class Forms:
         return servable, _before_values(call.aliases[1], shape) + computed + spec
 
 
-def _form(content: bytes) -> Form | None:
-    """The form of a request; None when it is not of the commonest kind."""
+def _template(content: bytes) -> RequestTemplate | None:
+    """The template of a request; None when it is not of the commonest kind."""
     request = _parsed(content)
     if request is None or len(request.inputs) != 1 or request.output_filter:
         return None
@@ -95,15 +96,15 @@ def _form(content: bytes) -> Form | None:
     if shape is None or len(values) != 4 * math.prod(shape):
         return None
     before, found, after = content.partition(values)
-    if not found or not _is_form(before, after, values, request):
+    if not found or not _is_template(before, after, values, request):
         return None
     choice = spec.WhichOneof("version_choice")
     version = spec.version.value if choice == "version" else None
     model = (spec.name, version, spec.version_label if choice == "version_label" else None)
-    return Form(before, after, model, alias, shape)
+    return RequestTemplate(before, after, model, alias, shape)
 
 
-def _is_form(before: bytes, after: bytes, values: bytes, request: apis.PredictRequest) -> bool:
+def _is_template(before: bytes, after: bytes, values: bytes, request: apis.PredictRequest) -> bool:
     """Whether other values at this very place make a request that is the same but for its values."""
     others = bytes([byte ^ 1 for byte in values])
     changed = _parsed(before + others + after)

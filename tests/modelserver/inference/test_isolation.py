@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from tests.modelserver import graphs
+from tests.modelserver.rpc.test_grpc_service import floats
 from tests.modelserver.running import BUNDLED, Running, read_response, serving
-from tests.modelserver.test_grpc import floats
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfs_workflow.modelserver.inference.servable import Tensors
-from tfs_workflow.modelserver.rest import json_request, plain_request
+from tfs_workflow.modelserver.rest import json_request, number_arrays
 from tfs_workflow.modelserver.status import StatusError
 from tfs_workflow.protos.tensor_pb2 import DataType
 
@@ -22,7 +22,7 @@ ROW = "[" + ", ".join(f"{i}.25" for i in range(80)) + "]"
 def tensor_of(text: str, dtype: int = FLOAT) -> Any:
     """The fed tensor's shape and values; None where the quick way takes no part. The servable is its names alone."""
     servable: Any = SimpleNamespace(tensors={"serving_default": Tensors({"x": "in:0"}, {"x": dtype}, {"y": "out:0"})})
-    plan = plain_request.plan(servable, text.encode())
+    plan = number_arrays.plan(servable, text.encode())
     if plan is None:
         return None
     ((name, tensor),) = plan.feeds

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tfs_workflow.modelserver.tensorflow import capi_ffi
 
-TOOL = Path(__file__).parents[2] / "tools" / "compile_capi.py"
+TOOL = Path(__file__).parents[3] / "tools" / "compile_capi.py"
 
 
 def test_the_compiled_declarations_are_up_to_date(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.modelserver import graphs
+from tests.modelserver.rest.test_small_request import WIDENING
+from tests.modelserver.rpc.test_grpc_service import floats, spec
 from tests.modelserver.running import BUNDLED, serving
-from tests.modelserver.test_grpc import floats, spec
-from tests.modelserver.test_quick import WIDENING
 from tfs_workflow.modelserver.inference.servable import Servable
-from tfs_workflow.modelserver.rpc.request_template import Forms
+from tfs_workflow.modelserver.rpc.request_template import RequestTemplates
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.tensor_pb2 import TensorProto
@@ -125,7 +125,7 @@ def found(*_: object) -> Servable:
 )
 def test_what_is_unusual_has_no_form(tensor: TensorProto) -> None:
     request = apis.PredictRequest(model_spec=spec(), inputs={"x": tensor})
-    assert Forms(found).predict(request.SerializeToString()) is None
+    assert RequestTemplates(found).predict(request.SerializeToString()) is None
 
 
 @pytest.mark.parametrize(
@@ -138,5 +138,5 @@ def test_what_is_unusual_has_no_form(tensor: TensorProto) -> None:
     ids=["filter", "two inputs", "signature"],
 )
 def test_nor_have_other_requests(request_: apis.PredictRequest) -> None:
-    assert Forms(found).predict(request_.SerializeToString()) is None
-    assert Forms(found).predict(b"\xff") is None
+    assert RequestTemplates(found).predict(request_.SerializeToString()) is None
+    assert RequestTemplates(found).predict(b"\xff") is None
