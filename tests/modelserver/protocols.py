@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 
 Served = tuple[socket.socket, Connections[Any]]
 
 
 @contextmanager
-def connected(protocol: Any, app: Callable[..., None], limits: Limits) -> Iterator[Served]:
+def connected(protocol: Any, app: Callable[..., None], limits: ConnectionLimits) -> Iterator[Served]:
     """A client of a server with these limits, on a loop of its own that sweeps often."""
     loop = asyncio.new_event_loop()
     connections = Connections(protocol, app, limits)

@@ -1,4 +1,4 @@
-"""`python -m tfs_workflow.modelserver`: starts the server, or says in one line what is missing."""
+"""`python -m tfs_workflow.modelserver`: starts the server, or names a missing package in one line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MISSING = 3
 
 def main() -> int:
     """Run the server with the process's arguments; returns the exit code."""
-    from tfs_workflow.modelserver import flags  # noqa: PLC0415  # nothing is imported that the moment does not need
+    from tfs_workflow.modelserver import flags  # noqa: PLC0415  # imported when needed
 
     try:
         parsed = flags.parse(sys.argv[1:])
@@ -24,7 +24,7 @@ def main() -> int:
     try:
         return _run(parsed)
     except ImportError as error:
-        return _say_missing(str(error))
+        return _report_missing(str(error))
 
 
 def _run(parsed: object) -> int:
@@ -32,7 +32,7 @@ def _run(parsed: object) -> int:
 
     missing = packages.first_missing()
     if missing is not None:
-        return _say_missing(f"No module named {missing!r}")
+        return _report_missing(f"No module named {missing!r}")
     from tfs_workflow.modelserver.tensorflow import capi  # noqa: PLC0415
 
     failures: list[str] = []
@@ -49,10 +49,10 @@ def _run(parsed: object) -> int:
     from tfs_workflow.modelserver import server  # noqa: PLC0415
 
     loading.join()
-    return _say_missing(failures[0]) if failures else server.run(parsed)  # type: ignore[arg-type]
+    return _report_missing(failures[0]) if failures else server.run(parsed)  # type: ignore[arg-type]
 
 
-def _say_missing(what: str) -> int:
+def _report_missing(what: str) -> int:
     sys.stderr.write(f"The embedded model server needs more packages ({what}): pip install 'tfs-workflow[embedded]'\n")
     return _MISSING
 

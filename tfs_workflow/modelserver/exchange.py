@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tfs_workflow.formats.status_codes import HTTP_REASONS
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 
 JSON = b"application/json"
 HTML = b"text/html"

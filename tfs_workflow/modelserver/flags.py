@@ -106,7 +106,7 @@ class Flags:
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """Read --name=value and --name; raises UsageError. What is no flag is kept as unknown, as TensorFlow does."""
+    """Read --name=value and --name; raises UsageError. Other arguments are collected in `unknown`, as in TensorFlow."""
     flags = Flags()
     for argument in arguments:
         name, has_value, text = argument.removeprefix("--").partition("=")

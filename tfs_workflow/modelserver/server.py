@@ -26,12 +26,12 @@ from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.inference.workers import Workers
 from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
 from tfs_workflow.modelserver.models import model_config
-from tfs_workflow.modelserver.models.model_repository import Options, Repository
-from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.models.model_repository import LifecycleOptions, ModelRepository
+from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 from tfs_workflow.modelserver.net.sockets import bound_socket
 from tfs_workflow.modelserver.rest.rest_api import RestApi
 from tfs_workflow.modelserver.rpc.grpc_service import GrpcApi
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow import capi
 from tfs_workflow.modelserver.tensorflow.session import Session
 from tfs_workflow.modelserver.warmup import warm_up
@@ -67,7 +67,7 @@ def run(flags: Flags) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     try:
-        server = Server(flags)
+        server = EmbeddedServer(flags)
         server.load()
     except StatusError as error:
         return _refuse(error)
@@ -88,7 +88,7 @@ def _refuse(error: StatusError) -> int:
     return _FAILED
 
 
-class Server:
+class EmbeddedServer:
     """The server of one process."""
 
     def __init__(self, flags: Flags) -> None:
@@ -97,7 +97,7 @@ class Server:
         self._metrics_path = _metrics_path(flags)
         self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
         self._batching = _batching(flags)
-        self._repository = Repository(self._load, _lifecycle(flags))
+        self._repository = ModelRepository(self._load, _lifecycle(flags))
         self._first_config = ModelServerConfig()
 
     def load(self) -> None:
@@ -115,7 +115,7 @@ class Server:
         workers = Workers("request", flags.rest_api_num_threads, flags.max_waiting_requests)
         batcher = Batcher(self._batching, self._metrics, loop) if self._batching else None
         scheduler = Scheduler(workers, flags.rest_api_timeout_in_ms, batcher)
-        limits = Limits(
+        limits = ConnectionLimits(
             max_body_bytes=flags.rest_api_max_body_bytes,
             large_body_bytes=LARGE_BODY_BYTES,
             max_connections=flags.rest_api_max_connections,
@@ -158,7 +158,7 @@ class Server:
                 raise
         return servable
 
-    async def _start_grpc(self, scheduler: Scheduler, limits: Limits) -> Connections[Any]:
+    async def _start_grpc(self, scheduler: Scheduler, limits: ConnectionLimits) -> Connections[Any]:
         flags = self._flags
         as_content, health = flags.enable_serialization_as_tensor_content, flags.enable_grpc_healthcheck_service
         api = GrpcApi(self._repository, scheduler, self._metrics, as_content, health)
@@ -180,7 +180,7 @@ class Server:
             except StatusError as error:
                 log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
 
-    async def _start_rest(self, scheduler: Scheduler, limits: Limits) -> Connections[Any]:
+    async def _start_rest(self, scheduler: Scheduler, limits: ConnectionLimits) -> Connections[Any]:
         flags = self._flags
         api = RestApi(
             self._repository, scheduler, self._metrics, flags.rest_api_enable_cors_support, self._metrics_path
@@ -218,7 +218,7 @@ class Server:
         self._repository.stop()
 
 
-def _batching(flags: Flags) -> batcher.Options | None:
+def _batching(flags: Flags) -> batcher.BatchingOptions | None:
     if not flags.enable_batching:
         if flags.batching_parameters_file:
             raise invalid_argument(
@@ -238,8 +238,8 @@ async def _sweep(ports: Sequence[Connections[Any]]) -> None:
             connections.sweep()
 
 
-def _lifecycle(flags: Flags) -> Options:
-    return Options(
+def _lifecycle(flags: Flags) -> LifecycleOptions:
+    return LifecycleOptions(
         poll_wait_s=flags.file_system_poll_wait_seconds,
         max_load_retries=max(flags.max_num_load_retries, 0),
         load_retry_interval_s=max(flags.load_retry_interval_micros, 0) / 1e6,

@@ -15,7 +15,7 @@ from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.rpc import messages
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 
 _SOURCE = "servables/tensorflow/saved_model_warmup_util.cc"

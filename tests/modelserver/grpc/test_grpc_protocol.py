@@ -13,7 +13,7 @@ import pytest
 from tests.modelserver.running import Running, serving
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.grpc import grpc_framing
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 

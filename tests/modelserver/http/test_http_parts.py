@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tfs_workflow.modelserver.exchange import Request, Response
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
-from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 
 REQUEST = b"POST /a HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
 
@@ -34,7 +34,7 @@ def test_a_client_that_is_slow_for_a_moment_does_not_cost_the_next_request_its_a
 
     async def exchange() -> list[bytes]:
         transport = Recorder()
-        connection = HttpConnection(Connections(HttpConnection, app, Limits()))
+        connection = HttpConnection(Connections(HttpConnection, app, ConnectionLimits()))
         connection.connection_made(transport)
         connection.data_received(REQUEST)
         replies[0](Response(200, [b"one", b"two"]))

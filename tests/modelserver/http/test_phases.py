@@ -10,7 +10,7 @@ import pytest
 from tfs_workflow.modelserver.exchange import HttpReply, Request, Response
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.http.phases import TRANSITIONS, Phase
-from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 
 GET = b"GET /a HTTP/1.1\r\n\r\n"
 POST = b"POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"
@@ -116,7 +116,7 @@ def changes(acts: Sequence[Act], answers_at_once: bool) -> list[Change]:
             else:
                 replies.append(reply)
 
-        connection = Recording(Connections(Recording, app, Limits(max_body_bytes=1000)))
+        connection = Recording(Connections(Recording, app, ConnectionLimits(max_body_bytes=1000)))
         connection.connection_made(Discard())
         for act in acts:
             act(connection)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.modelserver.protocols import connected
 from tfs_workflow.modelserver.exchange import HttpApp, Request, Response
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
-from tfs_workflow.modelserver.net.connections import Limits
+from tfs_workflow.modelserver.net.connections import ConnectionLimits
 
 
 def echo(request: Request, reply: Callable[[Response], None]) -> None:
@@ -76,7 +76,7 @@ def test_however_requests_are_cut_each_is_understood_as_itself(
 ) -> None:
     sent = [wire(*request) for request in requests]
     stream = b"".join(content for content, _ in sent)
-    with connected(HttpConnection, app, Limits()) as (client, _):
+    with connected(HttpConnection, app, ConnectionLimits()) as (client, _):
         for cut in [*cuts, len(stream)]:
             client.sendall(stream[:cut])
             stream = stream[cut:]
@@ -87,7 +87,7 @@ def test_however_requests_are_cut_each_is_understood_as_itself(
 @pytest.mark.parametrize("app", [echo, echo_by_shortcut])
 @pytest.mark.parametrize("kind", ["plain", "chunked", "gzip"])
 def test_one_after_another(kind: str, app: HttpApp) -> None:
-    with connected(HttpConnection, app, Limits()) as (client, _):
+    with connected(HttpConnection, app, ConnectionLimits()) as (client, _):
         for body in (b"12345", b"67890", b"12345", b"1234567890"):
             content, heard = wire("/a", body, kind)
             client.sendall(content)
@@ -96,7 +96,7 @@ def test_one_after_another(kind: str, app: HttpApp) -> None:
 
 
 def test_pairs_that_come_as_one_piece_stay_pairs() -> None:
-    with connected(HttpConnection, echo, Limits()) as (client, _):
+    with connected(HttpConnection, echo, ConnectionLimits()) as (client, _):
         for body in (b"12345", b"67890"):
             content, heard = wire("/a", body, "plain")
             client.sendall(content * 2)
@@ -117,7 +117,7 @@ def test_a_shortcut_is_taken_by_the_next_request_with_the_same_head_alone() -> N
         echo(request._replace(body=body), answers.append)
         return answers[0]
 
-    with connected(HttpConnection, app, Limits()) as (client, _), client.makefile("rb") as answers:
+    with connected(HttpConnection, app, ConnectionLimits()) as (client, _), client.makefile("rb") as answers:
         for target, body in [("/a", b"12345"), ("/a", b"67890"), ("/b", b"67890"), ("/b", b"1234567890")]:
             content, heard = wire(target, body, "plain")
             client.sendall(content)
@@ -132,7 +132,7 @@ def test_a_shortcut_does_not_overtake_the_request_before() -> None:
         else:
             echo_by_shortcut(request, reply)
 
-    with connected(HttpConnection, app, Limits()) as (client, _), client.makefile("rb") as answers:
+    with connected(HttpConnection, app, ConnectionLimits()) as (client, _), client.makefile("rb") as answers:
         for bodies in ([b"12345"], [b"67890", b"12345"]):
             sent = [wire("/a", body, "plain") for body in bodies]
             for content, _heard in sent:

@@ -16,12 +16,12 @@ from tests.modelserver.protocols import connected
 from tfs_workflow.modelserver.exchange import Response
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
-from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 
 # Far above what the sweeps below need, far below what a client is given here before it counts as hanging.
 LONG_S = 600.0
 SHORT_S = 0.05
-PATIENT = Limits(head_timeout_s=LONG_S, body_timeout_s=LONG_S, idle_timeout_s=LONG_S, write_timeout_s=LONG_S)
+PATIENT = ConnectionLimits(head_timeout_s=LONG_S, body_timeout_s=LONG_S, idle_timeout_s=LONG_S, write_timeout_s=LONG_S)
 LARGE = bytes(64 * 2**20)
 
 
@@ -61,7 +61,7 @@ def wait_until_given_up(connections: Connections[Any]) -> None:
     ],
     ids=["head", "body"],
 )
-def test_half_a_request_is_answered_with_408(sent: bytes, limits: Limits) -> None:
+def test_half_a_request_is_answered_with_408(sent: bytes, limits: ConnectionLimits) -> None:
     with connected(HttpConnection, large_answer, limits) as (wire, _):
         wire.sendall(sent)
         assert read_to_end(wire).startswith(b"HTTP/1.1 408 Request Timeout\r\n")

@@ -18,7 +18,7 @@ from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.inference.servable import Tensors
 from tfs_workflow.modelserver.json import json_tensors
 from tfs_workflow.modelserver.rest import json_request, json_response, number_arrays
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 FLOAT, DOUBLE, STRING = (DataType.Value(f"DT_{name}") for name in ("FLOAT", "DOUBLE", "STRING"))

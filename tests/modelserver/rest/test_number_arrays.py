@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tfs_workflow.modelserver.inference.servable import Tensors
 from tfs_workflow.modelserver.rest import json_request, number_arrays
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 FLOAT, DOUBLE, INT = (DataType.Value(f"DT_{name}") for name in ("FLOAT", "DOUBLE", "INT32"))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.modelserver.running import serving
 from tfs_workflow.modelserver import flags, server
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 
 
 @pytest.mark.parametrize(("text", "disabled"), [("", True), ("experimental { disable_thread_spinning: false }", False)])

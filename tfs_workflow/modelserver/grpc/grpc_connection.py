@@ -15,7 +15,7 @@ from tfs_workflow.modelserver.exchange import GrpcApp, Watch
 from tfs_workflow.modelserver.grpc import grpc_framing
 from tfs_workflow.modelserver.grpc.grpc_framing import Head
 from tfs_workflow.modelserver.net.connections import Connections
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 
 _WINDOW_BYTES = 4 * 2**20
 _FRAME_BYTES = 2**20
@@ -169,7 +169,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _answer(self, stream: int, result: bytes | Watch | StatusError) -> None:
         if stream not in self._calls:
-            return  # the client has gone, or asks no more
+            return  # the client has gone, or has cancelled the call
         self._calls.discard(stream)
         self._answered += 1
         session = self._session
@@ -259,7 +259,7 @@ class GrpcConnection(asyncio.Protocol):
         return ("ask", self._answered), limits.idle_timeout_s if self._answered else limits.head_timeout_s
 
     def expire(self) -> None:
-        """The deadline has passed: an idle client is told to connect anew when it needs to, a slow one is cut off."""
+        """The deadline has passed: an idle client gets a GOAWAY and may reconnect, a slow one is cut off."""
         if self.is_busy or self._has_ended:
             self._transport.abort()
         else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from tfs_workflow.formats.status_codes import Code
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -38,7 +38,7 @@ class Head(NamedTuple):
 
 @lru_cache(maxsize=256)
 def read_head(headers: tuple[tuple[bytes, bytes], ...]) -> Head | Headers:
-    """The call that a request's headers begin, or the headers that refuse what is no gRPC.
+    """The call that a request's headers begin, or the response headers that reject a non-gRPC request.
 
     A client sends the same ones again and again.
     """

@@ -11,13 +11,13 @@ from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.exchange import GrpcApp
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
-from tfs_workflow.modelserver.net.connections import Connections, Limits
+from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 from tfs_workflow.modelserver.net.sockets import bound_socket
-from tfs_workflow.modelserver.status import invalid_argument
+from tfs_workflow.modelserver.status_error import invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import SSLConfig
 
 
-async def start(app: GrpcApp, flags: Flags, limits: Limits, tls: SSLConfig | None) -> Connections[GrpcApp]:
+async def start(app: GrpcApp, flags: Flags, limits: ConnectionLimits, tls: SSLConfig | None) -> Connections[GrpcApp]:
     """Listen, with TLS where `tls` is given; raises StatusError when an address or a certificate cannot be used."""
     connections = Connections(GrpcConnection, app, limits)
     loop = asyncio.get_running_loop()

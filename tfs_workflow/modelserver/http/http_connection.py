@@ -155,7 +155,7 @@ class HttpConnection(asyncio.Protocol):
         if self._body.size_bytes > self._connections.limits.max_body_bytes:
             self._reject(error_page(413))
         elif self._body.is_large:
-            # One piece in each round of the loop, which else reads on for as long as there is something to be read.
+            # Read one chunk per loop iteration; uvloop would otherwise keep reading and starve other connections.
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._read_on)
 

@@ -45,11 +45,11 @@ class IncomingBody:
 
 
 def page_for(error: Exception, raw_head: bytes, in_body: bool) -> Response:
-    """The page for bytes that are no request, judged by how they begin."""
+    """The error page for a malformed request, chosen by how its bytes begin."""
     if isinstance(error, httptools.HttpParserUpgrade):
         return error_page(501)
     if in_body:
-        return error_page(413)  # evhttp's answer to a chunk that is none
+        return error_page(413)  # evhttp's answer to a malformed chunk
     line = raw_head.split(b"\r\n", 1)[0].split(b" ")
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return error_page(501 if line[0].isalpha() and line[0].isupper() else 400)
@@ -76,7 +76,7 @@ _heads_made_s = 0
 
 
 def _head(status: int) -> bytes:
-    """Status line and date, made anew each second."""
+    """Status line and date, renewed each second."""
     global _heads_made_s  # noqa: PLW0603  # a cache of the date
     now_s = int(time.time())
     if now_s != _heads_made_s:

@@ -9,7 +9,7 @@ _SPECIAL = {b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"}
 
 
 class LastHead:
-    """A head that says all about its request but the body's bytes; `shortcut` is the answer's, if it had one."""
+    """A head that determines its request but for the body; `shortcut` is the one of its response, if it had one."""
 
     __slots__ = ("_bytes", "_size_bytes", "request", "shortcut")
 

@@ -15,14 +15,14 @@ from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Plan
 from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.status import StatusError, failed_precondition, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
 
 Done = Callable[[Any], None]
 _SOURCE = "batching/batching_session.cc"
 
 
 @dataclass(eq=False, slots=True)
-class Task:
+class BatchTask:
     """A request in a batch; `size` is its number of rows."""
 
     plan: Plan[Any]
@@ -34,7 +34,7 @@ class Task:
 class BatchRun:
     """The tasks of one batch, run together in `allowed_sizes` of rows, if there are any; `pads` to equal shapes."""
 
-    def __init__(self, tasks: Sequence[Task], allowed_sizes: Sequence[int], pads: bool, metrics: Metrics) -> None:
+    def __init__(self, tasks: Sequence[BatchTask], allowed_sizes: Sequence[int], pads: bool, metrics: Metrics) -> None:
         self._tasks = tasks
         self._pads = pads
         self._rows = sum(task.size for task in tasks)

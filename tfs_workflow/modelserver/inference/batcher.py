@@ -12,11 +12,11 @@ from typing import Any
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.flags import CPUS
-from tfs_workflow.modelserver.inference.batch import BatchRun, Done, Task
+from tfs_workflow.modelserver.inference.batch import BatchRun, BatchTask, Done
 from tfs_workflow.modelserver.inference.lanes import runs_on_loop, thread_options
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan
 from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters
 
 # A session, the names of its feeds, and its fetches.
@@ -24,7 +24,7 @@ Key = tuple[int, tuple[str, ...], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class Options:
+class BatchingOptions:
     """TensorFlow Serving's batching parameters with its defaults; sizes are in rows."""
 
     max_batch_size: int = 1000
@@ -36,13 +36,13 @@ class Options:
     splits: bool = False
 
 
-def options_of(parameters: BatchingParameters) -> Options:
+def options_of(parameters: BatchingParameters) -> BatchingOptions:
     """The options that a batching parameters file names; raises StatusError when they contradict each other."""
 
     def given(name: str, default: float) -> Any:
         return getattr(parameters, name).value if parameters.HasField(name) else default
 
-    default = Options()
+    default = BatchingOptions()
     max_batch_size = given("max_batch_size", default.max_batch_size)
     sizes = tuple(parameters.allowed_batch_sizes)
     if any(earlier >= later for earlier, later in itertools.pairwise(sizes)):
@@ -54,7 +54,7 @@ def options_of(parameters: BatchingParameters) -> Options:
         raise invalid_argument(
             f"num_batch_threads and max_batch_size must be positive; were {threads}, {max_batch_size}"
         )
-    return Options(
+    return BatchingOptions(
         max_batch_size=max_batch_size,
         timeout_s=given("batch_timeout_micros", 0) / 1e6,
         max_enqueued_batches=given("max_enqueued_batches", default.max_enqueued_batches),
@@ -72,7 +72,7 @@ class _Batch:
     key: Key
     opened_s: float
     in_place: bool
-    tasks: list[Task] = field(default_factory=list)
+    tasks: list[BatchTask] = field(default_factory=list)
     size: int = 0
     timer: asyncio.TimerHandle | None = None
 
@@ -83,7 +83,7 @@ class Batcher:
     Batches of a fast model run on the event loop, as its single requests do (lanes.py); others on threads.
     """
 
-    def __init__(self, options: Options, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, options: BatchingOptions, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
         self._options = options
         self._metrics = metrics
         self._loop, self._loop_thread = loop, threading.get_ident()
@@ -96,7 +96,7 @@ class Batcher:
     def submit(self, plan: Plan[Any], done: Done) -> None:
         """Run a plan as part of a batch; `done` gets its result or StatusError, on any thread."""
         try:
-            task = Task(plan, self._size(plan), done, time.monotonic())
+            task = BatchTask(plan, self._size(plan), done, time.monotonic())
             with self._lock:
                 batch, overtaken = self._enqueue(task)
                 # A batch that begins or is full is looked after; to wake a thread for each task costs too much.
@@ -126,7 +126,7 @@ class Batcher:
             )
         return size
 
-    def _enqueue(self, task: Task) -> tuple[_Batch, _Batch | None]:
+    def _enqueue(self, task: BatchTask) -> tuple[_Batch, _Batch | None]:
         """The batch that the task has become part of, and the one that it did not fit into and that closed with it."""
         plan = task.plan
         key = (id(plan.servable.session), tuple(sorted([name for name, _ in plan.feeds])), tuple(plan.fetches))

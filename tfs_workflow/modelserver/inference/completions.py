@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfs_workflow.formats.status_codes import Code
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 
 Done = Callable[[Any], None]
 

@@ -17,7 +17,7 @@ from tfs_workflow.formats.savedmodel import CLASSIFY_METHOD, DEFAULT_SIGNATURE, 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import STRING, Array, Tensor
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
-from tfs_workflow.modelserver.status import StatusError, failed_precondition, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
 from tfs_workflow.protos.saved_model_pb2 import SignatureDef
 from tfs_workflow.protos.tensor_pb2 import DataType
 
@@ -28,7 +28,7 @@ _WHOLE = re.compile(r"(: -?[0-9]+)\.0$", re.MULTILINE)
 Classes = list[list[tuple[bytes, float]]]
 
 
-class Task(NamedTuple):
+class InferenceTask(NamedTuple):
     """One inference of a multi-inference request."""
 
     signature_name: str
@@ -71,7 +71,7 @@ def regress(servable: Servable, signature_name: str, examples: Sequence[bytes]) 
 
 
 def multi_inference(
-    servable: Servable, tasks: Sequence[Task], examples: Sequence[bytes]
+    servable: Servable, tasks: Sequence[InferenceTask], examples: Sequence[bytes]
 ) -> Plan[list[Classes | Array]]:
     """Several classifications and regressions of the same examples in one run."""
     feed, wanted = "", []

@@ -16,7 +16,7 @@ from tfs_workflow.modelserver.inference.completions import Completion, Completio
 from tfs_workflow.modelserver.inference.lanes import MAX_DEFERRED, Lane, Lanes, runs_on_loop, thread_options
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.inference.workers import Workers
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos.session_pb2 import RunOptions
 
@@ -29,7 +29,7 @@ General = Callable[[], "Plan[T]"]
 Fast = Callable[[], "Plan[T] | None"]
 
 
-class Batching(Protocol):
+class BatchQueue(Protocol):
     """What puts plans together (batcher.py)."""
 
     def submit(self, plan: Plan[T], done: Done) -> None:
@@ -39,7 +39,7 @@ class Batching(Protocol):
 class Scheduler:
     """Runs requests. Results and errors come to `done` on the event loop, at once or later."""
 
-    def __init__(self, workers: Workers, timeout_ms: int, batching: Batching | None) -> None:
+    def __init__(self, workers: Workers, timeout_ms: int, batching: BatchQueue | None) -> None:
         self._workers = workers
         self._batching = batching
         self._loop = asyncio.get_running_loop()

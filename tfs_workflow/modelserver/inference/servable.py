@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.tensors import Tensor
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow.session import CALLERS_THREAD, FloatCall, Session
 from tfs_workflow.protos import saved_model_pb2
 from tfs_workflow.protos.tensor_pb2 import DataType
@@ -116,7 +116,7 @@ class Servable:
         try:
             call = self.session.float_call(source.name, result.name, IN_PLACE)
         except StatusError:
-            return None  # every run says what is wrong with it
+            return None  # every run raises the same error
         call.aliases = (alias, result_alias)
         return call
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from tfs_workflow.formats.status_codes import Code
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 
 Work = Callable[[], None]
 

@@ -17,7 +17,7 @@ from tfs_workflow.modelserver.json.json_tensors import (
     shape_of,
 )
 from tfs_workflow.modelserver.json.json_writer import Json, pretty, type_name
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 
 
 def instances_error(instances: list[Json], types: Mapping[str, int]) -> StatusError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 
 Json = Any
 

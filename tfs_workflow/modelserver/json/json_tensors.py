@@ -11,7 +11,7 @@ from tfs_workflow.formats.base64_json import decode_base64, is_base64
 from tfs_workflow.formats.floats import flush_denormals, is_zero_or_normal
 from tfs_workflow.formats.tensors import NUMPY_TYPES, STRING, Array, Tensor
 from tfs_workflow.modelserver.json.json_writer import Json, pretty
-from tfs_workflow.modelserver.status import invalid_argument
+from tfs_workflow.modelserver.status_error import invalid_argument
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 FLOATS = {DataType.Value("DT_FLOAT"), DataType.Value("DT_DOUBLE")}

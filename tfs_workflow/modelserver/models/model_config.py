@@ -8,7 +8,7 @@ from typing import TypeVar
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
-from tfs_workflow.modelserver.status import failed_precondition, invalid_argument, not_found
+from tfs_workflow.modelserver.status_error import failed_precondition, invalid_argument, not_found
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
 PLATFORM = "tensorflow"

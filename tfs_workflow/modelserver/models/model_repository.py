@@ -12,8 +12,8 @@ from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.models.base_path import versions_on_disk
-from tfs_workflow.modelserver.models.version_policy import State, to_load, to_unload, wanted_versions
-from tfs_workflow.modelserver.status import StatusError, failed_precondition, invalid_argument, not_found
+from tfs_workflow.modelserver.models.version_policy import VersionState, to_load, to_unload, wanted_versions
+from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument, not_found
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig
 
 _HARNESS = "core/loader_harness.cc"
@@ -23,7 +23,7 @@ Load = Callable[[str, int, Path], Servable]
 
 
 @dataclass(frozen=True)
-class Options:
+class LifecycleOptions:
     """How versions are watched and loaded; a poll interval of 0 looks once, a negative one never."""
 
     poll_wait_s: float = 1
@@ -35,12 +35,12 @@ class Options:
 
 
 @dataclass
-class Version:
+class VersionRecord:
     """A version that was wanted at some time."""
 
     number: int
     path: Path
-    state: State = State.START
+    state: VersionState = VersionState.START
     error: StatusError | None = None
     servable: Servable | None = None
 
@@ -49,18 +49,18 @@ class Version:
 class _Model:
     config: ModelConfig
     wanted: set[int] = field(default_factory=set)
-    versions: dict[int, Version] = field(default_factory=dict)
+    versions: dict[int, VersionRecord] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
     is_configured: bool = True
 
-    def states(self) -> dict[int, State]:
+    def states(self) -> dict[int, VersionState]:
         return {number: version.state for number, version in self.versions.items()}
 
 
-class Repository:
+class ModelRepository:
     """All models of the server. Lookups take no lock: they read maps that are replaced, never changed."""
 
-    def __init__(self, load: Load, options: Options) -> None:
+    def __init__(self, load: Load, options: LifecycleOptions) -> None:
         self._load = load
         self._options = options
         self._models: dict[str, _Model] = {}
@@ -86,7 +86,7 @@ class Repository:
             raise not_found(f"Servable not found for request: {request}")
         return found
 
-    def versions(self, name: str, number: int | None = None) -> list[Version]:
+    def versions(self, name: str, number: int | None = None) -> list[VersionRecord]:
         """Every version of a model that was ever wanted, newest first; raises StatusError when there is none."""
         with self._changed:
             model = self._models.get(name)
@@ -200,19 +200,19 @@ class Repository:
         model.wanted = wanted_versions(found, model.config.model_version_policy)
         model.failed &= model.wanted
         for number in to_load(_started(model), model.wanted):
-            model.versions[number] = Version(number, found[number])
+            model.versions[number] = VersionRecord(number, found[number])
             self._loaders.submit(self._bring_up, name, model, model.versions[number])
 
     def _step(self, name: str, model: _Model) -> None:
         for number in to_unload(model.states(), model.wanted):
             version = model.versions[number]
-            version.state = State.UNLOADING
+            version.state = VersionState.UNLOADING
             self._publish(name, model)
             self._loaders.submit(self._take_down, name, version)
 
-    def _bring_up(self, name: str, model: _Model, version: Version) -> None:
+    def _bring_up(self, name: str, model: _Model, version: VersionRecord) -> None:
         shown = f"{{name: {name} version: {version.number}}}"
-        self._set(version, State.LOADING)
+        self._set(version, VersionState.LOADING)
         log.info(_HARNESS, f"Loading servable version {shown}")
         for attempt in range(self._options.max_load_retries + 1):
             if attempt:
@@ -228,36 +228,36 @@ class Repository:
                 break
         self._arrive(name, model, version, shown)
 
-    def _arrive(self, name: str, model: _Model, version: Version, shown: str) -> None:
+    def _arrive(self, name: str, model: _Model, version: VersionRecord, shown: str) -> None:
         with self._changed:
             if version.servable is None:
                 log.error(_HARNESS, f"Encountered an error for servable version {shown}: {version.error}")
-                version.state = State.END
+                version.state = VersionState.END
                 model.failed.add(version.number)
             else:
-                version.error, version.state = None, State.AVAILABLE
+                version.error, version.state = None, VersionState.AVAILABLE
                 self._publish(name, model)
                 log.info(_HARNESS, f"Successfully loaded servable version {shown}")
             self._step(name, model)
             self._changed.notify_all()
 
-    def _take_down(self, name: str, version: Version) -> None:
+    def _take_down(self, name: str, version: VersionRecord) -> None:
         shown = f"{{name: {name} version: {version.number}}}"
         log.info(_HARNESS, f"Unloading servable version {shown}")
         if version.servable is not None:
             version.servable.session.close()
             version.servable = None
-        self._set(version, State.END)
+        self._set(version, VersionState.END)
         log.info(_HARNESS, f"Done unloading servable version {shown}")
 
-    def _set(self, version: Version, state: State) -> None:
+    def _set(self, version: VersionRecord, state: VersionState) -> None:
         with self._changed:
             version.state = state
             self._changed.notify_all()
 
     def _publish(self, name: str, model: _Model) -> None:
         """Replace the maps that lookups read."""
-        available = (v for v in model.versions.values() if v.state is State.AVAILABLE)
+        available = (v for v in model.versions.values() if v.state is VersionState.AVAILABLE)
         serving = {version.number: version.servable for version in available if version.servable}
         latest = {k: v for k, v in self._latest.items() if k != name}
         if serving:
@@ -266,15 +266,15 @@ class Repository:
         self._latest = latest
 
 
-def _started(model: _Model) -> dict[int, State]:
+def _started(model: _Model) -> dict[int, VersionState]:
     """The versions that are not to be started: in work, serving, or failed and wanted ever since."""
-    return {n: v.state for n, v in model.versions.items() if v.state is not State.END or n in model.failed}
+    return {n: v.state for n, v in model.versions.items() if v.state is not VersionState.END or n in model.failed}
 
 
 def _has_failed(model: _Model) -> bool:
     """Whether every wanted version has failed."""
     states = model.states()
-    return bool(model.wanted) and all(states.get(number) is State.END for number in model.wanted)
+    return bool(model.wanted) and all(states.get(number) is VersionState.END for number in model.wanted)
 
 
 def _not_available(models: list[_Model]) -> StatusError:

@@ -8,7 +8,7 @@ from enum import Enum
 from tfs_workflow.protos.model_server_config_pb2 import ServableVersionPolicy
 
 
-class State(Enum):
+class VersionState(Enum):
     """What a version is doing (get_model_status.proto)."""
 
     START = 10
@@ -29,12 +29,12 @@ def wanted_versions(found: Iterable[int], policy: ServableVersionPolicy) -> set[
     return set(sorted(found)[-count:])
 
 
-def to_load(states: Mapping[int, State], wanted: set[int]) -> list[int]:
+def to_load(states: Mapping[int, VersionState], wanted: set[int]) -> list[int]:
     """Wanted versions that have not been started, newest first."""
     return sorted((version for version in wanted if version not in states), reverse=True)
 
 
-def to_unload(states: Mapping[int, State], wanted: set[int]) -> list[int]:
+def to_unload(states: Mapping[int, VersionState], wanted: set[int]) -> list[int]:
     """Versions that may go: none as long as no wanted version serves in their place."""
-    serving = {version for version, state in states.items() if state is State.AVAILABLE}
+    serving = {version for version, state in states.items() if state is VersionState.AVAILABLE}
     return sorted(serving - wanted) if not wanted or serving & wanted else []

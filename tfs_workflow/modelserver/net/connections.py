@@ -12,7 +12,7 @@ AppT = TypeVar("AppT")
 
 
 @dataclass(frozen=True)
-class Limits:
+class ConnectionLimits:
     """What one client may ask for."""
 
     max_body_bytes: int = 256 * 2**20
@@ -29,7 +29,7 @@ class Limits:
 
 
 class Connection(Protocol):
-    """What the server asks of a connection."""
+    """What the server needs of a connection."""
 
     @property
     def is_busy(self) -> bool:
@@ -48,7 +48,7 @@ class Connection(Protocol):
 class Connections(Generic[AppT]):
     """The connections of one port, each speaking the protocol to the application."""
 
-    def __init__(self, protocol: Callable[[Any], asyncio.Protocol], app: AppT, limits: Limits) -> None:
+    def __init__(self, protocol: Callable[[Any], asyncio.Protocol], app: AppT, limits: ConnectionLimits) -> None:
         self.app = app
         self.limits = limits
         self.open: set[Connection] = set()

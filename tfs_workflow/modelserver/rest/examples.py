@@ -11,7 +11,7 @@ from tfs_workflow.modelserver.json.json_tensors import decode_bytes
 from tfs_workflow.modelserver.json.json_writer import Json
 from tfs_workflow.modelserver.rest import json_request
 from tfs_workflow.modelserver.rest.json_request import format_error
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.example_pb2 import Example, Feature
 
 

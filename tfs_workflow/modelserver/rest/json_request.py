@@ -12,7 +12,7 @@ from tfs_workflow.modelserver.json import json_parser
 from tfs_workflow.modelserver.json.json_errors import find_error, instances_error, is_named
 from tfs_workflow.modelserver.json.json_tensors import dense
 from tfs_workflow.modelserver.json.json_writer import Json, pretty
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 
 # RapidJSON's own message quotes at most this much of a request.
 _QUOTED_CHARACTERS = 256

@@ -17,7 +17,7 @@ from tfs_workflow.formats.floats import flush_denormals, is_zero_or_normal
 from tfs_workflow.formats.tensors import BFLOAT16, NUMPY_TYPES, STRING, Array, Tensor, dtype_string, from_bfloat16
 from tfs_workflow.modelserver.exchange import Content
 from tfs_workflow.modelserver.json.json_writer import decimal, quoted
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 _HALF = DataType.Value("DT_HALF")

@@ -16,14 +16,14 @@ _TARGET = re.compile(
 )
 
 
-class Target(NamedTuple):
+class RequestTarget(NamedTuple):
     """A request target: its path, and the path with query and fragment, which TensorFlow Serving routes by."""
 
     path: str
     routed: str
 
 
-def parse(target: bytes) -> Target | None:
+def parse(target: bytes) -> RequestTarget | None:
     """None for a target that is no URI."""
     match = _TARGET.fullmatch(target.decode("latin-1"))
     if match is None:
@@ -34,7 +34,7 @@ def parse(target: bytes) -> Target | None:
         routed += "?" + match["query"]
     if match["fragment"] is not None:
         routed += "#" + match["fragment"]
-    return Target(path, routed)
+    return RequestTarget(path, routed)
 
 
 def unquote(text: str) -> str:

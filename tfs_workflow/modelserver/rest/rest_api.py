@@ -15,7 +15,7 @@ from tfs_workflow.modelserver.inference.lanes import NUMBER_ARRAY_BYTES, prepare
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.models.model_repository import Repository
+from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rest import (
     examples,
     json_request,
@@ -24,7 +24,7 @@ from tfs_workflow.modelserver.rest import (
     request_target,
     small_request,
 )
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
@@ -57,7 +57,7 @@ class RestApi:
     """Answers requests; the application of the HTTP server."""
 
     def __init__(
-        self, repository: Repository, scheduler: Scheduler, metrics: Metrics, cors: bool, metrics_path: str
+        self, repository: ModelRepository, scheduler: Scheduler, metrics: Metrics, cors: bool, metrics_path: str
     ) -> None:
         self._repository = repository
         self._scheduler = scheduler

@@ -18,9 +18,9 @@ from tfs_workflow.modelserver.inference.scheduler import Scheduler, internal
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.models import model_config
-from tfs_workflow.modelserver.models.model_repository import Repository
+from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rpc import messages, request_template
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -35,7 +35,7 @@ class GrpcApi:
     """Answers gRPC requests. Messages stay bytes until where they are handled: a large one is parsed on a thread."""
 
     def __init__(
-        self, repository: Repository, scheduler: Scheduler, metrics: Metrics, as_content: bool, health: bool
+        self, repository: ModelRepository, scheduler: Scheduler, metrics: Metrics, as_content: bool, health: bool
     ) -> None:
         self._repository = repository
         self._scheduler = scheduler

@@ -1,4 +1,4 @@
-"""gRPC messages into plans, and results into messages; knows nothing of gRPC's machinery."""
+"""gRPC messages into plans, and results into messages; independent of gRPC's transport."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.tensors import Array, InvalidTensorError, Tensor, from_proto, to_proto
 from tfs_workflow.modelserver.inference import methods
-from tfs_workflow.modelserver.inference.methods import Classes, Task
+from tfs_workflow.modelserver.inference.methods import Classes, InferenceTask
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
-from tfs_workflow.modelserver.models.model_repository import Repository, Version
-from tfs_workflow.modelserver.status import StatusError, invalid_argument
+from tfs_workflow.modelserver.models.model_repository import ModelRepository, VersionRecord
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
 Find = Callable[[apis.ModelSpec], Servable]
@@ -19,8 +19,8 @@ Find = Callable[[apis.ModelSpec], Servable]
 SIGNATURE_DEF = "signature_def"
 
 
-def finder(repository: Repository) -> Find:
-    """What finds the version that a ModelSpec asks for; raises StatusError."""
+def finder(repository: ModelRepository) -> Find:
+    """A function that finds the version of a ModelSpec; raises StatusError."""
 
     def find(spec: apis.ModelSpec) -> Servable:
         choice = spec.WhichOneof("version_choice")
@@ -94,7 +94,7 @@ def multi_inference(find: Find, request: apis.MultiInferenceRequest) -> Plan[api
 
 def multi_inference_plan(servable: Servable, request: apis.MultiInferenceRequest) -> Plan[list[Classes | Array]]:
     """The run of a multi-inference request; raises StatusError."""
-    tasks = [Task(t.model_spec.signature_name or DEFAULT_SIGNATURE, t.method_name) for t in request.tasks]
+    tasks = [InferenceTask(t.model_spec.signature_name or DEFAULT_SIGNATURE, t.method_name) for t in request.tasks]
     return methods.multi_inference(servable, tasks, serialized_examples(request.input))
 
 
@@ -127,7 +127,7 @@ def metadata(find: Find, request: apis.GetModelMetadataRequest) -> apis.GetModel
     return response
 
 
-def model_status(repository: Repository, request: apis.GetModelStatusRequest) -> apis.GetModelStatusResponse:
+def model_status(repository: ModelRepository, request: apis.GetModelStatusRequest) -> apis.GetModelStatusResponse:
     """The states of a model's versions; raises StatusError."""
     if not request.HasField("model_spec"):
         raise invalid_argument("Missing ModelSpec")
@@ -150,7 +150,7 @@ def printable(message: str) -> str:
     return message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _version_status(version: Version) -> apis.ModelVersionStatus:
+def _version_status(version: VersionRecord) -> apis.ModelVersionStatus:
     state: Any = version.state.value
     return apis.ModelVersionStatus(version=version.number, state=state, status=status_proto(version.error))
 

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.modelserver.inference.lanes import prepared_call
 from tfs_workflow.modelserver.inference.servable import Servable
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosed
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto

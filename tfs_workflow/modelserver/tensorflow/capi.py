@@ -1,4 +1,4 @@
-"""TensorFlow's C API (capi.h) through cffi in ABI mode; the only module that knows where the library lies."""
+"""TensorFlow's C API (capi.h) through cffi in ABI mode; the only module that looks for the library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tfs_workflow.formats.status_codes import Code
-from tfs_workflow.modelserver.status import StatusError
+from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow import capi_ffi
 
 ffi: Any = capi_ffi.ffi
@@ -26,7 +26,7 @@ def load() -> None:
     global lib  # noqa: PLW0603  # one library a process, opened once at start
     # TensorFlow reads it when it logs first: informational lines would drown the server's own.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    # The thread that asks takes its part of a matrix product, rather than waking another for it and waiting.
+    # Let the calling thread do its share of a matrix product; to wake another and wait takes longer.
     os.environ.setdefault("TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "true")
     directory = _library_directory()
     try:

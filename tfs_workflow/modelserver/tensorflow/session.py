@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Tensor
-from tfs_workflow.modelserver.status import StatusError, invalid_argument, not_found
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument, not_found
 from tfs_workflow.modelserver.tensorflow import c_tensors, capi
 from tfs_workflow.protos import saved_model_pb2, session_pb2
 
