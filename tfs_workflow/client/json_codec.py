@@ -10,7 +10,7 @@ import numpy as np
 from tfs_workflow.client.interface import InputUnfit
 from tfs_workflow.client.tensor_codec import fitted, numpy_type
 from tfs_workflow.errors import PredictionFailed
-from tfs_workflow.formats.base64_json import decode_base64, encode_base64, is_base64
+from tfs_workflow.formats.base64_json import base64_object, decode_base64, is_base64
 from tfs_workflow.formats.savedmodel import TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
 
@@ -77,7 +77,7 @@ def to_request(array: Array, spec: TensorSpec) -> Any:
     if spec.dtype.removesuffix("_REF") in _NOT_IN_REQUESTS:
         raise InputUnfit(f"JSON cannot carry {dtype_name(spec)}", fix='ask over gRPC: connect("grpc://HOST:PORT")')
     if array.dtype.kind == "O":
-        return _nested([_base64(leaf) for leaf in array.ravel().tolist()], array.shape)
+        return _nested([base64_object(leaf) for leaf in array.ravel().tolist()], array.shape)
     return array.tolist()
 
 
@@ -147,17 +147,13 @@ def _unbase64(leaf: Mapping[str, Any]) -> bytes:
         raise InputUnfit(f"not base64: {leaf['b64'][:80]!r}") from error
 
 
-def _base64(content: bytes) -> dict[str, str]:
-    return {"b64": encode_base64(content)}
-
-
 def _text(content: bytes, as_bytes: bool) -> str | dict[str, str]:
     if as_bytes:
-        return _base64(content)
+        return base64_object(content)
     try:
         return content.decode()
     except UnicodeDecodeError:
-        return _base64(content)
+        return base64_object(content)
 
 
 def _nested(leaves: list[Any], shape: tuple[int, ...]) -> Any:

@@ -25,6 +25,6 @@ def decode_base64(text: str) -> bytes:
         raise ValueError(str(error)) from error
 
 
-def encode_base64(content: bytes) -> str:
-    """The base64 text of bytes, with padding."""
-    return base64.b64encode(content).decode()
+def base64_object(content: bytes) -> dict[str, str]:
+    """The JSON object of bytes, with padding."""
+    return {"b64": base64.b64encode(content).decode()}

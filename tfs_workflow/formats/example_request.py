@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tfs_workflow.formats.base64_json import base64_object
 from tfs_workflow.formats.example_features import ParsedFeature
 from tfs_workflow.formats.savedmodel import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD, Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name
@@ -118,10 +119,10 @@ def _value(name: str, tensor: TensorSpec, one_row: bool, features: Sequence[Pars
 def _string_value(name: str, features: Sequence[ParsedFeature]) -> Any:
     """Bytes for a serialized example or an image; else text."""
     if features:
-        return {"b64": base64.b64encode(_serialized(features)).decode()}
+        return base64_object(_serialized(features))
     lower = name.lower()
     if any(word in lower for word in _IMAGE_WORDS) or lower.endswith("_bytes"):
-        return {"b64": base64.b64encode(_IMAGE).decode()}
+        return base64_object(_IMAGE)
     return "text"
 
 

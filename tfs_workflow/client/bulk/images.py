@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.client.rows import InputMalformed
 from tfs_workflow.errors import ConfigError, ToolMissing
+from tfs_workflow.formats.base64_json import base64_object
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
 
@@ -35,7 +35,7 @@ def image_row(source: str, signature: Signature, pixels: str = "unit") -> Any:
         )
     ((name, spec),) = signature.inputs.items()
     if dtype_name(spec) == "string":
-        return {"b64": base64.b64encode(content).decode()}
+        return base64_object(content)
     height, width, channels = _size(spec, name, source)
     image = _decoded(content, source).convert(_MODES[channels])
     if height > 0 and width > 0:

@@ -17,10 +17,10 @@ from tfs_workflow.client import rows
 from tfs_workflow.client.bulk.journal import DOCUMENT, LINES, LIST, REFUSED, Journal, LineFormat, check_places, encoded
 from tfs_workflow.client.bulk.row_stream import Predictions, RefusedRow, RowStream
 from tfs_workflow.client.bulk.tables import is_table, row_text, table_rows
-from tfs_workflow.client.interface import DEFAULT_SIGNATURE, JsonClient, Target
+from tfs_workflow.client.interface import JsonClient, Target
 from tfs_workflow.client.rows import Batch, Document
 from tfs_workflow.errors import ConfigError, PredictionFailed, WorkflowError
-from tfs_workflow.formats.savedmodel import Signature
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 
 BATCH_ROWS = 512
 BATCH_BYTES = 4 << 20

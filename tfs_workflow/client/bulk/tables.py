@@ -14,6 +14,7 @@ from typing import Any
 
 from tfs_workflow.client.rows import InputMalformed
 from tfs_workflow.errors import ToolMissing
+from tfs_workflow.formats.base64_json import base64_object
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
 
@@ -192,7 +193,5 @@ def _library_missing(library: str, extra: str, source: str) -> ToolMissing:
 
 def _json_value(value: Any) -> Any:
     if isinstance(value, bytes):
-        import base64  # noqa: PLC0415
-
-        return {"b64": base64.b64encode(value).decode()}
+        return base64_object(value)
     return str(value)
