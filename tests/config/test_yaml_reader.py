@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tfs_workflow.config.yaml_reader import MAX_NODES, MAX_SIZE_BYTES, read_file, read_text
+from tfs_workflow.config.yaml_reader import MAX_DEPTH, MAX_NODES, MAX_SIZE_BYTES, read_file, read_text
 from tfs_workflow.errors import ConfigError
 
 
@@ -65,6 +66,30 @@ def test_aliases_and_merges_are_followed() -> None:
 )
 def test_what_is_refused_is_named_with_its_place(text: str, expected: str) -> None:
     assert [p for p in problems(text) if p.startswith(expected)], problems(text)
+
+
+def flow(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+def block(levels: int) -> str:
+    return "- " * levels + "x"
+
+
+def mapping(levels: int) -> str:
+    return "\n".join(" " * level + "a:" for level in range(levels))
+
+
+@pytest.mark.parametrize("nested", [flow, block, mapping])
+def test_fifty_levels_are_read(nested: Callable[[int], str]) -> None:
+    assert problems(nested(MAX_DEPTH)) == []
+
+
+# libyaml has its own limit at 1000 levels from PyYAML 6.0.4 on.
+@pytest.mark.parametrize("levels", [51, 999, 1000, 1001, 5000])
+@pytest.mark.parametrize("nested", [flow, block, mapping])
+def test_more_levels_are_refused_with_one_message(nested: Callable[[int], str], levels: int) -> None:
+    assert problems(nested(levels)[:MAX_SIZE_BYTES]) == ["f.yaml: expected at most 50 levels, got more"]
 
 
 def test_a_flood_of_values_is_refused() -> None:

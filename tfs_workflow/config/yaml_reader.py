@@ -24,6 +24,8 @@ _TAG = "tag:yaml.org,2002:"
 # Dates and `=` are text here: no key takes a date, and a ref such as 2024-01-31 is meant as it is written.
 _TEXT_TAGS = {_TAG + name for name in ("str", "timestamp", "value")}
 _TYPED_TAGS = {_TAG + name for name in ("int", "float", "bool", "null")}
+# libyaml from PyYAML 6.0.4 on stops at 1000 levels by itself, in some styles before it has reported a single one.
+_TOO_DEEP = "exceeded maximum nesting depth"
 _SYNTAX = (
     (re.compile(r"\\t|tab character|cannot start any token"), "a tab or a character that YAML keeps for itself"),
     (re.compile(r"mapping values are not allowed"), "a second ': ' in one line; put the text in quotes"),
@@ -123,13 +125,26 @@ class _TooMuchError(Exception):
 def _refuse_excess(text: str) -> None:
     """Raise before anything recursive or expanding sees the text; parsing events is neither."""
     depth = nodes = 0
-    for event in yaml.parse(text, _Loader):
+    for event in _events(text):
         nodes += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
-            raise _TooMuchError(f"expected at most {MAX_DEPTH} levels, got more")
+            raise _too_deep()
         if nodes > MAX_NODES:
             raise _TooMuchError(f"expected at most {MAX_NODES} values, got more")
+
+
+def _events(text: str) -> Iterator[yaml.Event]:
+    try:
+        yield from yaml.parse(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        if error.problem == _TOO_DEEP:
+            raise _too_deep() from error
+        raise
+
+
+def _too_deep() -> _TooMuchError:
+    return _TooMuchError(f"expected at most {MAX_DEPTH} levels, got more")
 
 
 class _Reader:
