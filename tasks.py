@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -22,10 +23,11 @@ def check(c: Context) -> None:
         c.run(command)
 
 
-@task(help={"options": "Options for pytest, in one string."})
-def test(c: Context, options: str = "") -> None:  # noqa: PT028  # a task, not a test
-    """Run every test; those that need Docker are skipped, with the reason, where no engine answers."""
-    c.run(f"pytest {options}")
+@task(help={"all": "Every test, also the slow ones and those with Docker.", "options": "Options for pytest, instead."})
+def test(c: Context, all: bool = False, options: str = "") -> None:  # noqa: PT028  # a task and its option
+    """Run the quick tests: no Docker, none above half a second; with --all every test."""
+    quick = "" if all else '-m "not docker and not slow"'
+    c.run(f"pytest {options or f'-q -n auto {quick}'}")
 
 
 @task(help={"only": f"One of {', '.join(BENCHMARKS)} (default: all)."})
@@ -33,6 +35,12 @@ def bench(c: Context, only: str = "") -> None:
     """Print each benchmark's ratios, measured side by side in this run."""
     for name in [only] if only else BENCHMARKS:
         c.run(f"{sys.executable} -m benchmarks.{name}", warn=True)
+
+
+@task(help={"against": "A second checkout, counted beside this one."})
+def figures(c: Context, against: str = "") -> None:
+    """Print sizes, names, folders, and how many files a prediction and a `serve` pass through."""
+    c.run(f"{sys.executable} -m tools.figures" + (f" --against {shlex.quote(against)}" if against else ""))
 
 
 @task
@@ -61,4 +69,4 @@ def bundle(c: Context) -> None:
 
 
 ns = collection()
-ns.add_collection(Collection("dev", check, test, bench, lock, schema, protos, bundle))
+ns.add_collection(Collection("dev", check, test, bench, figures, lock, schema, protos, bundle))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-pytest_plugins = ["tests.support.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.support.slow"]
 
 # A run in the background (`… &` in a script) is started with Ctrl-C ignored, and would hand that on to every process
 # that a test interrupts.

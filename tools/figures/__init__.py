@@ -1,0 +1,1 @@
+"""Figures of a checkout, so that a change of its structure can be measured."""
