@@ -14,7 +14,7 @@ from pathlib import Path
 
 import docker
 
-from tests.cli.test_interrupts import BUSY, Busy, waiting_for_the_server
+from tests.support.busy_verbs import BUSY, Busy, waiting_for_the_server
 from tests.support.command import CommandLine
 from tests.support.faults import servers
 from tests.support.waiting import until

@@ -1,6 +1,6 @@
 """Throws bytes at the embedded server: paths, headers, JSON, protobuf and HTTP/2 frames, made up and mutated.
 
-python -m benchmarks.modelserver_fuzz [--inputs 200000] [--seed 1]
+python -m benchmarks.modelserver.fuzz [--inputs 200000] [--seed 1]
 
 After every thousand inputs the server must still give right answers; at the end its memory and its open files are
 shown beside those of the beginning. Exit code 1 when it ended, answered wrongly, or grew by more than a tenth.
@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 import ngh2
 import psutil
 
-from benchmarks.modelserver_wrk import BUNDLED, free_port, started
+from benchmarks.modelserver.load import BUNDLED, free_port, started
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
 SEEDS = [

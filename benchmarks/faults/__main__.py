@@ -18,14 +18,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks.faults.counting import Row, table
-from benchmarks.faults.engine import PrivateEngine, private_engine
 from benchmarks.faults.engine_faults import EngineFaults
 from benchmarks.faults.fault import Fault
 from benchmarks.faults.kills import Killing
 from benchmarks.faults.lab import lab
-from benchmarks.faults.proxy import EngineProxy
 from benchmarks.faults.source_faults import SourceFaults
 from tests.support.archive_server import ArchiveServer
+from tests.support.engine.private import PrivateEngine, private_engine
+from tests.support.engine.proxy import EngineProxy
 from tests.support.faulty import serving
 from tests.support.git_server import GitServer, tutorial_repository
 from tests.support.registry import registry

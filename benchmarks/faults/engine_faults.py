@@ -10,11 +10,11 @@ from typing import Any
 import requests
 
 from benchmarks.faults.counting import Ended
-from benchmarks.faults.engine import PrivateEngine
 from benchmarks.faults.fault import Fault, Inject
 from benchmarks.faults.lab import Lab
-from benchmarks.faults.proxy import EngineFault, EngineProxy
 from tests.support.chain import NEVER_READY
+from tests.support.engine.private import PrivateEngine
+from tests.support.engine.proxy import EngineFault, EngineProxy
 from tests.support.registry import RegistryServer, random_image
 from tests.support.waiting import until
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import docker
 
 from benchmarks.faults.counting import Ended, Row
-from benchmarks.faults.engine import PrivateEngine
 from benchmarks.faults.lab import Lab, lab
+from tests.support.engine.private import PrivateEngine
 from tests.support.git_server import MODEL_PATH, TAG, GitServer
 
 VERBS = ("setup", "serve", "predict", "teardown")

@@ -12,8 +12,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from benchmarks.faults.proxy import EngineFault, EngineProxy
 from tests.support.command import CommandLine
+from tests.support.engine.proxy import EngineFault, EngineProxy
 from tests.support.needs import missing
 from tests.support.registry import random_image
 

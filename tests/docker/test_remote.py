@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.faults.engine import PrivateEngine, private_engine
 from tests.support import models
 from tests.support.command import CommandLine
+from tests.support.engine.private import PrivateEngine, private_engine
 from tests.support.needs import missing
 
 

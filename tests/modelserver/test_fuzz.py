@@ -1,8 +1,8 @@
-"""A short run of the fuzzer; benchmarks/modelserver_fuzz.py makes the long ones."""
+"""A short run of the fuzzer; benchmarks/modelserver/fuzz.py makes the long ones."""
 
 from __future__ import annotations
 
-from benchmarks.modelserver_fuzz import fuzz
+from benchmarks.modelserver.fuzz import fuzz
 
 
 def test_made_up_and_mutated_bytes_harm_nothing() -> None:

@@ -161,7 +161,7 @@ def test_one_connection_too_many_is_told_to_calm_down() -> None:
 
 
 def test_mutated_bytes_never_stop_the_server(server: Running) -> None:
-    """A short run of what benchmarks/modelserver_fuzz does at length: a valid exchange with bytes changed."""
+    """A short run of what benchmarks/modelserver/fuzz does at length: a valid exchange with bytes changed."""
     seed = random.SystemRandom().randrange(2**32)
     chance = random.Random(seed)
     for _ in range(150):

@@ -1,6 +1,6 @@
 """gRPC against REST on the same embedded server: small predict requests per second.
 
-python -m benchmarks.modelserver_grpc [--seconds 3]
+python -m benchmarks.modelserver.transports [--seconds 3]
 
 Medians of alternating rounds.
 
@@ -19,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, Server, free_port, instances, started, table
+from benchmarks.modelserver.load import BUNDLED, Server, free_port, instances, started, table
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 

@@ -1,6 +1,6 @@
 """Keeps the embedded server busy for long: right requests, wrong ones, slow clients, version changes, reloads.
 
-python -m benchmarks.modelserver_soak [--minutes 30] [--requests N] [--reloads N]
+python -m benchmarks.modelserver.soak [--minutes 30] [--requests N] [--reloads N]
 
 Every answer is checked. Prints the memory over time; exit code 1 for a wrong answer, or when the memory grew by more
 than a tenth after the first tenth of the run. With --requests or --reloads it ends after so many instead.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.modelserver_wrk import BUNDLED, free_port
+from benchmarks.modelserver.load import BUNDLED, free_port
 
 WRONG = [b"{", b'{"instances":["a"]}', b'{"instances":[[1],[2,3]]}', b"\xff" * 100, b'{"inputs":{"z":1}}']
 

@@ -9,7 +9,6 @@ tensorflow_model_server is measured beside it. DIRECTORY holds mlp, for large bo
 from __future__ import annotations
 
 import argparse
-import random
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import (
+from benchmarks.modelserver.load import (
+    BATCHING,
     BUNDLED,
     Load,
     Server,
     alternating,
     free_port,
     instances,
+    large_body,
     median,
     median_ratio,
     ours,
@@ -48,8 +49,6 @@ def predict(name: str, body: dict):
 
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="critical")
 """
-BATCHING = """max_batch_size { value: 64 } batch_timeout_micros { value: 1000 } max_enqueued_batches { value: 1000 }
-num_batch_threads { value: 2 }"""
 
 
 @contextmanager
@@ -99,9 +98,7 @@ def small_requests(servers: list[Server], seconds: int) -> list[list[str]]:
 
 def large_bodies(servers: list[Server], seconds: int) -> list[list[str]]:
     """64 rows of 784 numbers, on 4 connections."""
-    random.seed(1)
-    body = instances(*([round(random.random(), 3) for _ in range(784)] for _ in range(64)))
-    loads = alternating(servers, "/v1/models/mlp:predict", body, 4, seconds, rounds=9)
+    loads = alternating(servers, "/v1/models/mlp:predict", large_body(), 4, seconds, rounds=9)
     return [
         [server.name, *_spread(taken), f"{median(taken).p50_ms:.1f} ms", f"{median(taken).processor_us:.0f} µs"]
         for server, taken in zip(servers, loads, strict=True)

@@ -1,6 +1,6 @@
 """The choice of the HTTP server: the same handler, which runs the model in place, behind each of the candidates.
 
-python -m benchmarks.modelserver_http --python PYTHON [--seconds 3]
+python -m benchmarks.modelserver.http_servers --python PYTHON [--seconds 3]
 
 Medians of alternating rounds.
 
@@ -16,7 +16,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, alternating, free_port, instances, median, ours, started, table
+from benchmarks.modelserver.load import BUNDLED, alternating, free_port, instances, median, ours, started, table
 
 PATH = "/v1/models/half_plus_two:predict"
 BODY = instances(1.0, 2.0, 5.0)
@@ -77,7 +77,7 @@ def main() -> int:
     parser.add_argument("--python", required=True, help="an interpreter with all candidates")
     parser.add_argument("--seconds", type=int, default=3, help="length of each load, in seconds")
     options = parser.parse_args()
-    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     rows = []
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -1,6 +1,6 @@
 """How long a small request takes alone, beside a slow model, and beside requests of some size and huge ones.
 
-python -m benchmarks.modelserver_isolation [--seconds 10]
+python -m benchmarks.modelserver.isolation [--seconds 10]
 
 Each load is a wrk of its own.
 """
@@ -13,7 +13,7 @@ import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from benchmarks.modelserver_wrk import BUNDLED, free_port, instances, started, table
+from benchmarks.modelserver.load import BUNDLED, free_port, instances, started, table
 from tests.modelserver import graphs
 
 SMALL = "/v1/models/half_plus_two:predict"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import re
 import shutil
 import socket
@@ -20,7 +22,10 @@ from pathlib import Path
 
 import psutil
 
-BUNDLED = Path(__file__).parents[1] / "tfs_workflow" / "bundled" / "half_plus_two"
+BUNDLED = Path(__file__).parents[2] / "tfs_workflow" / "bundled" / "half_plus_two"
+END_S = 10
+BATCHING = """max_batch_size { value: 64 } batch_timeout_micros { value: 1000 } max_enqueued_batches { value: 1000 }
+num_batch_threads { value: 2 }"""
 
 
 @dataclass(frozen=True)
@@ -130,10 +135,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(name: str, command: list[str], port: int, path: str, body: bytes) -> Iterator[Server]:
-    """A server from exec to its first right answer, and ended afterwards."""
+def started(  # noqa: PLR0913, PLR0917  # what is run, and where it answers
+    name: str, command: list[str], port: int, path: str, body: bytes, checkout: Path | None = None
+) -> Iterator[Server]:
+    """A server from exec to its first right answer, and ended afterwards; `checkout` is whose package it runs."""
+    environment = os.environ | ({"PYTHONPATH": str(checkout)} if checkout else {})
     began_s = time.perf_counter()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=checkout, env=environment)
     try:
         server = Server(name, process, port, 0)
         while True:
@@ -148,13 +156,23 @@ def started(name: str, command: list[str], port: int, path: str, body: bytes) ->
                 time.sleep(0.002)
         yield Server(name, process, port, time.perf_counter() - began_s)
     finally:
-        process.kill()
-        process.wait()
+        end(process)
+
+
+def end(process: psutil.Popen) -> None:
+    """End a server with its children; one that does not end by itself is killed."""
+    family = [process, *process.children(recursive=True)] if process.is_running() else [process]
+    process.terminate()
+    for left in psutil.wait_procs(family, timeout=END_S)[1]:
+        left.kill()
+    process.wait()
 
 
 @contextmanager
-def ours(model: str, base_path: Path, body: bytes, *flags: str) -> Iterator[Server]:
-    """The embedded server."""
+def ours(
+    model: str, base_path: Path, body: bytes, *flags: str, checkout: Path | None = None, grpc_port: int = 0
+) -> Iterator[Server]:
+    """The embedded server, of another checkout where one is named."""
     port = free_port()
     command = [
         sys.executable,
@@ -163,14 +181,20 @@ def ours(model: str, base_path: Path, body: bytes, *flags: str) -> Iterator[Serv
         f"--model_name={model}",
         f"--model_base_path={base_path}",
     ]
-    command += ["--bind_address=127.0.0.1", "--port=0", f"--rest_api_port={port}", *flags]
-    with started("embedded", command, port, f"/v1/models/{model}:predict", body) as server:
+    command += ["--bind_address=127.0.0.1", f"--port={grpc_port}", f"--rest_api_port={port}", *flags]
+    with started("embedded", command, port, f"/v1/models/{model}:predict", body, checkout) as server:
         yield server
 
 
 def instances(*rows: object) -> bytes:
     """A predict request."""
     return json.dumps({"instances": rows}).encode()
+
+
+def large_body() -> bytes:
+    """64 rows of 784 numbers."""
+    chance = random.Random(1)
+    return instances(*([round(chance.random(), 3) for _ in range(784)] for _ in range(64)))
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:

@@ -1,0 +1,1 @@
+"""Docker engines that a test may stop, kill, fill or silence."""
