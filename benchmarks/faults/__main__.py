@@ -1,6 +1,7 @@
 """Inject every fault and count what comes of it; needs root and an engine that has the image.
 
 python -m benchmarks.faults [--kills 300] [--docker-kills 60] [--rounds 1] [--seed 1] [--image NAME] [--only WORD]
+    [--lane docker|embedded]
 
 Prints the table of docs/reliability.md; exit code 1 when anything was not as it should be.
 """
@@ -30,6 +31,7 @@ from tests.support.faulty import serving
 from tests.support.git_server import GitServer, tutorial_repository
 from tests.support.registry import registry
 
+REPOSITORIES = "repositories"
 IMAGE = "tfs-workflow/model-server:test"
 DOCKER_SHARE = 5  # one kill in so many is on docker, which takes longer, unless --docker-kills says how many
 
@@ -42,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--image", default=IMAGE)
     parser.add_argument("--only", default="", help="only faults whose name contains this")
+    parser.add_argument("--lane", choices=["docker", "embedded"], help="only this runtime (default: both)")
     parser.add_argument("--output", type=Path, help="where the table goes as well")
     return parser.parse_args()
 
@@ -49,38 +52,46 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     options = arguments()
     start_s = time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
+    lanes = {"docker": docker_lane, "embedded": embedded_lane}
+    chosen = [lanes[name] for name in ([options.lane] if options.lane else lanes)]
+    with tempfile.TemporaryDirectory() as directory, ThreadPoolExecutor(len(chosen)) as threads:
         root = Path(directory)
-        tutorial_repository(root / "repositories" / "serving.git")
-        (root / "registry").mkdir()
-        with (
-            serving(GitServer(root / "repositories")) as git,
-            serving(ArchiveServer()) as archives,
-            private_engine(options.image) as engine,
-            EngineProxy(engine.socket, engine.socket.with_name("proxy.sock")) as proxy,
-            registry(root / "registry") as images,
-            ThreadPoolExecutor(2) as lanes,
-        ):
-            docker_kills = options.kills // DOCKER_SHARE if options.docker_kills is None else options.docker_kills
-            with_engine = lanes.submit(
-                lane,
-                options,
-                EngineFaults(engine, proxy, images).faults(),
-                Killing("docker", git, random.Random(options.seed), options.image, engine),
-                docker_kills,
-                engine,
-            )
-            # A git server of its own, since the other lane fetches from the first while faults are in front of it.
-            with serving(GitServer(root / "repositories")) as faulty:
-                without = lane(
-                    options,
-                    SourceFaults(faulty, archives).faults(),
-                    Killing("embedded", git, random.Random(options.seed + 1)),
-                    options.kills - docker_kills,
-                    None,
-                )
-            rows = [*with_engine.result(), *without]
+        tutorial_repository(root / REPOSITORIES / "serving.git")
+        started = [threads.submit(one, options, root) for one in chosen]
+        rows = [row for future in started for row in future.result()]
     return conclude(options, rows, time.monotonic() - start_s)
+
+
+def docker_lane(options: argparse.Namespace, root: Path) -> list[Row]:
+    """Faults of engine and registry, and the kills of verbs that use an engine."""
+    (root / "registry").mkdir()
+    with (
+        serving(GitServer(root / REPOSITORIES)) as git,
+        private_engine(options.image) as engine,
+        EngineProxy(engine.socket, engine.socket.with_name("proxy.sock")) as proxy,
+        registry(root / "registry") as images,
+    ):
+        faults = EngineFaults(engine, proxy, images).faults()
+        killing = Killing("docker", git, random.Random(options.seed), options.image, engine)
+        return lane(options, faults, killing, docker_kills(options), engine)
+
+
+def embedded_lane(options: argparse.Namespace, root: Path) -> list[Row]:
+    """Faults of sources, disks and memory, and the kills of verbs that use no engine."""
+    # Two git servers, since the kills fetch from one while faults are in front of the other.
+    with (
+        serving(GitServer(root / REPOSITORIES)) as git,
+        serving(GitServer(root / REPOSITORIES)) as faulty,
+        serving(ArchiveServer()) as archives,
+    ):
+        faults = SourceFaults(faulty, archives).faults()
+        killing = Killing("embedded", git, random.Random(options.seed + 1))
+        return lane(options, faults, killing, options.kills - docker_kills(options), None)
+
+
+def docker_kills(options: argparse.Namespace) -> int:
+    """How many of the kills are on docker."""
+    return int(options.kills // DOCKER_SHARE if options.docker_kills is None else options.docker_kills)
 
 
 def lane(
