@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from tests.support.options import options
 from tfs_workflow import errors
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "tfs_workflow"
+FOLDERS = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -19,6 +22,16 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 def test_every_test_that_a_document_names_exists(document: Path) -> None:
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", document.read_text()):
         assert re.search(rf"def {name}\(", (ROOT / path).read_text()), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_and_module_that_a_document_names_exists(document: Path) -> None:
+    """A path is one of the repository, of the package, or of a folder of it; a command names a module."""
+    text = document.read_text()
+    for path in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*|[\w/]+\.(?:py|c|h))(?:::\w+)?`", text):
+        assert any((root / path).exists() for root in (ROOT, PACKAGE)) or list(PACKAGE.rglob(path)), path
+    for module in re.findall(r"python -m ((?:benchmarks|tests|tools|tfs_workflow)[\w.]*)", text):
+        assert importlib.util.find_spec(module), module
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -50,3 +63,14 @@ def test_the_readme_names_every_verb_and_its_options() -> None:
 def test_the_diagnoses_are_those_of_the_table() -> None:
     written = diagnosis_document.DOCUMENT.read_text()
     assert written == diagnosis_document.document(), "run: python -m tests.support.diagnosis_document"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.name[:4])
+def test_a_decision_has_its_four_parts(page: Path) -> None:
+    heads = re.findall(r"^## (.+)$", page.read_text(), re.MULTILINE)
+    assert heads == ["Status", "Context", "Decision", "Consequences"]
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    assert numbers == list(range(1, len(numbers) + 1))
