@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from benchmarks.modelserver.load import BUNDLED, free_port, instances, started, table
-from tests.modelserver import graphs
+from tests.support.modelserver import graphs
 
 SMALL = "/v1/models/half_plus_two:predict"
 SLOW = "/v1/models/slow:predict"

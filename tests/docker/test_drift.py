@@ -11,9 +11,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.modelserver import graphs
 from tests.support.command import CommandLine
 from tests.support.faults import running, servers
+from tests.support.modelserver import graphs
 from tests.support.registry import random_image
 from tests.support.waiting import until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.modelserver.running import Running, serving
+from tests.support.modelserver.running import Running, serving
 from tests.support.exported import export_models
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_features import ParsedFeature

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modelserver import graphs
+from tests.support.modelserver import graphs
 from tests.support.reproductions import CONTAINERS, PROCESSES, Reproduction, graph, outcome, release
 from tfs_workflow.errors import NotReady, ToolMissing
 from tfs_workflow.health.diagnoses import OVERDUE, ROWS

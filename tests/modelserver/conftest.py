@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modelserver.running import Running, serving
+from tests.support.modelserver.running import Running, serving
 from tests.support.needs import shared
 
 

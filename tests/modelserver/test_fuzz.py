@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.modelserver.fuzz import fuzz
+from tests.support.modelserver.fuzz import fuzz
 
 
 def test_made_up_and_mutated_bytes_harm_nothing() -> None:

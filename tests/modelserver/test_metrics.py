@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modelserver.running import BUNDLED, Running, launched, serving
+from tests.support.modelserver.running import BUNDLED, Running, launched, serving
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.modelserver import graphs
-from tests.modelserver.running import BUNDLED, LISTENING, arguments, free_port, launched, serving
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import BUNDLED, LISTENING, arguments, free_port, launched, serving
 from tests.support.needs import missing
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modelserver.running import serving
+from tests.support.modelserver.running import serving
 from tests.support.needs import missing
 
 # The stubs import tensorflow.core…_pb2: a package without its __init__ gives them that without TensorFlow itself.

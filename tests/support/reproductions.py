@@ -17,8 +17,8 @@ from typing import Any
 
 import docker
 
-from tests.modelserver import graphs
 from tests.support import models
+from tests.support.modelserver import graphs
 from tests.support.needs import shared
 from tests.support.records import framed
 from tests.support.waiting import until

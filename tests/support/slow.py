@@ -2,8 +2,7 @@
 
 How long a test takes is measured, not guessed from its code, and changes with it. The list is therefore a file that a
 run can write (`pytest --write-slow`) and a reviewer can read, and no decorator is kept in step with it by hand.
-A shared fixture counts for the test that happens to build it, so the functions that follow it in a module may move
-into the list when only they are run.
+An entry has no folder, so that a file may move. A shared fixture counts for the test that happens to build it.
 """
 
 from __future__ import annotations
@@ -35,13 +34,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def read(path: Path) -> list[str]:
-    """The listed functions, as `path::name`."""
+    """The listed functions, as `file::name`."""
     return path.read_text().splitlines() if path.exists() else []
 
 
 def function(nodeid: str) -> str:
-    """The test without its parameters."""
-    return nodeid.partition("[")[0]
+    """The test as it is listed: without its folder and its parameters."""
+    return nodeid.partition("[")[0].rpartition("/")[2]
+
+
+def exists(name: str) -> bool:
+    """Whether a listed test is still there; a class of tests may inherit it from another file."""
+    file, _, test = name.partition("::")
+    sources = [path.read_text() for path in LIST.parent.rglob("*.py")] if any(LIST.parent.rglob(file)) else []
+    return any(f"def {test.rpartition('::')[2]}(" in source for source in sources)
 
 
 class Durations:
@@ -61,22 +67,21 @@ class Durations:
         """Name what took long and is not marked; with xdist this runs in the controller alone."""
         if config.getoption("--write-slow"):
             self.write()
-        unmarked = sorted(set(self.over(UNMARKED_S)) - self.marked)
-        if unmarked:
+        if self.unmarked():
             terminalreporter.section(f"above {UNMARKED_S:.0f} s and not marked slow")
-        for nodeid in unmarked:
+        for nodeid in self.unmarked():
             terminalreporter.line(f"{self.seconds[nodeid]:.1f} s  {nodeid}")
 
     def write(self) -> None:
         """Replace the list's functions that ran by those of them that were slow."""
         ran = {function(nodeid) for nodeid in self.seconds}
-        kept = {name for name in read(self.path) if name not in ran and (self.path.parents[1] / _file(name)).exists()}
         slow = {function(nodeid) for nodeid in self.over(SLOW_S) if "tests/docker/" not in nodeid}
-        self.path.write_text("".join(f"{name}\n" for name in sorted(kept | slow)))
+        not_run = {name for name in read(self.path) if name not in ran and exists(name)}
+        self.path.write_text("".join(f"{name}\n" for name in sorted(not_run | slow)))
+
+    def unmarked(self) -> list[str]:
+        """Tests that took long and are neither marked slow nor need Docker."""
+        return sorted(set(self.over(UNMARKED_S)) - self.marked)
 
     def over(self, limit_s: float) -> list[str]:
         return [nodeid for nodeid, seconds in self.seconds.items() if seconds > limit_s]
-
-
-def _file(name: str) -> str:
-    return name.partition("::")[0]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.modelserver import graphs
 from tests.support import models
 from tests.support.command import CommandLine
 from tests.support.faults import kill, running, servers
+from tests.support.modelserver import graphs
 from tests.support.waiting import until
 
 

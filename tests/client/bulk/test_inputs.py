@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from tests.modelserver.running import serving
+from tests.support.modelserver.running import serving
 from tests.support.exported import export_models
 from tfs_workflow.client.bulk.images import image_row
 from tfs_workflow.client.bulk.predict_file import BulkOptions, predict_file, predict_text, signature_of

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import ngh2
 import pytest
 
-from tests.modelserver.running import Running, serving
+from tests.support.modelserver.running import Running, serving
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.grpc import grpc_framing
 from tfs_workflow.modelserver.status_error import StatusError

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.modelserver.running import Running, read_response, serving
+from tests.support.modelserver.running import Running, read_response, serving
 from tests.support.waiting import until
 
 PREDICT = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nHost: x\r\n"

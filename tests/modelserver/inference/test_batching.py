@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.modelserver import graphs
-from tests.modelserver.running import BUNDLED, Running, launched, serving
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import BUNDLED, Running, launched, serving
 from tests.support.waiting import until
 
 

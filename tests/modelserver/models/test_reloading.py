@@ -6,8 +6,8 @@ from pathlib import Path
 
 import grpc
 
-from tests.modelserver import graphs
-from tests.modelserver.running import BUNDLED, Running, serving
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import BUNDLED, Running, serving
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig, ModelServerConfig

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.modelserver import graphs
-from tests.modelserver.running import LISTENING, launched, serving
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import LISTENING, launched, serving
 
 LOADED = r"Successfully loaded servable version \{{name: half_plus_two version: {}\}}"
 UNLOADED = r"Done unloading servable version \{{name: half_plus_two version: {}\}}"

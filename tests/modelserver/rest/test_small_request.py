@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.modelserver import graphs
-from tests.modelserver.running import BUNDLED, Running, serving
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import BUNDLED, Running, serving
 
 BODIES = [
     b'{"instances":[1.0,2.0,5.0]}',

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
-from tests.modelserver import graphs
-from tests.modelserver.running import Running, launched, serving
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import Running, launched, serving
 from tests.support.needs import missing
 from tests.support.records import framed
 from tfs_workflow.protos import services

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.modelserver.running import serving
+from tests.support.modelserver.running import serving
 from tfs_workflow.modelserver import flags, server
 from tfs_workflow.modelserver.status_error import StatusError
 

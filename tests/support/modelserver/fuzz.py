@@ -1,26 +1,18 @@
-"""Throws bytes at the embedded server: paths, headers, JSON, protobuf and HTTP/2 frames, made up and mutated.
-
-python -m benchmarks.modelserver.fuzz [--inputs 200000] [--seed 1]
-
-After every thousand inputs the server must still give right answers; at the end its memory and its open files are
-shown beside those of the beginning. Exit code 1 when it ended, answered wrongly, or grew by more than a tenth.
-"""
+"""Throws bytes at the embedded server: paths, headers, JSON, protobuf and HTTP/2 frames, generated and mutated."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import socket
 import struct
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 
 import ngh2
 import psutil
 
-from benchmarks.modelserver.load import BUNDLED, free_port, started
+from tests.support.modelserver.running import serving
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
 SEEDS = [
@@ -124,17 +116,6 @@ def is_right(port: int) -> bool:
     return bool(json.loads(answer.partition(b"\r\n\r\n")[2]) == {"predictions": [2.5, 3.0, 4.5]})
 
 
-@contextmanager
-def server() -> Iterator[tuple[psutil.Process, int, int]]:
-    """The embedded server with its two ports."""
-    rest, rpc = free_port(), free_port()
-    command = [sys.executable, "-m", "tfs_workflow.modelserver", "--bind_address=127.0.0.1"]
-    command += ["--model_name=half_plus_two", f"--model_base_path={BUNDLED}"]
-    command += [f"--rest_api_port={rest}", f"--port={rpc}"]
-    with started("embedded", command, rest, "/v1/models/half_plus_two:predict", SEEDS[0]) as running:
-        yield running.process, rest, rpc
-
-
 def rpc_thrower(port: int) -> Callable[[bytes], None]:
     """Sends bytes to Predict over one channel."""
     import grpc  # noqa: PLC0415  # slow to import
@@ -156,7 +137,8 @@ def weighed(process: psutil.Process) -> tuple[float, int]:
 def fuzz(inputs: int, seed: int) -> bool:
     """Throw so many inputs; whether the server came through."""
     chance = random.Random(seed)
-    with server() as (process, rest, rpc):
+    with serving() as server:
+        process, rest, rpc = psutil.Process(server.process.pid), server.rest_port, server.grpc_port
         send = rpc_thrower(rpc)
         before = (0.0, 0)
         for i in range(inputs):
@@ -176,16 +158,3 @@ def fuzz(inputs: int, seed: int) -> bool:
         grown = f"memory {before[0]:.0f} -> {after[0]:.0f} MB, files {before[1]} -> {after[1]}"
         print(f"{inputs} inputs, seed {seed}: {grown}")
         return after[0] < before[0] * 1.1 and after[1] <= before[1] + 8
-
-
-def main() -> int:
-    """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=200_000, help="how many, at least 1000")
-    parser.add_argument("--seed", type=int, default=1, help="of the random generator")
-    options = parser.parse_args()
-    return 0 if fuzz(options.inputs, options.seed) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-BUNDLED = Path(__file__).parents[2] / "tfs_workflow" / "bundled" / "half_plus_two"
+BUNDLED = Path(__file__).parents[3] / "tfs_workflow" / "bundled" / "half_plus_two"
 LISTENING = "Exporting HTTP/REST API at"
 
 
