@@ -23,7 +23,6 @@ from benchmarks.modelserver.load import (
     Load,
     Server,
     alternating,
-    free_port,
     instances,
     large_body,
     median,
@@ -32,6 +31,7 @@ from benchmarks.modelserver.load import (
     started,
     table,
 )  # fmt: skip
+from tests.support.modelserver.running import free_port
 
 HALF = "/v1/models/half_plus_two:predict"
 SMALL = instances(1.0, 2.0, 5.0)

@@ -19,8 +19,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.modelserver.load import BATCHING, BUNDLED, Server, free_port, instances, large_body, ours, table
+from benchmarks.modelserver.load import BATCHING, BUNDLED, Server, instances, large_body, ours, table
 from benchmarks.modelserver.transports import per_second
+from tests.support.modelserver.running import free_port
 
 ROOT = Path(__file__).parents[2]
 HALF = "/v1/models/half_plus_two:predict"

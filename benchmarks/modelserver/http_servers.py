@@ -16,7 +16,8 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.modelserver.load import BUNDLED, alternating, free_port, instances, median, ours, started, table
+from benchmarks.modelserver.load import BUNDLED, alternating, instances, median, ours, started, table
+from tests.support.modelserver.running import free_port
 
 PATH = "/v1/models/half_plus_two:predict"
 BODY = instances(1.0, 2.0, 5.0)

@@ -13,8 +13,9 @@ import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from benchmarks.modelserver.load import BUNDLED, free_port, instances, started, table
+from benchmarks.modelserver.load import BUNDLED, instances, started, table
 from tests.support.modelserver import graphs
+from tests.support.modelserver.running import free_port
 
 SMALL = "/v1/models/half_plus_two:predict"
 SLOW = "/v1/models/slow:predict"

@@ -7,7 +7,6 @@ import os
 import random
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from tests.support.modelserver.running import free_port
 
 BUNDLED = Path(__file__).parents[2] / "tfs_workflow" / "bundled" / "half_plus_two"
 END_S = 10
@@ -125,13 +126,6 @@ def median(loads: Sequence[Load]) -> Load:
 def median_ratio(loads: Sequence[Load], others: Sequence[Load]) -> float:
     """The median over the rounds of how many times as many requests per second one server answered as another."""
     return statistics.median(a.per_second / b.per_second for a, b in zip(loads, others, strict=True))
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

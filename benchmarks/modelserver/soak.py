@@ -24,7 +24,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.modelserver.load import BUNDLED, free_port
+from benchmarks.modelserver.load import BUNDLED
+from tests.support.modelserver.running import free_port
 
 WRONG = [b"{", b'{"instances":["a"]}', b'{"instances":[[1],[2,3]]}', b"\xff" * 100, b'{"inputs":{"z":1}}']
 

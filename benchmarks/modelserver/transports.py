@@ -19,7 +19,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.modelserver.load import BUNDLED, Server, free_port, instances, started, table
+from benchmarks.modelserver.load import BUNDLED, Server, instances, started, table
+from tests.support.modelserver.running import free_port
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 

@@ -7,7 +7,9 @@ An entry has no folder, so that a file may move. A shared fixture counts for the
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +45,12 @@ def function(nodeid: str) -> str:
     return nodeid.partition("[")[0].rpartition("/")[2]
 
 
-def exists(name: str) -> bool:
-    """Whether a listed test is still there; a class of tests may inherit it from another file."""
-    file, _, test = name.partition("::")
-    sources = [path.read_text() for path in LIST.parent.rglob("*.py")] if any(LIST.parent.rglob(file)) else []
-    return any(f"def {test.rpartition('::')[2]}(" in source for source in sources)
+def existing(names: Iterable[str]) -> list[str]:
+    """The listed tests that are still there; a class of tests may inherit one from another file."""
+    sources = {path: path.read_text() for path in LIST.parent.rglob("*.py")}
+    files = {path.name for path in sources}
+    defined = set(re.findall(r"def (test_\w+)\(", "".join(sources.values())))
+    return [name for name in names if name.partition("::")[0] in files and name.rpartition("::")[2] in defined]
 
 
 class Durations:
@@ -76,7 +79,7 @@ class Durations:
         """Replace the list's functions that ran by those of them that were slow."""
         ran = {function(nodeid) for nodeid in self.seconds}
         slow = {function(nodeid) for nodeid in self.over(SLOW_S) if "tests/docker/" not in nodeid}
-        not_run = {name for name in read(self.path) if name not in ran and exists(name)}
+        not_run = set(existing(read(self.path))) - ran
         self.path.write_text("".join(f"{name}\n" for name in sorted(not_run | slow)))
 
     def unmarked(self) -> list[str]:
