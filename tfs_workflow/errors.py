@@ -60,7 +60,7 @@ class PredictionFailed(WorkflowError):
 
 
 class FetchFailed(WorkflowError):
-    """A source or registry answered, but what was asked for is not there or did not arrive whole."""
+    """A source or registry answered, but what was requested is not there or did not arrive whole."""
 
     exit_code = 7
 
@@ -70,6 +70,6 @@ class SourceUnreachable(FetchFailed):
 
 
 class Interrupted(WorkflowError):
-    """The user pressed Ctrl-C, or the process was asked to end."""
+    """The user pressed Ctrl-C, or the process received SIGTERM."""
 
     exit_code = 130

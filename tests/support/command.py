@@ -52,7 +52,7 @@ class CommandLine:
         return Path(self.config["workspace"])
 
     def argv(self, *words: str) -> list[str]:
-        """The command for these words; the YAML is written anew for each."""
+        """The command for these words; the YAML is written again for each."""
         path = self.directory / "tfs.yaml"
         path.write_text(yaml.safe_dump(self.config, sort_keys=False))
         return [sys.executable, "-m", "tfs_workflow.cli.program", *words, "--config", str(path)]

@@ -39,7 +39,7 @@ class Faults:
     """Whatever happens: one message, the documented exit code, nothing left behind, and the next run succeeds."""
 
     def waiting(self, lab: CommandLine) -> subprocess.Popen[str]:
-        """A `serve` that has started its server and waits for it in vain."""
+        """A `serve` that has started its server and waits for it; the model is never AVAILABLE."""
         lab.ok("setup")
         lab.config["server"]["flags"] = NEVER_READY
         process = lab.start("serve")

@@ -1,4 +1,4 @@
-"""Fixtures for the servers; tests/conftest.py makes them known to every test."""
+"""Fixtures for the servers; tests/conftest.py registers them for every test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks the configuration's types by key path: which keys a place takes, and the type behind each."""
+"""Walks the configuration's types by key path: the keys that a mapping takes, and the type of each."""
 
 from __future__ import annotations
 

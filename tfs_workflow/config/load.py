@@ -1,4 +1,4 @@
-"""Loads the YAML file: the environment's values above it, the options' above these, every error at once."""
+"""Loads the YAML file, then the environment's values, then the options'; reports every error at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says in plain words what the configuration's types refuse: what was expected, what was found, and where."""
+"""Turns validation errors into plain messages: what was expected, what was found, and where."""
 
 from __future__ import annotations
 

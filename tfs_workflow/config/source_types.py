@@ -1,4 +1,4 @@
-"""Where a model may come from: the source types of the YAML, told apart by their one telling key."""
+"""Where a model may come from: the source types of the YAML, each recognized by the one key that only it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What single values of the YAML may be: ports, names, labels, versions, flags and paths, each with its phrase."""
+"""Validated single values of the YAML: ports, names, labels, versions, flags and paths, each with its phrase for errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads YAML into plain values and remembers where each one stands; bounded, and open about YAML 1.1's traps."""
+"""Reads YAML into plain values with the place of each; bounded in size, and strict where YAML 1.1 misreads text."""
 
 from __future__ import annotations
 
