@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.modelserver.running import Running, serving
 from tests.support.exported import export_models
+from tests.support.modelserver.running import Running, serving
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_features import ParsedFeature
 from tfs_workflow.formats.example_request import example_request

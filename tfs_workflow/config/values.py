@@ -1,4 +1,4 @@
-"""Validated single values of the YAML: ports, names, labels, versions, flags and paths, each with its phrase for errors."""
+"""Validated single values in the YAML: ports, names, labels, versions, flags, paths, each with a phrase for errors."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from tests.support.modelserver.running import serving
 from tests.support.exported import export_models
+from tests.support.modelserver.running import serving
 from tfs_workflow.client.bulk.images import image_row
 from tfs_workflow.client.bulk.predict_file import BulkOptions, predict_file, predict_text, signature_of
 from tfs_workflow.client.interface import Target

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.modelserver.protocols import connected
+from tests.modelserver.protocols import connected
 from tfs_workflow.modelserver.exchange import HttpApp, Request, Response
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.net.connections import ConnectionLimits

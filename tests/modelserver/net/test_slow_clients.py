@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.modelserver.grpc.test_grpc_protocol import HEAD, Client
-from tests.support.modelserver.protocols import connected
+from tests.modelserver.protocols import connected
 from tfs_workflow.modelserver.exchange import Response
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection

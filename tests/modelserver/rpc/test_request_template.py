@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.modelserver import graphs
 from tests.modelserver.rest.test_small_request import WIDENING
 from tests.modelserver.rpc.test_grpc_service import floats, spec
+from tests.support.modelserver import graphs
 from tests.support.modelserver.running import BUNDLED, serving
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.rpc.request_template import RequestTemplates
