@@ -25,9 +25,9 @@ def check(c: Context) -> None:
 
 @task(help={"all": "Every test, also the slow ones and those with Docker.", "options": "Options for pytest, instead."})
 def test(c: Context, all: bool = False, options: str = "") -> None:  # noqa: PT028  # a task and its option
-    """Run the quick tests: no Docker, none above half a second; with --all every test."""
-    quick = "" if all else '-m "not docker and not slow"'
-    c.run(f"pytest {options or f'-q -n auto {quick}'}")
+    """Run the fast tests: no Docker, none above half a second; with --all every test."""
+    selection = "" if all else '-m "not docker and not slow"'
+    c.run(f"pytest {options or f'-q -n auto {selection}'}")
 
 
 @task(help={"only": f"One of {', '.join(BENCHMARKS)} (default: all)."})

@@ -19,7 +19,7 @@ def test_every_listed_test_exists() -> None:
 
 
 @pytest.mark.slow
-def test_a_listed_test_is_not_among_the_quick_ones() -> None:
+def test_a_listed_test_is_deselected_with_not_slow() -> None:
     listed = next(name for name in slow.read(slow.LIST) if name.startswith("test_interrupts.py::"))
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not slow", "tests/cli/test_interrupts.py"]
     collected = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
@@ -33,13 +33,13 @@ def report(nodeid: str, duration: float, *keywords: str) -> pytest.TestReport:
 
 def test_the_list_is_renewed_for_what_ran(tmp_path: Path) -> None:
     path = tmp_path / "slow.txt"
-    kept = next(iter(slow.read(slow.LIST)))
-    path.write_text(f"{kept}\ntest_it.py::test_fast\ntest_it.py::test_gone\n")
+    listed = next(iter(slow.read(slow.LIST)))
+    path.write_text(f"{listed}\ntest_it.py::test_fast\ntest_it.py::test_gone\n")
     durations = slow.Durations(path)
     for nodeid, seconds in (("tests/a/test_it.py::test_fast", 0.1), ("tests/a/test_it.py::test_new[1]", 0.7)):
         durations.pytest_runtest_logreport(report(nodeid, seconds))
     durations.write()
-    assert path.read_text().splitlines() == sorted([kept, "test_it.py::test_new"])
+    assert path.read_text().splitlines() == sorted([listed, "test_it.py::test_new"])
 
 
 def test_a_test_above_two_seconds_is_named_unless_it_is_marked(tmp_path: Path) -> None:

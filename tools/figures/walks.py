@@ -150,9 +150,9 @@ def _verb(checkout: Path, steps: Path, verb: str, config: Path) -> int:
 
 
 def _environment(checkout: Path, steps: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TFS_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TFS_")}
     path = os.pathsep.join([str(TRACING), str(checkout)])
-    return kept | {"PYTHONPATH": path, "FIGURES_PACKAGE": str(checkout / PACKAGE), "FIGURES_STEPS": str(steps)}
+    return inherited | {"PYTHONPATH": path, "FIGURES_PACKAGE": str(checkout / PACKAGE), "FIGURES_STEPS": str(steps)}
 
 
 def _yaml(directory: Path) -> str:
