@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tfs_workflow.config.environment import RESERVED_PREFIXES
 
 pytestmark = pytest.mark.slow
 SCRIPT = Path(__file__).parents[1] / ".ci" / "tests"
@@ -56,3 +59,11 @@ def test_what_needs_no_second_run_keeps_its_exit_code(tmp_path: Path, text: str,
 def test_outside_of_ci_a_failure_is_final(tmp_path: Path) -> None:
     code, output, _ = run(tmp_path, FLAKY, ci="")
     assert (code, "FAILED ONCE" in output) == (1, False)
+
+
+def test_no_variable_of_ci_reaches_the_tests() -> None:
+    """The tool rejects a TFS_ variable that is neither a key of the YAML nor reserved."""
+    text = SCRIPT.with_name("run").read_text()
+    unset = set(re.findall(r"TFS_\w+", "".join(re.findall(r"^unset .*", text, re.MULTILINE))))
+    read = set(re.findall(r"\$\{?(TFS_\w+)", text)) | set(re.findall(r"^export (TFS_\w+)", text, re.MULTILINE))
+    assert {name for name in read if not name.startswith(RESERVED_PREFIXES)} <= unset
