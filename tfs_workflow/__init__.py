@@ -11,23 +11,36 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tfs_workflow.client.connect import connect
-    from tfs_workflow.client.interface import Client, InputUnfit, NothingAnswers, RequestRefused, State, VersionStatus
-    from tfs_workflow.errors import ConfigError, NotReady, PredictionFailed, ToolMissing, WorkflowError
+    from tfs_workflow.client.interface import (
+        Client,
+        InvalidInputError,
+        RequestRejectedError,
+        ServerUnreachableError,
+        State,
+        VersionStatus,
+    )
+    from tfs_workflow.errors import (
+        ConfigError,
+        PredictionFailedError,
+        ServerNotReadyError,
+        ToolMissingError,
+        WorkflowError,
+    )
     from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 
 __version__ = "0.1.0"
 __all__ = [
     "Client",
     "ConfigError",
-    "InputUnfit",
-    "NotReady",
-    "NothingAnswers",
-    "PredictionFailed",
-    "RequestRefused",
+    "InvalidInputError",
+    "PredictionFailedError",
+    "RequestRejectedError",
+    "ServerNotReadyError",
+    "ServerUnreachableError",
     "Signature",
     "State",
     "TensorSpec",
-    "ToolMissing",
+    "ToolMissingError",
     "VersionStatus",
     "WorkflowError",
     "__version__",
@@ -35,10 +48,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "errors": ("ConfigError", "NotReady", "PredictionFailed", "ToolMissing", "WorkflowError"),
+    "errors": ("ConfigError", "ServerNotReadyError", "PredictionFailedError", "ToolMissingError", "WorkflowError"),
     "formats.savedmodel": ("Signature", "TensorSpec"),
     "client.connect": ("connect",),
-    "client.interface": ("Client", "InputUnfit", "NothingAnswers", "RequestRefused", "State", "VersionStatus"),
+    "client.interface": (
+        "Client",
+        "InvalidInputError",
+        "ServerUnreachableError",
+        "RequestRejectedError",
+        "State",
+        "VersionStatus",
+    ),
 }
 
 

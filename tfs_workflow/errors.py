@@ -31,19 +31,19 @@ class ConfigError(WorkflowError):
     exit_code = 2
 
 
-class ToolMissing(WorkflowError):
+class ToolMissingError(WorkflowError):
     """An engine, a command or an optional package that this step needs is missing or refuses to answer."""
 
     exit_code = 3
 
 
-class ModelInvalid(WorkflowError):
+class InvalidModelError(WorkflowError):
     """A model's files cannot be served: wrong layout, no version, unreadable or corrupt."""
 
     exit_code = 4
 
 
-class NotReady(WorkflowError):
+class ServerNotReadyError(WorkflowError):
     """A server did not start, did not become AVAILABLE, or does not run.
 
     `diagnosis` is the name of the row in the table of diagnoses, where one was looked for.
@@ -53,23 +53,23 @@ class NotReady(WorkflowError):
     diagnosis = ""
 
 
-class PredictionFailed(WorkflowError):
+class PredictionFailedError(WorkflowError):
     """A request to the model server was refused or went wrong."""
 
     exit_code = 6
 
 
-class FetchFailed(WorkflowError):
+class FetchFailedError(WorkflowError):
     """A source or registry answered, but what was requested is not there or did not arrive whole."""
 
     exit_code = 7
 
 
-class SourceUnreachable(FetchFailed):
+class SourceUnreachableError(FetchFailedError):
     """A source or registry could not be reached; the only failure that moves on to the next source."""
 
 
-class Interrupted(WorkflowError):
+class RunInterruptedError(WorkflowError):
     """The user pressed Ctrl-C, or the process received SIGTERM."""
 
     exit_code = 130

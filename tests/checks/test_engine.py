@@ -9,7 +9,7 @@ import pytest
 from tests.checks.findings import is_ok, one, statuses
 from tfs_workflow.checks.docker_host import engine_findings, is_official, without_engine
 from tfs_workflow.checks.finding import FindingStatus
-from tfs_workflow.errors import ToolMissing
+from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.runtimes.docker.engine_info import EngineFacts, is_local
 
 IMAGE = "tensorflow/serving:2.20.0"
@@ -72,7 +72,7 @@ def test_arm64_with_injected_facts_has_no_official_image_and_emulates_a_foreign_
 
 
 def test_no_engine_is_a_failure_only_for_who_insists_on_it() -> None:
-    error = ToolMissing("no Docker engine answers", fix="start Docker")
+    error = ToolMissingError("no Docker engine answers", fix="start Docker")
     assert without_engine(error, "docker").status is FindingStatus.FAILURE
     assert without_engine(error, "auto").status is FindingStatus.WARNING
     assert without_engine(error, "auto").fix == "start Docker"

@@ -10,7 +10,7 @@ import pytest
 
 from tfs_workflow.checks.finding import Finding, FindingStatus, exit_code, failed, ok, raise_first_failure, warning
 from tfs_workflow.checks.runner import gathered
-from tfs_workflow.errors import ModelInvalid, NotReady
+from tfs_workflow.errors import InvalidModelError, ServerNotReadyError
 
 
 def test_topics_are_asked_at_the_same_time_and_told_in_their_order() -> None:
@@ -30,7 +30,7 @@ def test_what_hangs_or_fails_is_a_finding_and_the_others_are_told() -> None:
         return []
 
     def fails() -> list[Finding]:
-        raise ModelInvalid("no version", where="m", evidence="nothing", fix="add one")
+        raise InvalidModelError("no version", where="m", evidence="nothing", fix="add one")
 
     def unreadable() -> list[Finding]:
         Path("/nowhere/at/all").read_text()
@@ -48,10 +48,15 @@ def test_what_hangs_or_fails_is_a_finding_and_the_others_are_told() -> None:
 
 
 def test_the_exit_code_is_that_of_the_first_failure() -> None:
-    findings = [ok("a", ""), warning("b", "", ""), failed("c", NotReady("x")), failed("d", ModelInvalid("y"))]
+    findings = [
+        ok("a", ""),
+        warning("b", "", ""),
+        failed("c", ServerNotReadyError("x")),
+        failed("d", InvalidModelError("y")),
+    ]
     assert exit_code(findings) == 5
     assert exit_code(findings[:2]) == 0
-    with pytest.raises(NotReady, match="x"):
+    with pytest.raises(ServerNotReadyError, match="x"):
         raise_first_failure(findings)
     raise_first_failure(findings[:2])
     assert [f.status for f in findings[:2]] == [FindingStatus.OK, FindingStatus.WARNING]

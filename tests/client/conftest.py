@@ -19,8 +19,8 @@ from tests.support.faulty import FaultyServer, Request, Response, serving
 from tests.support.needs import shared
 from tests.support.waiting import until
 from tfs_workflow.client.connect import connect, connect_json
-from tfs_workflow.client.interface import Client, JsonClient, NothingAnswers, State
-from tfs_workflow.client.rest_json import ServingClient
+from tfs_workflow.client.interface import Client, JsonClient, ServerUnreachableError, State
+from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.runtimes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ class started:  # noqa: N801  # reads as what it gives
         )
         server = RunningServer(f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}", self.process, self.base_paths)
         try:
-            with ServingClient(server.url) as client:
+            with RestJsonClient(server.url) as client:
                 until(lambda: self._is_ready(client))
         except BaseException:
             self.__exit__()
@@ -109,19 +109,19 @@ class started:  # noqa: N801  # reads as what it gives
         path = self.base_paths[name]
         return f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" {policy} {labels} }}\n'
 
-    def _is_ready(self, client: ServingClient) -> bool:
+    def _is_ready(self, client: RestJsonClient) -> bool:
         if self.process.poll() is not None:
             pytest.fail(f"the model server ended: {(self.directory / 'log').read_text()[-2000:]}")
         try:
             return all(any(v.state is State.AVAILABLE for v in client.status(name)) for name in self.base_paths)
-        except NothingAnswers:
+        except ServerUnreachableError:
             return False
 
 
 @pytest.fixture
-def client(model_server: RunningServer) -> Iterator[ServingClient]:
+def client(model_server: RunningServer) -> Iterator[RestJsonClient]:
     """A client of the model server."""
-    with ServingClient(model_server.url) as client:
+    with RestJsonClient(model_server.url) as client:
         yield client
 
 

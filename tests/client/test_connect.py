@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from tests.client.conftest import RunningServer
-from tfs_workflow import Client, ConfigError, InputUnfit, NothingAnswers, RequestRefused, State, VersionStatus, connect
+from tfs_workflow import (
+    Client,
+    ConfigError,
+    InvalidInputError,
+    RequestRejectedError,
+    ServerUnreachableError,
+    State,
+    VersionStatus,
+    connect,
+)
 from tfs_workflow.runtimes.ports import free_port
 
 MODEL = "half_plus_two"
@@ -105,7 +114,7 @@ def test_what_json_cannot_carry_goes_over_grpc(
         answer = client.predict("types", inputs, signature=signature)["y"]
     assert answer.dtype == dtype
     np.testing.assert_array_equal(answer, inputs)
-    with connect(model_server.address("rest")) as client, pytest.raises(InputUnfit, match="grpc://"):
+    with connect(model_server.address("rest")) as client, pytest.raises(InvalidInputError, match="grpc://"):
         client.predict("types", inputs, signature=signature)
 
 
@@ -116,7 +125,7 @@ def test_no_values_at_all(array_client: Client, recorded: Path) -> None:
 
 
 def test_a_refusal_has_the_servers_words_and_what_the_signature_expects(array_client: Client, recorded: Path) -> None:
-    with pytest.raises(RequestRefused, match="assertion failed") as caught:
+    with pytest.raises(RequestRejectedError, match="assertion failed") as caught:
         array_client.predict("types", [-1.0], signature="check")
     assert (caught.value.status, caught.value.exit_code) == (400, 6)
     assert "signature check of types expects x: float32 (any)" in caught.value.fix
@@ -134,27 +143,27 @@ def test_a_refusal_has_the_servers_words_and_what_the_signature_expects(array_cl
 def test_what_does_not_fit_is_found_before_it_is_sent(
     array_client: Client, inputs: Any, signature: str | None, said: str
 ) -> None:
-    with pytest.raises(InputUnfit, match=said):
+    with pytest.raises(InvalidInputError, match=said):
         array_client.predict(MODEL, inputs, signature=signature)
 
 
 def test_a_bare_array_for_two_inputs_names_them(array_client: Client, recorded: Path) -> None:
-    with pytest.raises(InputUnfit, match=r"by input name \(a, b\)"):
+    with pytest.raises(InvalidInputError, match=r"by input name \(a, b\)"):
         array_client.predict("types", [1.0], signature="two_in")
 
 
 def test_a_missing_input_is_refused(array_client: Client, recorded: Path) -> None:
-    with pytest.raises(RequestRefused) as caught:
+    with pytest.raises(RequestRejectedError) as caught:
         array_client.predict("types", {"a": [1.0]}, signature="two_in")
     assert caught.value.status == 400
 
 
 def test_an_unknown_model_or_version_is_refused(array_client: Client) -> None:
     for model, version in (("nope", None), (MODEL, 9)):
-        with pytest.raises(RequestRefused, match="invoke status") as caught:
+        with pytest.raises(RequestRejectedError, match="invoke status") as caught:
             array_client.predict(model, [1.0], version=version)
         assert caught.value.status == 404
-        with pytest.raises(RequestRefused):
+        with pytest.raises(RequestRejectedError):
             array_client.metadata(model, version=version)
 
 
@@ -162,7 +171,7 @@ def test_an_unknown_model_or_version_is_refused(array_client: Client) -> None:
 def test_a_free_port_is_nothing_answers(scheme: str) -> None:
     with connect(f"{scheme}://127.0.0.1:{free_port()}") as client:
         for ask in (client.status, client.metadata, lambda model: client.predict(model, [1.0])):
-            with pytest.raises(NothingAnswers, match="nothing answers at") as caught:
+            with pytest.raises(ServerUnreachableError, match="nothing answers at") as caught:
                 ask("m")
             assert caught.value.exit_code == 5
 

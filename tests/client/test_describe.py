@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.client.conftest import RunningServer
-from tfs_workflow.client.rest_json import ServingClient
+from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.formats.example_request import ExampleRequest, curl_line, example_request
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec, signatures, versions
 from tfs_workflow.formats.signature_text import expectation, shape_text, tensor_text
@@ -51,7 +51,7 @@ def test_what_a_signature_expects() -> None:
     assert expectation("m", "other", known) == "m has no signature other; there are: serving_default, empty"
 
 
-def test_files_and_metadata_say_the_same(model_server: RunningServer, client: ServingClient) -> None:
+def test_files_and_metadata_say_the_same(model_server: RunningServer, client: RestJsonClient) -> None:
     for name, base_path in model_server.base_paths.items():
         newest = versions(base_path).found[-1]
         assert client.metadata(name) == signatures(newest.path)
@@ -93,7 +93,7 @@ def test_types_that_json_cannot_carry_are_said_so(dtype: str) -> None:
     assert curl_line("http://h/v1/models/m", request) == ""
 
 
-def test_every_example_of_every_model_is_answered(model_server: RunningServer, client: ServingClient) -> None:
+def test_every_example_of_every_model_is_answered(model_server: RunningServer, client: RestJsonClient) -> None:
     for name in model_server.base_paths:
         for signature_name, signature in client.metadata(name).items():
             request = example_request(signature_name, signature)
@@ -107,7 +107,7 @@ def test_every_example_of_every_model_is_answered(model_server: RunningServer, c
 
 @pytest.mark.parametrize("model", ["half_plus_two", "mlp"])
 def test_the_curl_line_works_when_pasted(
-    model_server: RunningServer, client: ServingClient, recorded: Path, model: str
+    model_server: RunningServer, client: RestJsonClient, recorded: Path, model: str
 ) -> None:
     """The mlp takes 784 numbers, which nobody wants to see spelled."""
     request = example_request("serving_default", client.metadata(model)["serving_default"])

@@ -9,19 +9,19 @@ import pytest
 
 from tests.client.conftest import RunningServer
 from tfs_workflow.client.connect import connect_json
-from tfs_workflow.client.interface import JsonClient, RequestRefused, Target
-from tfs_workflow.client.rows import Document
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.client.interface import JsonClient, ModelRef, RequestRejectedError
+from tfs_workflow.client.rows import JsonRequest
+from tfs_workflow.errors import PredictionFailedError
 
 pytestmark = pytest.mark.usefixtures("recorded")
 
 
-def both(server: RunningServer, signature: str, document: Document) -> Any:
+def both(server: RunningServer, signature: str, document: JsonRequest) -> Any:
     """What both transports answer, which must be the same text; the order of outputs is the server's own over REST."""
     texts = []
     for transport in ("rest", "grpc"):
         with connect_json(server.address(transport)) as client:
-            answer = client.predict_document(Target("types", signature=signature), document)
+            answer = client.predict_document(ModelRef("types", signature=signature), document)
             texts.append(json.dumps(answer, sort_keys=True))
     assert texts[0] == texts[1]
     return json.loads(texts[0])
@@ -53,7 +53,7 @@ def both(server: RunningServer, signature: str, document: Document) -> Any:
     ],
 )
 def test_rows(model_server: RunningServer, signature: str, instances: list[Any]) -> None:
-    assert len(both(model_server, signature, Document(instances))) == len(instances)
+    assert len(both(model_server, signature, JsonRequest(instances))) == len(instances)
 
 
 @pytest.mark.parametrize(
@@ -68,40 +68,40 @@ def test_rows(model_server: RunningServer, signature: str, instances: list[Any])
     ],
 )
 def test_columns(model_server: RunningServer, signature: str, inputs: object) -> None:
-    both(model_server, signature, Document(None, inputs))
+    both(model_server, signature, JsonRequest(None, inputs))
 
 
 @pytest.mark.parametrize(
     ("signature", "document"),
     [
-        ("float32", Document(["a"])),
-        ("float32", Document([[1], [1, 2]])),
-        ("two_in", Document([1])),
-        ("two_in", Document([{"a": 1}])),
-        ("two_in", Document(None, {"a": [1]})),
-        ("two_in", Document(None, [1])),
-        ("int8", Document([1.5])),
-        ("bool", Document([1])),
-        ("string", Document([1])),
-        ("string", Document([{"b64": "%%"}])),
-        ("check", Document([-1.0])),
-        ("no_such", Document([1])),
+        ("float32", JsonRequest(["a"])),
+        ("float32", JsonRequest([[1], [1, 2]])),
+        ("two_in", JsonRequest([1])),
+        ("two_in", JsonRequest([{"a": 1}])),
+        ("two_in", JsonRequest(None, {"a": [1]})),
+        ("two_in", JsonRequest(None, [1])),
+        ("int8", JsonRequest([1.5])),
+        ("bool", JsonRequest([1])),
+        ("string", JsonRequest([1])),
+        ("string", JsonRequest([{"b64": "%%"}])),
+        ("check", JsonRequest([-1.0])),
+        ("no_such", JsonRequest([1])),
     ],
 )
-def test_what_one_refuses_the_other_does_too(json_client: JsonClient, signature: str, document: Document) -> None:
-    with pytest.raises(RequestRefused) as caught:
-        json_client.predict_document(Target("types", signature=signature), document)
+def test_what_one_refuses_the_other_does_too(json_client: JsonClient, signature: str, document: JsonRequest) -> None:
+    with pytest.raises(RequestRejectedError) as caught:
+        json_client.predict_document(ModelRef("types", signature=signature), document)
     assert caught.value.status == 400
     assert f"signature {signature} of types expects" in caught.value.fix or "no signature no_such" in caught.value.fix
 
 
 @pytest.mark.parametrize("signature", ["scalar_out", "mismatch_out"])
 def test_outputs_without_rows_suggest_columns(json_client: JsonClient, signature: str) -> None:
-    with pytest.raises(PredictionFailed) as caught:
-        json_client.predict_document(Target("types", signature=signature), Document([1, 2, 3]))
+    with pytest.raises(PredictionFailedError) as caught:
+        json_client.predict_document(ModelRef("types", signature=signature), JsonRequest([1, 2, 3]))
     assert "--inputs" in str(caught.value) or "inconsistent batch size" in str(caught.value)
 
 
 def test_complex_numbers_have_no_json(json_client: JsonClient) -> None:
-    with pytest.raises(PredictionFailed):
-        json_client.predict_document(Target("types", signature="complex64"), Document([1]))
+    with pytest.raises(PredictionFailedError):
+        json_client.predict_document(ModelRef("types", signature="complex64"), JsonRequest([1]))

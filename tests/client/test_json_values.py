@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tfs_workflow.client.interface import InputUnfit
+from tfs_workflow.client.interface import InvalidInputError
 from tfs_workflow.client.json_codec import (
     from_inputs,
     from_instances,
@@ -21,7 +21,7 @@ from tfs_workflow.client.json_codec import (
     to_predictions,
     to_request,
 )
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats.savedmodel import TensorSpec
 
 # A busy machine is no fault of the code.
@@ -59,7 +59,7 @@ def test_bytes_are_text_unless_they_are_named_or_are_none() -> None:
 
 
 def test_complex_numbers_have_no_json() -> None:
-    with pytest.raises(PredictionFailed, match="complex numbers of the output y"):
+    with pytest.raises(PredictionFailedError, match="complex numbers of the output y"):
         to_json("y", np.array([1j]))
 
 
@@ -101,12 +101,12 @@ def test_columns_of_one_input_and_of_several() -> None:
     ],
 )
 def test_rows_that_do_not_fit_are_refused(instances: list[Any], specs: dict[str, TensorSpec], said: str) -> None:
-    with pytest.raises(InputUnfit, match=said):
+    with pytest.raises(InvalidInputError, match=said):
         from_instances(instances, specs)
 
 
 def test_a_missing_input_is_named() -> None:
-    with pytest.raises(InputUnfit, match="input s is missing"):
+    with pytest.raises(InvalidInputError, match="input s is missing"):
         from_inputs({"a": 1}, TWO)
 
 
@@ -120,13 +120,13 @@ def test_predictions_are_values_or_objects() -> None:
 
 @pytest.mark.parametrize("array", [np.array(1.0), np.array([1.0]), np.ones((3, 2))])
 def test_an_output_without_rows_suggests_columns(array: Any) -> None:
-    with pytest.raises(PredictionFailed, match="--inputs"):
+    with pytest.raises(PredictionFailedError, match="--inputs"):
         to_predictions({"y": array}, 2)
 
 
 @pytest.mark.parametrize("dtype", ["HALF", "BFLOAT16", "UINT16", "COMPLEX64"])
 def test_what_a_json_request_cannot_carry_points_to_grpc(dtype: str) -> None:
-    with pytest.raises(InputUnfit, match="grpc://"):
+    with pytest.raises(InvalidInputError, match="grpc://"):
         to_request(np.array([1]), spec(dtype))
 
 

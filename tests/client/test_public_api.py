@@ -13,20 +13,20 @@ import pytest
 import tfs_workflow
 from tests.client.conftest import RunningServer
 from tests.support.needs import missing
-from tfs_workflow import Client, NotReady, PredictionFailed, WorkflowError, connect
+from tfs_workflow import Client, PredictionFailedError, ServerNotReadyError, WorkflowError, connect
 
 API = [
     "Client",
     "ConfigError",
-    "InputUnfit",
-    "NotReady",
-    "NothingAnswers",
-    "PredictionFailed",
-    "RequestRefused",
+    "InvalidInputError",
+    "PredictionFailedError",
+    "RequestRejectedError",
+    "ServerNotReadyError",
+    "ServerUnreachableError",
     "Signature",
     "State",
     "TensorSpec",
-    "ToolMissing",
+    "ToolMissingError",
     "VersionStatus",
     "WorkflowError",
     "__version__",
@@ -43,10 +43,10 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_the_errors_are_one_tree() -> None:
-    assert issubclass(tfs_workflow.NothingAnswers, NotReady)
-    assert issubclass(tfs_workflow.RequestRefused, PredictionFailed)
-    assert issubclass(tfs_workflow.InputUnfit, tfs_workflow.RequestRefused)
-    for name in ("ConfigError", "ToolMissing", "NotReady", "PredictionFailed"):
+    assert issubclass(tfs_workflow.ServerUnreachableError, ServerNotReadyError)
+    assert issubclass(tfs_workflow.RequestRejectedError, PredictionFailedError)
+    assert issubclass(tfs_workflow.InvalidInputError, tfs_workflow.RequestRejectedError)
+    for name in ("ConfigError", "ToolMissingError", "ServerNotReadyError", "PredictionFailedError"):
         assert issubclass(getattr(tfs_workflow, name), WorkflowError)
 
 
@@ -94,8 +94,8 @@ def test_a_transport_imports_only_its_own(model_server: RunningServer) -> None:
 
 def test_json_over_rest_imports_no_numpy(model_server: RunningServer) -> None:
     ask = (
-        "from tfs_workflow.client.connect import connect_json; from tfs_workflow.client.interface import Target; "
-        "assert connect_json(sys.argv[1]).predict_rows(Target('half_plus_two'), [b'1.0']) == [2.5]"
+        "from tfs_workflow.client.connect import connect_json; from tfs_workflow.client.interface import ModelRef; "
+        "assert connect_json(sys.argv[1]).predict_rows(ModelRef('half_plus_two'), [b'1.0']) == [2.5]"
     )
     assert not loaded(ask, model_server.url) & {"numpy", "grpc"}
 
@@ -118,7 +118,7 @@ def test_a_missing_package_is_named_with_its_extra(package: str, url: str, usabl
         "sys.meta_path.insert(0, Absent())\n"
         "import tfs_workflow\n"
         "try: tfs_workflow.connect(sys.argv[2])\n"
-        "except tfs_workflow.ToolMissing as error: print(error, error.exit_code)\n"
+        "except tfs_workflow.ToolMissingError as error: print(error, error.exit_code)\n"
         "else: print('usable')\n"
     )
     ran = subprocess.run([sys.executable, "-c", program, package, url], check=True, capture_output=True, text=True)

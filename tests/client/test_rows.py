@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tfs_workflow.client.rows import (
     MAX_LINE_BYTES,
-    InputMalformed,
+    MalformedInputError,
     as_document,
     batches,
     is_document,
@@ -42,14 +42,14 @@ def test_lines_keep_their_numbers_and_their_text() -> None:
     ],
 )
 def test_a_malformed_line_is_named(content: bytes, expected: str) -> None:
-    with pytest.raises(InputMalformed) as caught:
+    with pytest.raises(MalformedInputError) as caught:
         lines(content)
     assert str(caught.value).startswith(expected)
     assert caught.value.exit_code == 6
 
 
 def test_an_endless_line_is_refused() -> None:
-    with pytest.raises(InputMalformed, match="a line of more than 64 MiB"):
+    with pytest.raises(MalformedInputError, match="a line of more than 64 MiB"):
         lines(b'"' + b"a" * MAX_LINE_BYTES + b'"')
 
 
@@ -74,14 +74,14 @@ def test_documents_in_column_format() -> None:
 
 @pytest.mark.parametrize("text", ["3", "{}", '{"instances": [1], "inputs": 2}', '{"instances": 3}', "", "[]"])
 def test_what_is_no_request_is_refused(text: str) -> None:
-    with pytest.raises(InputMalformed, match=r"d\.json"):
+    with pytest.raises(MalformedInputError, match=r"d\.json"):
         read_document(io.BytesIO(text.encode()), "d.json")
 
 
 def test_a_malformed_document_is_named_by_line_and_column() -> None:
-    with pytest.raises(InputMalformed, match=r"d\.json:3:3: malformed JSON"):
+    with pytest.raises(MalformedInputError, match=r"d\.json:3:3: malformed JSON"):
         read_document(io.BytesIO(b"[\n  1,\n  x\n]"), "d.json")
-    with pytest.raises(InputMalformed, match=r"--instances:1:4: malformed JSON"):
+    with pytest.raises(MalformedInputError, match=r"--instances:1:4: malformed JSON"):
         parse("[1,", "--instances")
 
 

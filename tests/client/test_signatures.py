@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.support.faulty import FaultyServer, Request, Response, serving
-from tfs_workflow.client.interface import InputUnfit, Target
-from tfs_workflow.client.rest_arrays import RestClient
-from tfs_workflow.client.signature_cache import FRESH_S, Signatures
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.client.interface import InvalidInputError, ModelRef
+from tfs_workflow.client.rest_arrays import RestArrayClient
+from tfs_workflow.client.signature_cache import FRESH_S, SignatureCache
+from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats.savedmodel import Signature
 
 ANY = Signature("", {}, {})
@@ -34,11 +34,11 @@ class Asked:
 
 
 @pytest.mark.parametrize(
-    ("target", "times"), [(Target("m"), 2), (Target("m", label="stable"), 2), (Target("m", version=1), 1)]
+    ("target", "times"), [(ModelRef("m"), 2), (ModelRef("m", label="stable"), 2), (ModelRef("m", version=1), 1)]
 )
-def test_what_may_change_is_asked_again_in_a_while(target: Target, times: int) -> None:
+def test_what_may_change_is_asked_again_in_a_while(target: ModelRef, times: int) -> None:
     asked = Asked()
-    signatures = Signatures(asked.metadata, asked.clock)
+    signatures = SignatureCache(asked.metadata, asked.clock)
     for asked.now_s in (0.0, FRESH_S, FRESH_S + 0.1, 2 * FRESH_S):
         assert signatures.of(target) is ANY
     assert asked.times == times
@@ -46,13 +46,13 @@ def test_what_may_change_is_asked_again_in_a_while(target: Target, times: int) -
 
 def test_signatures_of_one_model_are_asked_for_together() -> None:
     asked = Asked()
-    signatures = Signatures(asked.metadata, asked.clock)
-    signatures.of(Target("m"))
-    with pytest.raises(InputUnfit, match="no signature other"):
-        signatures.of(Target("m", signature="other"))
+    signatures = SignatureCache(asked.metadata, asked.clock)
+    signatures.of(ModelRef("m"))
+    with pytest.raises(InvalidInputError, match="no signature other"):
+        signatures.of(ModelRef("m", signature="other"))
     assert asked.times == 1
-    signatures.forget(Target("m"))
-    signatures.of(Target("m"))
+    signatures.forget(ModelRef("m"))
+    signatures.of(ModelRef("m"))
     assert asked.times == 2
 
 
@@ -85,7 +85,7 @@ def changing() -> Iterator[Changing]:
 
 def test_a_model_whose_types_changed_is_asked_once_more(changing: Changing) -> None:
     changing.outputs, changing.answered = [("DT_INT32", [-1]), ("DT_DOUBLE", [-1])], [1.5]
-    with RestClient(changing.url) as client:
+    with RestArrayClient(changing.url) as client:
         answer = client.predict("m", [1.0])["y"]
     assert (answer.dtype, answer.tolist()) == (np.dtype(np.float64), [1.5])
 
@@ -93,14 +93,14 @@ def test_a_model_whose_types_changed_is_asked_once_more(changing: Changing) -> N
 def test_an_answer_that_is_not_what_the_signature_says_is_said_so(changing: Changing) -> None:
     changing.outputs, changing.answered = [("DT_INT32", [-1])], [1.5]
     with (
-        RestClient(changing.url) as client,
-        pytest.raises(PredictionFailed, match="not what the signature says") as caught,
+        RestArrayClient(changing.url) as client,
+        pytest.raises(PredictionFailedError, match="not what the signature says") as caught,
     ):
         client.predict("m", [1.0])
-    assert not isinstance(caught.value, InputUnfit)
+    assert not isinstance(caught.value, InvalidInputError)
 
 
 def test_no_rows_keep_their_columns(changing: Changing) -> None:
     changing.outputs, changing.answered = [("DT_FLOAT", [-1, 3])], []
-    with RestClient(changing.url) as client:
+    with RestArrayClient(changing.url) as client:
         assert client.predict("m", [1.0])["y"].shape == (0, 3)

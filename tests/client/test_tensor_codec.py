@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tfs_workflow.client.interface import InputUnfit
+from tfs_workflow.client.interface import InvalidInputError
 from tfs_workflow.client.tensor_codec import decode, encode, fitted
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats.savedmodel import TensorSpec
 from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto, TensorShapeProto
 
@@ -174,7 +174,7 @@ def test_a_variables_type_is_sent_as_its_own() -> None:
     ids=lambda message: str(message).replace("\n", " "),
 )
 def test_a_tensor_that_cannot_be_held_is_said_so(message: TensorProto) -> None:
-    with pytest.raises(PredictionFailed):
+    with pytest.raises(PredictionFailedError):
         decode(message)
 
 
@@ -220,7 +220,7 @@ def test_values_take_the_signatures_type(dtype: str, value: Any) -> None:
     ],
 )
 def test_what_would_lose_a_value_is_refused(dtype: str, value: Any, said: str) -> None:
-    with pytest.raises(InputUnfit, match=said) as caught:
+    with pytest.raises(InvalidInputError, match=said) as caught:
         fitted(value, spec(dtype))
     assert (caught.value.exit_code, caught.value.status) == (6, 400)
 

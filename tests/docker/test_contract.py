@@ -13,8 +13,8 @@ from docker.models.containers import Container
 from tests.support.models import BUNDLED
 from tests.support.waiting import until
 from tfs_workflow.client.interface import State
-from tfs_workflow.client.rest_json import ServingClient
-from tfs_workflow.errors import NotReady
+from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.errors import ServerNotReadyError
 
 MOUNT = {str(BUNDLED): {"bind": "/models/half_plus_two", "mode": "ro"}}
 
@@ -45,17 +45,17 @@ def rest_url(container: Container) -> str:
 def available(container: Container, model: str) -> bool:
     container.reload()
     assert container.status == "running", container.logs().decode()
-    with ServingClient(rest_url(container)) as client:
+    with RestJsonClient(rest_url(container)) as client:
         try:
             return [v.state for v in client.status(model)] == [State.AVAILABLE]
-        except NotReady:
+        except ServerNotReadyError:
             return False
 
 
 def test_model_name_and_base_path_come_from_the_environment(by_hand: Any) -> None:
     container = by_hand(MODEL_NAME="half_plus_two")
     until(lambda: available(container, "half_plus_two"))
-    with ServingClient(rest_url(container)) as client:
+    with RestJsonClient(rest_url(container)) as client:
         assert client.predict("half_plus_two", [1.0, 2.0, 5.0]) == [2.5, 3.0, 4.5]
 
 

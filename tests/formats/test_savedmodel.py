@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.protos import saved_model_pb2
 
@@ -27,8 +27,8 @@ def write_model(version_dir: Path, *ops: str, tags: tuple[str, ...] = ("serve",)
     return version_dir
 
 
-def failure(base_path: Path) -> ModelInvalid:
-    with pytest.raises(ModelInvalid) as caught:
+def failure(base_path: Path) -> InvalidModelError:
+    with pytest.raises(InvalidModelError) as caught:
         savedmodel.versions(base_path)
     return caught.value
 
@@ -93,7 +93,7 @@ def test_a_saved_model_at_the_root_is_recognised(tmp_path: Path) -> None:
 
 def test_a_directory_without_saved_model_pb_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "export.meta").write_text("")
-    with pytest.raises(ModelInvalid, match=r"no saved_model.pb") as caught:
+    with pytest.raises(InvalidModelError, match=r"no saved_model.pb") as caught:
         savedmodel.signatures(tmp_path)
     assert "export.meta" in caught.value.evidence
 
@@ -101,7 +101,7 @@ def test_a_directory_without_saved_model_pb_says_what_it_holds(tmp_path: Path) -
 @pytest.mark.parametrize("content", [b"version https://git-lfs.github.com/spec/v1\n", b"", b"\xff" * 30])
 def test_a_corrupt_saved_model_is_recognised(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "saved_model.pb").write_bytes(content)
-    with pytest.raises(ModelInvalid, match="corrupt") as caught:
+    with pytest.raises(InvalidModelError, match="corrupt") as caught:
         savedmodel.signatures(tmp_path)
     assert caught.value.where == str(tmp_path / "saved_model.pb")
     assert f"{len(content)} bytes" in caught.value.evidence
@@ -109,7 +109,7 @@ def test_a_corrupt_saved_model_is_recognised(tmp_path: Path, content: bytes) -> 
 
 def test_an_unreadable_saved_model_names_the_file_and_the_reason(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").mkdir()
-    with pytest.raises(ModelInvalid, match="cannot be read") as caught:
+    with pytest.raises(InvalidModelError, match="cannot be read") as caught:
         savedmodel.signatures(tmp_path)
     assert caught.value.evidence == "Is a directory"
 
@@ -120,14 +120,16 @@ def test_a_base_path_that_the_user_may_not_read_is_named(tmp_path: Path) -> None
     for parent in list(tmp_path.parents)[:-2]:
         parent.chmod(0o711)
     code = "import sys, pathlib, os; from tfs_workflow.formats import savedmodel; os.setuid(65534)\n"
-    code += "try: savedmodel.scan(pathlib.Path(sys.argv[1]))\nexcept savedmodel.ModelInvalid as e: print(e.evidence)"
+    code += (
+        "try: savedmodel.scan(pathlib.Path(sys.argv[1]))\nexcept savedmodel.InvalidModelError as e: print(e.evidence)"
+    )
     ran = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert ran.stdout == "Permission denied\n"
 
 
 def test_missing_variables_are_named(tmp_path: Path) -> None:
     version_dir = write_model(tmp_path / "1", "VarHandleOp")
-    with pytest.raises(ModelInvalid, match="variables are missing") as caught:
+    with pytest.raises(InvalidModelError, match="variables are missing") as caught:
         savedmodel.signatures(version_dir)
     assert "variables.data-00000-of-00001, variables.index" in caught.value.evidence
 
@@ -137,7 +139,7 @@ def test_one_missing_shard_is_named(tmp_path: Path) -> None:
     (version_dir / "variables").mkdir()
     for name in ("variables.index", "variables.data-00001-of-00002"):
         (version_dir / "variables" / name).write_bytes(b"")
-    with pytest.raises(ModelInvalid) as caught:
+    with pytest.raises(InvalidModelError) as caught:
         savedmodel.signatures(version_dir)
     assert caught.value.evidence == "not there: variables.data-00000-of-00002"
 
@@ -147,7 +149,7 @@ def test_a_model_without_variables_needs_no_files(tmp_path: Path) -> None:
 
 
 def test_a_graph_with_other_tags_is_refused_and_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelInvalid, match=r"no graph with the tags \{serve\}") as caught:
+    with pytest.raises(InvalidModelError, match=r"no graph with the tags \{serve\}") as caught:
         savedmodel.signatures(write_model(tmp_path / "1", tags=("train", "gpu")))
     assert "{gpu, train}" in caught.value.evidence
 

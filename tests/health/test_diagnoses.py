@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.modelserver import graphs
 from tests.support.reproductions import CONTAINERS, PROCESSES, Reproduction, graph, outcome, release
-from tfs_workflow.errors import NotReady, ToolMissing
+from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.health.diagnoses import OVERDUE, ROWS
 from tfs_workflow.health.diagnosis import REPORT
 from tfs_workflow.runtimes.lookup import Runtimes
@@ -22,7 +22,7 @@ def here(tmp_path: Path) -> Iterator[Path]:
     release()
 
 
-def failure(made: Reproduction, directory: Path) -> NotReady:
+def failure(made: Reproduction, directory: Path) -> ServerNotReadyError:
     runtimes = Runtimes(directory / "serving", directory / "run" / "server.log")
     return outcome(made, runtimes.get, directory, runtime="embedded")
 
@@ -66,6 +66,6 @@ def test_a_binary_that_the_kernel_refuses_is_a_missing_tool(here: Path) -> None:
         path.chmod(0o755)
         return {"runtime": "native", "binary": str(path)}
 
-    with pytest.raises(ToolMissing, match="cannot be executed") as error:
+    with pytest.raises(ToolMissingError, match="cannot be executed") as error:
         failure(Reproduction(spec=foreign), here)
     assert "Exec format error" in error.value.evidence

@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.faulty import FaultyServer, Request, Response, serving
 from tfs_workflow.client.interface import State
-from tfs_workflow.client.rest_json import ServingClient
-from tfs_workflow.errors import NotReady
+from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.health.readiness import wait_until_available
 
 LONG_S = 60
@@ -63,7 +63,7 @@ def server() -> Iterator[StatusServer]:
 
 def wait(server: StatusServer, process: Process, wanted: dict[str, list[int]], timeout_s: float = LONG_S) -> Any:
     pauses: list[float] = []
-    with ServingClient(server.url) as client:
+    with RestJsonClient(server.url) as client:
         found = wait_until_available(wanted, client, process, timeout_s, sleep=pauses.append)
     assert all(0 < pause <= 0.05 for pause in pauses)
     return found, pauses
@@ -97,7 +97,7 @@ def test_every_model_is_asked_and_none_again_once_it_is_available(server: Status
 
 def test_a_wanted_version_that_ended_is_hopeless_and_says_why(server: StatusServer) -> None:
     server.script = [{2: "END", 1: "AVAILABLE"}]
-    with pytest.raises(NotReady, match="version 2 ended") as error:
+    with pytest.raises(ServerNotReadyError, match="version 2 ended") as error:
         wait(server, Process(), {"m": [2]})
     assert "DATA_LOSS: Can't parse saved_model.pb" in str(error.value)
     assert len(server.requests) == 1
@@ -110,23 +110,29 @@ def test_an_ended_version_that_nobody_wants_is_no_obstacle(server: StatusServer)
 
 def test_a_dead_server_ends_the_waiting_with_its_diagnosis(server: StatusServer) -> None:
     server.script = [{1: "LOADING"}]
-    with pytest.raises(NotReady, match="lacks instructions") as error:
+    with pytest.raises(ServerNotReadyError, match="lacks instructions") as error:
         wait(server, Process(code=132, log=["Illegal instruction"]), {"m": [1]})
     assert "exit code 132" in str(error.value)
 
 
 def test_nobody_listening_is_not_yet_while_the_server_lives_and_the_end_once_it_is_dead() -> None:
-    with ServingClient("http://127.0.0.1:1") as client, pytest.raises(NotReady, match="ended: the server was killed"):
+    with (
+        RestJsonClient("http://127.0.0.1:1") as client,
+        pytest.raises(ServerNotReadyError, match="ended: the server was killed"),
+    ):
         wait_until_available({"m": [1]}, client, Process(code=137), LONG_S)
-    with ServingClient("http://127.0.0.1:1") as client, pytest.raises(NotReady, match="nothing answers yet"):
+    with (
+        RestJsonClient("http://127.0.0.1:1") as client,
+        pytest.raises(ServerNotReadyError, match="nothing answers yet"),
+    ):
         wait_until_available({"m": [1]}, client, Process(), 0.05)
 
 
 def test_the_deadline_ends_the_waiting_with_the_last_state(server: StatusServer) -> None:
     server.script = [{1: "LOADING"}]
     with (
-        ServingClient(server.url) as client,
-        pytest.raises(NotReady, match=r"after 0\.05 s \(last: m: version 1 LOADING\)"),
+        RestJsonClient(server.url) as client,
+        pytest.raises(ServerNotReadyError, match=r"after 0\.05 s \(last: m: version 1 LOADING\)"),
     ):
         wait_until_available({"m": [1]}, client, Process(log=["still at it"]), 0.05)
 
@@ -134,5 +140,5 @@ def test_the_deadline_ends_the_waiting_with_the_last_state(server: StatusServer)
 def test_a_hopeless_log_line_is_part_of_what_the_deadline_says(server: StatusServer) -> None:
     server.script = [{}]
     log = ["No versions of servable m found under base path /models/m"]
-    with ServingClient(server.url) as client, pytest.raises(NotReady, match="no version directory"):
+    with RestJsonClient(server.url) as client, pytest.raises(ServerNotReadyError, match="no version directory"):
         wait_until_available({"m": [1]}, client, Process(log=log), 0.05)

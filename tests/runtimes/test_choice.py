@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tfs_workflow.config.types import Config
-from tfs_workflow.errors import FetchFailed, ToolMissing
+from tfs_workflow.errors import FetchFailedError, ToolMissingError
 from tfs_workflow.runtimes.choice import choose
 
 MODELS = {"m": {"source": [{"bundled": "half_plus_two"}]}}
@@ -18,11 +18,11 @@ def config(**values: Any) -> Config:
 
 
 def no_engine() -> str:
-    raise ToolMissing("no Docker engine answers", fix="start Docker")
+    raise ToolMissingError("no Docker engine answers", fix="start Docker")
 
 
 def no_image() -> str:
-    raise FetchFailed("no such image", where="tensorflow/serving:nope")
+    raise FetchFailedError("no such image", where="tensorflow/serving:nope")
 
 
 def test_auto_takes_docker_where_it_has_the_image() -> None:
@@ -39,7 +39,7 @@ def test_auto_falls_back_to_embedded_and_says_what_was_in_the_way(obstacle: Any,
 
 @pytest.mark.parametrize("obstacle", [no_engine, no_image])
 def test_docker_by_name_is_not_exchanged_for_another(obstacle: Any) -> None:
-    with pytest.raises((ToolMissing, FetchFailed)):
+    with pytest.raises((ToolMissingError, FetchFailedError)):
         choose(config(runtime="docker"), obstacle)
 
 
@@ -48,5 +48,5 @@ def test_embedded_by_name_asks_no_engine() -> None:
 
 
 def test_native_by_name_needs_its_binary() -> None:
-    with pytest.raises(ToolMissing, match="no_such_server"):
+    with pytest.raises(ToolMissingError, match="no_such_server"):
         choose(config(runtime="native", server={"native_binary": "no_such_server"}), no_engine)

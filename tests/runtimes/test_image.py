@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tfs_workflow.errors import FetchFailed, SourceUnreachable
+from tfs_workflow.errors import FetchFailedError, SourceUnreachableError
 from tfs_workflow.runtimes.docker.image_pull import explained
 
 PASSING = [
@@ -26,14 +26,14 @@ LASTING = [
 
 @pytest.mark.parametrize("text", PASSING)
 def test_what_may_pass_is_worth_another_try(text: str) -> None:
-    assert isinstance(explained("nope:1", text), SourceUnreachable)
+    assert isinstance(explained("nope:1", text), SourceUnreachableError)
 
 
 @pytest.mark.parametrize(("text", "what"), LASTING)
 def test_what_will_not_pass_is_told_with_its_evidence(text: str, what: str) -> None:
     error = explained("nope:1", text)
-    assert isinstance(error, FetchFailed)
-    assert not isinstance(error, SourceUnreachable)
+    assert isinstance(error, FetchFailedError)
+    assert not isinstance(error, SourceUnreachableError)
     assert what in error.what
     assert text in str(error)
     assert error.fix

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import until
-from tfs_workflow.errors import NotReady, ToolMissing
+from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.availability import native_binary
 from tfs_workflow.runtimes.process_runtime import ProcessRuntime
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
@@ -125,7 +125,7 @@ def test_nothing_of_the_users_environment_is_passed_on(
 def test_a_taken_port_is_named_with_its_holder(runtime: ProcessRuntime, spec: ServerSpec) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        with pytest.raises(NotReady, match=f"port {port} is taken by process .*pid {os.getpid()}"):
+        with pytest.raises(ServerNotReadyError, match=f"port {port} is taken by process .*pid {os.getpid()}"):
             runtime.start(replace(spec, rest_port=port))
     assert runtime.find(spec.project) == []
 
@@ -145,5 +145,5 @@ def test_a_failed_successor_brings_the_old_server_back(runtime: ProcessRuntime, 
 
 
 def test_a_missing_binary_is_named() -> None:
-    with pytest.raises(ToolMissing, match="no_such_model_server"):
+    with pytest.raises(ToolMissingError, match="no_such_model_server"):
         native_binary("no_such_model_server")

@@ -26,7 +26,7 @@ from tests.sources.test_git import content
 from tests.support.archive_server import ArchiveServer
 from tests.support.git_server import model_files
 from tfs_workflow.config.types import ArchiveSource
-from tfs_workflow.errors import FetchFailed, Interrupted, SourceUnreachable
+from tfs_workflow.errors import FetchFailedError, RunInterruptedError, SourceUnreachableError
 from tfs_workflow.sources.fetch import fetch
 from tfs_workflow.sources.safe_directory import WriteLimits
 from tfs_workflow.sources.transfer import ATTEMPTS, TransferContext
@@ -112,7 +112,7 @@ def test_a_path_inside(fetching: Fetching, put: Put) -> None:
 
 
 def test_a_missing_path_names_the_nearest(fetching: Fetching, put: Put) -> None:
-    with pytest.raises(FetchFailed, match="no directory 'models/half'") as failure:
+    with pytest.raises(FetchFailedError, match="no directory 'models/half'") as failure:
         fetching(put(tarred(model_files("models/half_plus_two/")), "models/half"))
     assert "models/half_plus_two" in failure.value.fix
 
@@ -120,7 +120,7 @@ def test_a_missing_path_names_the_nearest(fetching: Fetching, put: Put) -> None:
 def test_another_sha256_is_refused_and_both_are_named(fetching: Fetching, put: Put) -> None:
     source = put(tarred(model_files()))
     wrong = source.model_copy(update={"sha256": "0" * 64})
-    with pytest.raises(FetchFailed, match="not the one that the YAML names") as failure:
+    with pytest.raises(FetchFailedError, match="not the one that the YAML names") as failure:
         fetching(wrong)
     assert source.sha256 in failure.value.evidence
     assert wrong.sha256 in failure.value.evidence
@@ -133,9 +133,9 @@ def test_an_answer_that_will_not_change_is_not_asked_again(
     fetching: Fetching, put: Put, archive_server: ArchiveServer, status: int
 ) -> None:
     fault = archive_server.fail(status=status)
-    with pytest.raises(FetchFailed, match="does not give the archive") as failure:
+    with pytest.raises(FetchFailedError, match="does not give the archive") as failure:
         fetching(put(tarred(model_files())))
-    assert not isinstance(failure.value, SourceUnreachable)
+    assert not isinstance(failure.value, SourceUnreachableError)
     assert str(status) in failure.value.evidence
     assert failure.value.fix
     assert fault.met == 1
@@ -155,7 +155,7 @@ def test_what_does_not_pass_is_unreachable(
     fetching: Fetching, put: Put, archive_server: ArchiveServer, fault: dict[str, int]
 ) -> None:
     met = archive_server.fail(**fault)
-    with pytest.raises(SourceUnreachable):
+    with pytest.raises(SourceUnreachableError):
         fetching(put(tarred(model_files())))
     assert met.met == ATTEMPTS
     assert not fetching.base_path.exists()
@@ -178,14 +178,14 @@ def test_a_retry_after_beyond_all_patience_ends_at_once(
     fetching: Fetching, put: Put, archive_server: ArchiveServer
 ) -> None:
     fault = archive_server.fail(status=429, headers={"Retry-After": "3600"})
-    with pytest.raises(SourceUnreachable):
+    with pytest.raises(SourceUnreachableError):
         fetching(put(tarred(model_files())))
     assert fault.met == 1
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1/x", "http://no-such-host.invalid/x"])
 def test_nobody_there_is_unreachable(fetching: Fetching, address: str) -> None:
-    with pytest.raises(SourceUnreachable) as failure:
+    with pytest.raises(SourceUnreachableError) as failure:
         fetching(ArchiveSource(archive=address, sha256="0" * 64))
     assert failure.value.evidence
 
@@ -193,14 +193,14 @@ def test_nobody_there_is_unreachable(fetching: Fetching, address: str) -> None:
 def test_a_silent_server_is_given_up(fetching: Fetching, put: Put, archive_server: ArchiveServer) -> None:
     archive_server.fail(silent_after_bytes=1000)
     fetching.idle_timeout_s = 0.3
-    with pytest.raises(SourceUnreachable, match="cannot be reached"):
+    with pytest.raises(SourceUnreachableError, match="cannot be reached"):
         fetching(put(tarred(model_files())))
 
 
 def test_a_transfer_is_called_off_between_two_pieces(workspace: Workspace, put: Put, tmp_path: Path) -> None:
     cancelled = threading.Event()
     transfer = TransferContext(progress=lambda *seen: cancelled.set(), cancelled=cancelled)
-    with pytest.raises(Interrupted):
+    with pytest.raises(RunInterruptedError):
         fetch("m", [put(tarred({"1/x": os.urandom(1 << 20)}))], StateSession(workspace), tmp_path, transfer)
     assert list((workspace.path / "staging").iterdir()) == []
 
@@ -217,7 +217,7 @@ def test_a_transfer_is_called_off_although_the_server_is_silent(
 
     threading.Thread(target=call_off, daemon=True).start()
     context = TransferContext(cancelled=cancelled, idle_timeout_s=200)
-    with pytest.raises(Interrupted):
+    with pytest.raises(RunInterruptedError):
         fetch("m", [put(tarred(model_files()))], StateSession(workspace), tmp_path, context)
     assert list((workspace.path / "staging").iterdir()) == []
 
@@ -227,10 +227,10 @@ def test_secrets_in_the_address_appear_nowhere(fetching: Fetching, put: Put, arc
     address = source.archive.replace("http://", "http://me:s3cr3t@") + "?X-Signature=s3cr3t"
     found = fetching(source.model_copy(update={"archive": address}))
     archive_server.fail(status=500)
-    with pytest.raises(SourceUnreachable) as failed:
+    with pytest.raises(SourceUnreachableError) as failed:
         fetching(source.model_copy(update={"archive": address}), update=True)
     nobody = address.replace(f":{archive_server.port}", ":1")
-    with pytest.raises(SourceUnreachable) as unreachable:
+    with pytest.raises(SourceUnreachableError) as unreachable:
         fetching(source.model_copy(update={"archive": nobody}), update=True)
     shown = [found, failed.value, unreachable.value, *fetching.notices]
     texts = [str(each) for each in shown] + [p.read_text() for p in fetching.workspace.path.glob("*.json")]
@@ -283,7 +283,7 @@ def test_an_archive_that_reaches_out_is_refused_whole(
     fetching: Fetching, put: Put, tmp_path: Path, archive: bytes
 ) -> None:
     before = {p for p in tmp_path.rglob("*") if p.name != "state.json"}
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailedError):
         fetching(put(archive))
     assert {p for p in tmp_path.rglob("*") if p.name != "state.json"} == before
     assert not OUTSIDE.exists()
@@ -300,7 +300,7 @@ def test_links_inside_the_model_are_kept(fetching: Fetching, put: Put) -> None:
 
 def test_a_link_to_elsewhere_in_the_archive_is_refused(fetching: Fetching, put: Put) -> None:
     archive = tarred({"shared/a": b"x"}, member("m/1/soft", tarfile.SYMTYPE, "../../shared/a"))
-    with pytest.raises(FetchFailed, match="link points outside"):
+    with pytest.raises(FetchFailedError, match="link points outside"):
         fetching(put(archive, "m"))
 
 
@@ -309,7 +309,7 @@ def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path, form: str) -> None:
     archive = tmp_path / "bomb"
     archive.write_bytes(FORMS[form]({"1/zeros": bytes(8 << 20)}))
     limits = WriteLimits(ratio=20, free_bytes=1 << 20)
-    with pytest.raises(FetchFailed, match="unreasonable size"):
+    with pytest.raises(FetchFailedError, match="unreasonable size"):
         unpack(archive, ".", tmp_path / "out", "bomb", limits)
     assert sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) < 2 << 20
 
@@ -318,7 +318,7 @@ def test_a_bomb_is_refused_by_its_ratio(tmp_path: Path, form: str) -> None:
 def test_too_many_files_are_refused(tmp_path: Path, form: str) -> None:
     archive = tmp_path / "many"
     archive.write_bytes(FORMS[form]({f"1/{n}": b"" for n in range(50)}))
-    with pytest.raises(FetchFailed, match="too many files"):
+    with pytest.raises(FetchFailedError, match="too many files"):
         unpack(archive, ".", tmp_path / "out", "many", WriteLimits(files=20))
 
 
@@ -330,7 +330,7 @@ def test_a_header_of_many_megabytes_is_not_read_into_memory(tmp_path: Path) -> N
     archive.write_bytes(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(header.size)))
     tracemalloc.start()
     try:
-        with pytest.raises(FetchFailed, match="cannot be unpacked"):
+        with pytest.raises(FetchFailedError, match="cannot be unpacked"):
             unpack(archive, ".", tmp_path / "out", "header", WriteLimits())
         assert tracemalloc.get_traced_memory()[1] < header.size / 4
     finally:
@@ -354,9 +354,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("archive", BROKEN.values(), ids=BROKEN)
 def test_what_is_no_archive_is_one_clear_error(fetching: Fetching, put: Put, archive: bytes) -> None:
-    with pytest.raises(FetchFailed) as failure:
+    with pytest.raises(FetchFailedError) as failure:
         fetching(put(archive))
-    assert not isinstance(failure.value, SourceUnreachable)
+    assert not isinstance(failure.value, SourceUnreachableError)
     assert not fetching.base_path.exists()
 
 
@@ -364,15 +364,15 @@ def test_an_encrypted_zip(fetching: Fetching, put: Put) -> None:
     archive = bytearray(zipped({"1/a": b"secret"}))
     archive[6] |= 1
     archive[archive.index(b"PK\x01\x02") + 8] |= 1
-    with pytest.raises(FetchFailed, match="cannot be unpacked") as failure:
+    with pytest.raises(FetchFailedError, match="cannot be unpacked") as failure:
         fetching(put(bytes(archive)))
     assert "encrypted" in failure.value.evidence
 
 
 def test_no_space(small_disk: Path, tmp_path: Path, put: Put) -> None:
     fetching = Fetching(Workspace.create(small_disk / "workspace", "test"), tmp_path)
-    with pytest.raises(FetchFailed, match="no space left"):
+    with pytest.raises(FetchFailedError, match="no space left"):
         fetching(put(tarred({"1/saved_model.pb": bytes(3 << 20)})))
-    with pytest.raises(FetchFailed, match="no space left"):
+    with pytest.raises(FetchFailedError, match="no space left"):
         fetching(put(gzip.compress(tarred({"1/saved_model.pb": bytes(3 << 20)}))))
     assert content(fetching(put(tarred(model_files()))).base_path) == model_files()

@@ -24,7 +24,7 @@ from tests.support.archive_server import ArchiveServer
 from tests.support.faulty import FaultyServer
 from tests.support.git_server import BUNDLED_MODEL, MODEL_PATH, ROOT, TAG, GitServer, model_files
 from tfs_workflow.config.types import ArchiveSource, BundledSource, DirectorySource, GitSource
-from tfs_workflow.errors import FetchFailed, SourceUnreachable
+from tfs_workflow.errors import FetchFailedError, SourceUnreachableError
 from tfs_workflow.sources.fetch import fetch, recorded
 from tfs_workflow.state.fingerprints import digests, fingerprints
 from tfs_workflow.state.project_state import open_state
@@ -57,13 +57,13 @@ def test_the_next_source_is_taken_only_for_an_unreachable_one_and_it_is_said(
 def test_a_source_that_answers_with_no_does_not_move_on(
     fetching: Fetching, source: Build, model_directory: Path
 ) -> None:
-    with pytest.raises(FetchFailed, match="no branch"):
+    with pytest.raises(FetchFailedError, match="no branch"):
         fetching(source(ref="nowhere"), DirectorySource(directory="model"))
 
 
 def test_with_every_source_unreachable_each_is_named_with_its_reason(fetching: Fetching) -> None:
     other = GitSource(git="http://127.0.0.1:1/x.git")
-    with pytest.raises(SourceUnreachable, match="no source can be reached") as failure:
+    with pytest.raises(SourceUnreachableError, match="no source can be reached") as failure:
         fetching(NOBODY, other)
     assert NOBODY.archive in failure.value.evidence
     assert other.git in failure.value.evidence
@@ -154,9 +154,9 @@ def test_offline_falls_through_to_what_needs_no_network(
 
 
 def test_offline_with_nothing_there_says_so(fetching: Fetching, source: Build, git_server: GitServer) -> None:
-    with pytest.raises(FetchFailed, match="offline"):
+    with pytest.raises(FetchFailedError, match="offline"):
         fetching(source(), offline=True)
-    with pytest.raises(FetchFailed, match="no source can be reached") as failure:
+    with pytest.raises(FetchFailedError, match="no source can be reached") as failure:
         fetching(source(), NOBODY, offline=True)
     assert "offline" in failure.value.evidence
     assert git_server.requests == []
@@ -174,7 +174,7 @@ def test_a_moved_branch_is_refused_under_a_lock_and_nothing_is_replaced(
 ) -> None:
     first = fetching(source(ref="master"))
     repository(git_server).commit({f"{MODEL_PATH}/00000123/saved_model.pb": b"new"})
-    with pytest.raises(FetchFailed, match="not the one in the lock file") as failure:
+    with pytest.raises(FetchFailedError, match="not the one in the lock file") as failure:
         fetching(source(ref="master"), locked=first.locked, update=True)
     assert first.commit in failure.value.evidence
     assert "00000123/saved_model.pb" in failure.value.evidence
@@ -188,7 +188,7 @@ def test_a_lock_refuses_what_lies_in_the_workspace_too(
     first = fetching(source())
     wrong = first.locked.model_copy(update={"files": {"00000123/saved_model.pb": "0" * 64}})
     for offline in (False, True):
-        with pytest.raises(FetchFailed, match="lock file"):
+        with pytest.raises(FetchFailedError, match="lock file"):
             fetching(source(), locked=wrong, offline=offline)
 
 
@@ -198,7 +198,7 @@ def test_a_fallback_is_another_source_under_a_lock(
     sources = (source(), DirectorySource(directory="model"))
     first = fetching(*sources)
     git_server.fail(status=500)
-    with pytest.raises(FetchFailed, match="lock file") as failure:
+    with pytest.raises(FetchFailedError, match="lock file") as failure:
         fetching(*sources, locked=first.locked, update=True)
     assert "source: locked git" in failure.value.evidence
 
@@ -208,7 +208,7 @@ def test_a_changed_directory_is_refused_under_a_lock(fetching: Fetching, model_d
     first = fetching(source)
     assert not fetching(source).fresh
     (model_directory / "00000123" / "saved_model.pb").write_bytes(b"other")
-    with pytest.raises(FetchFailed, match="lock file"):
+    with pytest.raises(FetchFailedError, match="lock file"):
         fetching(source, locked=first.locked)
     assert fetching(source).files != first.files
 
@@ -238,9 +238,9 @@ def test_links_in_a_directory_that_go_round_in_circles_end(fetching: Fetching, m
 
 @pytest.mark.parametrize("directory", ["nowhere", "model/00000123/saved_model.pb", "a\0b"])
 def test_a_directory_that_is_not_there(fetching: Fetching, model_directory: Path, directory: str) -> None:
-    with pytest.raises(FetchFailed, match="cannot be read") as failure:
+    with pytest.raises(FetchFailedError, match="cannot be read") as failure:
         fetching(DirectorySource(directory=directory))
-    assert not isinstance(failure.value, SourceUnreachable)
+    assert not isinstance(failure.value, SourceUnreachableError)
 
 
 def test_the_bundled_model_is_copied(fetching: Fetching) -> None:

@@ -18,7 +18,13 @@ from tests.support.archive_server import ArchiveServer
 from tests.support.faulty import serving
 from tests.support.git_server import BRANCH, MODEL_PATH, TAG, BareRepository, GitServer, model_files
 from tfs_workflow.config.types import GitSource
-from tfs_workflow.errors import ConfigError, FetchFailed, Interrupted, SourceUnreachable, ToolMissing
+from tfs_workflow.errors import (
+    ConfigError,
+    FetchFailedError,
+    RunInterruptedError,
+    SourceUnreachableError,
+    ToolMissingError,
+)
 from tfs_workflow.sources.fetch import fetch
 from tfs_workflow.sources.transfer import ATTEMPTS, TransferContext
 from tfs_workflow.state.workspace import Workspace
@@ -127,22 +133,22 @@ def test_ssh_runs_the_users_own_ssh(
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("git@models.example: Permission denied (publickey).", FetchFailed),
-        ("Host key verification failed.", FetchFailed),
-        ("ssh: connect to host models.example port 22: Connection refused", SourceUnreachable),
-        ("ssh: Could not resolve hostname models.example: Name or service not known", SourceUnreachable),
+        ("git@models.example: Permission denied (publickey).", FetchFailedError),
+        ("Host key verification failed.", FetchFailedError),
+        ("ssh: connect to host models.example port 22: Connection refused", SourceUnreachableError),
+        ("ssh: Could not resolve hostname models.example: Name or service not known", SourceUnreachableError),
     ],
 )
 def test_what_ssh_says_is_told_apart(
-    fetching: Fetching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[FetchFailed]
+    fetching: Fetching, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, kind: type[FetchFailedError]
 ) -> None:
     ssh = tmp_path / "ssh"
     ssh.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 255\n')
     ssh.chmod(0o755)
     monkeypatch.setenv("GIT_SSH_COMMAND", str(ssh))
-    with pytest.raises(FetchFailed) as failure:
+    with pytest.raises(FetchFailedError) as failure:
         fetching(GitSource(git="git@models.example:serving.git"))
-    assert isinstance(failure.value, SourceUnreachable) == (kind is SourceUnreachable)
+    assert isinstance(failure.value, SourceUnreachableError) == (kind is SourceUnreachableError)
     assert said in failure.value.evidence
 
 
@@ -157,41 +163,41 @@ def test_files_are_readable_for_a_container_whatever_the_umask(fetching: Fetchin
 
 
 def test_a_missing_ref_names_those_that_are_there(fetching: Fetching, source: Build) -> None:
-    with pytest.raises(FetchFailed, match=r"no branch, tag or commit '2\.20\.1'") as failure:
+    with pytest.raises(FetchFailedError, match=r"no branch, tag or commit '2\.20\.1'") as failure:
         fetching(source(ref="2.20.1"))
     assert TAG in failure.value.fix
-    assert not isinstance(failure.value, SourceUnreachable)
+    assert not isinstance(failure.value, SourceUnreachableError)
 
 
 @pytest.mark.parametrize(("ref", "fix"), [("0" * 40, "there are"), ("bc7e9d2", "full 40 digits")])
 def test_a_commit_that_is_not_there(fetching: Fetching, source: Build, ref: str, fix: str) -> None:
-    with pytest.raises(FetchFailed, match=ref) as failure:
+    with pytest.raises(FetchFailedError, match=ref) as failure:
         fetching(source(ref=ref))
     assert fix in failure.value.fix
 
 
 def test_a_missing_path_names_the_nearest(fetching: Fetching, source: Build) -> None:
-    with pytest.raises(FetchFailed, match="has no directory") as failure:
+    with pytest.raises(FetchFailedError, match="has no directory") as failure:
         fetching(source(path=MODEL_PATH.replace("_cpu", "_gpu")))
     assert MODEL_PATH in failure.value.fix
 
 
 def test_a_path_that_is_a_file(fetching: Fetching, source: Build) -> None:
-    with pytest.raises(FetchFailed, match="has no directory"):
+    with pytest.raises(FetchFailedError, match="has no directory"):
         fetching(source(path="README.md"))
 
 
 def test_no_such_repository(fetching: Fetching, source: Build, git_server: GitServer) -> None:
-    with pytest.raises(FetchFailed, match="no such git repository") as failure:
+    with pytest.raises(FetchFailedError, match="no such git repository") as failure:
         fetching(source(f"{git_server.url}/other.git"))
-    assert not isinstance(failure.value, SourceUnreachable)
+    assert not isinstance(failure.value, SourceUnreachableError)
 
 
 def test_credentials_are_missing(fetching: Fetching, source: Build, git_server: GitServer) -> None:
     git_server.credentials = "Basic " + base64.b64encode(b"me:secret").decode()
-    with pytest.raises(FetchFailed, match="wants credentials") as failure:
+    with pytest.raises(FetchFailedError, match="wants credentials") as failure:
         fetching(source())
-    assert not isinstance(failure.value, SourceUnreachable)
+    assert not isinstance(failure.value, SourceUnreachableError)
     assert "could not read Username" in failure.value.evidence
 
 
@@ -201,9 +207,9 @@ def test_credentials_in_the_address_work_and_appear_nowhere(
     git_server.credentials = "Basic " + base64.b64encode(b"me:s3cr3t").decode()
     address = f"http://me:s3cr3t@127.0.0.1:{git_server.port}/serving.git"
     found = fetching(source(address))
-    with pytest.raises(FetchFailed) as missing:
+    with pytest.raises(FetchFailedError) as missing:
         fetching(source(address, ref="nowhere"), update=True)
-    with pytest.raises(FetchFailed) as refused:
+    with pytest.raises(FetchFailedError) as refused:
         fetching(source(address.replace("s3cr3t", "wr0ng")), update=True)
     shown = [found, missing.value, refused.value, *fetching.notices, fetching.workspace.path]
     texts = [str(each) for each in shown] + [p.read_text() for p in fetching.workspace.path.glob("*.json")]
@@ -245,7 +251,7 @@ def test_a_server_that_does_not_recover_is_unreachable_and_leaves_nothing(
     fetching: Fetching, source: Build, git_server: GitServer, fault: dict[str, object]
 ) -> None:
     git_server.fail(**fault)
-    with pytest.raises(SourceUnreachable, match="cannot be reached"):
+    with pytest.raises(SourceUnreachableError, match="cannot be reached"):
         fetching(source())
     assert len(fetching.pauses) == ATTEMPTS - 1
     assert not fetching.base_path.exists()
@@ -255,7 +261,7 @@ def test_a_server_that_does_not_recover_is_unreachable_and_leaves_nothing(
     "address", ["http://127.0.0.1:1/x.git", "http://no-such-host.invalid/x.git", "git://127.0.0.1:1/x"]
 )
 def test_nobody_there_is_unreachable(fetching: Fetching, source: Build, address: str) -> None:
-    with pytest.raises(SourceUnreachable):
+    with pytest.raises(SourceUnreachableError):
         fetching(source(address))
 
 
@@ -264,7 +270,7 @@ def test_a_server_that_never_answers_is_given_up_without_a_second_wait(
 ) -> None:
     git_server.fail(silent_after_bytes=0)
     fetching.idle_timeout_s = 0.5
-    with pytest.raises(SourceUnreachable, match="does not answer"):
+    with pytest.raises(SourceUnreachableError, match="does not answer"):
         fetching(source())
     assert fetching.pauses == []
 
@@ -280,7 +286,7 @@ def test_a_transfer_that_is_called_off_ends_although_the_server_is_silent(
         transfer.cancelled.set()
 
     threading.Thread(target=call_off, daemon=True).start()
-    with pytest.raises(Interrupted):
+    with pytest.raises(RunInterruptedError):
         fetch("m", [source()], fetching.session, fetching.yaml_dir, transfer)
     assert list((fetching.workspace.path / "staging").iterdir()) == []
 
@@ -304,14 +310,14 @@ def test_options_and_control_characters_never_reach_git(
 
 def test_ext_runs_nothing(fetching: Fetching, tmp_path: Path) -> None:
     trap = tmp_path / "trap"
-    with pytest.raises((ConfigError, FetchFailed)):
+    with pytest.raises((ConfigError, FetchFailedError)):
         fetching(GitSource.model_construct(git=f"ext::touch {trap}", ref="HEAD", path="."))
     assert not trap.exists()
 
 
 @pytest.mark.parametrize("path", ["../..", "x/../../..", "../serving.git"])
 def test_a_path_out_of_the_repository_leads_nowhere(fetching: Fetching, source: Build, path: str) -> None:
-    with pytest.raises((ConfigError, FetchFailed)):
+    with pytest.raises((ConfigError, FetchFailedError)):
         fetching(source().model_copy(update={"path": path}))
 
 
@@ -350,14 +356,14 @@ def test_no_hook_filter_or_line_end_conversion_touches_the_files(
 def test_an_lfs_pointer_is_not_taken_for_a_model(fetching: Fetching, source: Build, git_server: GitServer) -> None:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
     repository(git_server).commit({"lfs/1/saved_model.pb": pointer})
-    with pytest.raises(FetchFailed, match="LFS pointer") as failure:
+    with pytest.raises(FetchFailedError, match="LFS pointer") as failure:
         fetching(source(ref="master", path="lfs"))
     assert "1/saved_model.pb" in failure.value.where
 
 
 def test_a_submodule_below_the_base_path_is_refused(fetching: Fetching, source: Build, git_server: GitServer) -> None:
     repository(git_server).commit({"sub/1": b"1" * 40}, modes={"sub/1": "160000"})
-    with pytest.raises(FetchFailed, match="submodule"):
+    with pytest.raises(FetchFailedError, match="submodule"):
         fetching(source(ref="master", path="sub"))
 
 
@@ -366,7 +372,7 @@ def test_a_link_out_of_the_model_is_refused(
     fetching: Fetching, source: Build, git_server: GitServer, target: bytes
 ) -> None:
     repository(git_server).commit({"l/1/self": target}, modes={"l/1/self": "120000"})
-    with pytest.raises(FetchFailed, match="link points outside"):
+    with pytest.raises(FetchFailedError, match="link points outside"):
         fetching(source(ref="master", path="l"))
     assert not fetching.base_path.exists()
 
@@ -384,7 +390,7 @@ def test_no_git(fetching: Fetching, source: Build, monkeypatch: pytest.MonkeyPat
         (tmp_path / "bin").mkdir(exist_ok=True)
         (tmp_path / "bin" / Path(command).name).symlink_to(command)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with pytest.raises(ToolMissing, match="git is not installed"):
+    with pytest.raises(ToolMissingError, match="git is not installed"):
         fetching(address)
 
 
@@ -414,7 +420,7 @@ def test_a_tree_entry_that_climbs_out_is_refused(fetching: Fetching, source: Bui
     top = tree(b"climb", b"40000", inner)
     author = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     base.git("update-ref", "refs/heads/evil", base.git(*author, "commit-tree", "-m", "x", top))
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailedError):
         fetching(source(ref="evil", path="climb"))
     assert not (fetching.workspace.path / "evil").exists()
     assert not (fetching.workspace.path / "staging" / "evil").exists()
@@ -423,7 +429,7 @@ def test_a_tree_entry_that_climbs_out_is_refused(fetching: Fetching, source: Bui
 def test_no_space(small_disk: Path, tmp_path: Path, git_server: GitServer, source: Build) -> None:
     repository(git_server).commit({"big/1/saved_model.pb": os.urandom(3 << 20)})
     fetching = Fetching(Workspace.create(small_disk / "workspace", "test"), tmp_path)
-    with pytest.raises(FetchFailed, match="no space left") as failure:
+    with pytest.raises(FetchFailedError, match="no space left") as failure:
         fetching(source(ref="master", path="big"))
     assert "MiB free" in failure.value.evidence
     assert content(fetching(source()).base_path) == model_files()

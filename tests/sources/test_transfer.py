@@ -6,8 +6,14 @@ import threading
 
 import pytest
 
-from tfs_workflow.errors import FetchFailed, Interrupted, SourceUnreachable
-from tfs_workflow.sources.transfer import ATTEMPTS, LONGEST_RETRY_AFTER_S, TransferContext, TransientFault, with_retries
+from tfs_workflow.errors import FetchFailedError, RunInterruptedError, SourceUnreachableError
+from tfs_workflow.sources.transfer import (
+    ATTEMPTS,
+    LONGEST_RETRY_AFTER_S,
+    TransferContext,
+    TransientFetchError,
+    with_retries,
+)
 
 
 class Flaky:
@@ -24,8 +30,8 @@ class Flaky:
         return self.calls
 
 
-def fault(retry_after_s: float = 0.0) -> TransientFault:
-    return TransientFault("the server hiccups", retry_after_s=retry_after_s)
+def fault(retry_after_s: float = 0.0) -> TransientFetchError:
+    return TransientFetchError("the server hiccups", retry_after_s=retry_after_s)
 
 
 def test_what_may_pass_is_tried_again_with_growing_pauses() -> None:
@@ -48,13 +54,13 @@ def test_the_pauses_are_jittered() -> None:
 def test_it_ends_with_the_last_error() -> None:
     errors = [fault() for _ in range(ATTEMPTS + 1)]
     flaky = Flaky(*errors)
-    with pytest.raises(TransientFault) as failure:
+    with pytest.raises(TransientFetchError) as failure:
         with_retries(flaky, TransferContext(sleep=lambda _: None))
     assert failure.value is errors[ATTEMPTS - 1]
-    assert isinstance(failure.value, SourceUnreachable)
+    assert isinstance(failure.value, SourceUnreachableError)
 
 
-@pytest.mark.parametrize("error", [FetchFailed("no"), SourceUnreachable("no"), KeyError("a bug")])
+@pytest.mark.parametrize("error", [FetchFailedError("no"), SourceUnreachableError("no"), KeyError("a bug")])
 def test_nothing_else_is_tried_again(error: Exception) -> None:
     flaky = Flaky(error)
     with pytest.raises(type(error)):
@@ -70,7 +76,7 @@ def test_the_servers_own_pause_is_honoured() -> None:
 
 def test_a_pause_beyond_all_patience_is_not_waited_for() -> None:
     flaky = Flaky(fault(retry_after_s=LONGEST_RETRY_AFTER_S + 1))
-    with pytest.raises(TransientFault):
+    with pytest.raises(TransientFetchError):
         with_retries(flaky, TransferContext())
     assert flaky.calls == 1
 
@@ -79,6 +85,6 @@ def test_calling_it_off_ends_the_pause_at_once() -> None:
     cancelled = threading.Event()
     transfer = TransferContext(notify=lambda _: cancelled.set(), cancelled=cancelled)
     flaky = Flaky(fault(retry_after_s=LONGEST_RETRY_AFTER_S))
-    with pytest.raises(Interrupted):
+    with pytest.raises(RunInterruptedError):
         with_retries(flaky, transfer)
     assert flaky.calls == 1

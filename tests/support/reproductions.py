@@ -23,8 +23,8 @@ from tests.support.needs import shared
 from tests.support.records import framed
 from tests.support.waiting import until
 from tfs_workflow.client.interface import State
-from tfs_workflow.client.rest_json import ServingClient
-from tfs_workflow.errors import NotReady
+from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.formats.savedmodel import WARMUP_FILE
 from tfs_workflow.health.readiness import wait_until_available
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
@@ -53,7 +53,9 @@ class Reproduction:
     in_image: str = ""
 
 
-def outcome(made: Reproduction, runtimes: Callable[[str], Runtime], directory: Path, **common: Any) -> NotReady:
+def outcome(
+    made: Reproduction, runtimes: Callable[[str], Runtime], directory: Path, **common: Any
+) -> ServerNotReadyError:
     """What readiness says of the failure; the server is stopped. `runtimes` gives the runtime of a name."""
     base_path = made.base_path(directory)
     project = f"test-{uuid.uuid4().hex[:10]}"
@@ -64,9 +66,9 @@ def outcome(made: Reproduction, runtimes: Callable[[str], Runtime], directory: P
     server = runtime.start(spec)
     try:
         made.then(server, base_path)
-        with ServingClient(server.rest_url) as client:
+        with RestJsonClient(server.rest_url) as client:
             wait_until_available({"m": [1]}, client, WatchedServer(runtime, server), made.timeout_s)
-    except NotReady as error:
+    except ServerNotReadyError as error:
         return error
     finally:
         runtime.stop(server, timeout_s=0)
@@ -237,12 +239,12 @@ def logged(words: str) -> Callable[[ModelServer, Path], None]:
 
 
 def _replaced_by_a_newer(server: ModelServer, base_path: Path) -> None:
-    with ServingClient(server.rest_url) as client:
+    with RestJsonClient(server.rest_url) as client:
 
         def states() -> dict[int, State]:
             try:
                 return {version.version: version.state for version in client.status("m")}
-            except NotReady:
+            except ServerNotReadyError:
                 return {}
 
         until(lambda: states().get(1) is State.AVAILABLE)

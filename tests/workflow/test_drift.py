@@ -16,7 +16,7 @@ from tests.support.chain import NEVER_READY
 from tests.support.command import CommandLine
 from tests.support.waiting import until
 from tfs_workflow.client.interface import State, VersionStatus
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.inspect_server import ProjectStatus, raise_unless_served
 
@@ -146,7 +146,7 @@ def test_status_is_not_ready_when_a_model_has_no_version_left_and_ready_when_one
     server = ModelServer("embedded", "1", "p", "d", 1, 2, datetime.now(timezone.utc))
     ended, loaded = VersionStatus(1, State.END, "INTERNAL", "no"), VersionStatus(2, State.AVAILABLE)
     raise_unless_served(ProjectStatus(server, {"m": [ended, loaded], "new": []}, ()))
-    with pytest.raises(NotReady, match="no version is AVAILABLE of m"):
+    with pytest.raises(ServerNotReadyError, match="no version is AVAILABLE of m"):
         raise_unless_served(ProjectStatus(server, {"m": [ended], "other": [loaded]}, ()))
 
 

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from tfs_workflow.errors import ConfigError, FetchFailed, Interrupted
-from tfs_workflow.workflow.parallel import SeveralFailed, run_all
+from tfs_workflow.errors import ConfigError, FetchFailedError, RunInterruptedError
+from tfs_workflow.workflow.parallel import MultipleFailuresError, run_all
 
 LONG_S = 30
 
@@ -28,12 +28,12 @@ def test_the_first_failure_calls_the_others_off() -> None:
 
     def patient() -> None:
         if cancelled.wait(LONG_S):
-            raise Interrupted("called off")
+            raise RunInterruptedError("called off")
 
     def failing() -> None:
-        raise FetchFailed("no such image")
+        raise FetchFailedError("no such image")
 
-    with pytest.raises(FetchFailed, match="no such image"):
+    with pytest.raises(FetchFailedError, match="no such image"):
         run_all({"a": patient, "b": failing}, cancelled)
 
 
@@ -45,12 +45,12 @@ def test_failures_of_several_steps_are_told_together() -> None:
         raise error
 
     steps = {
-        "a": lambda: failing(FetchFailed("no such image")),
+        "a": lambda: failing(FetchFailedError("no such image")),
         "b": lambda: failing(ConfigError("no such path")),
     }
-    with pytest.raises(SeveralFailed, match=r"(?s)no such (image|path).*no such (image|path)") as error:
+    with pytest.raises(MultipleFailuresError, match=r"(?s)no such (image|path).*no such (image|path)") as error:
         run_all(steps, threading.Event())
-    assert error.value.exit_code in (FetchFailed.exit_code, ConfigError.exit_code)
+    assert error.value.exit_code in (FetchFailedError.exit_code, ConfigError.exit_code)
 
 
 def test_a_fault_of_ours_is_not_dressed_up_as_the_users() -> None:
@@ -65,7 +65,7 @@ def test_a_step_that_hangs_does_not_hold_up_the_failure() -> None:
     never = threading.Event()
 
     def failing() -> None:
-        raise FetchFailed("no such image")
+        raise FetchFailedError("no such image")
 
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailedError):
         run_all({"hangs": lambda: never.wait(LONG_S), "fails": failing}, threading.Event())

@@ -15,7 +15,7 @@ from tests.support.command import CommandLine
 from tests.support.faults import servers
 from tfs_workflow.client.interface import State, VersionStatus
 from tfs_workflow.config.load import LoadedConfig, load
-from tfs_workflow.errors import ConfigError, ModelInvalid
+from tfs_workflow.errors import ConfigError, InvalidModelError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 from tfs_workflow.state.records import ServedRecord
@@ -154,5 +154,5 @@ def test_a_plan_fails_where_serve_would(lab: CommandLine) -> None:
     lab.config["models"]["half_plus_two"]["source"] = [{"directory": str(base_path)}]
     lab.ok("setup")
     (base_path / "1" / "saved_model.pb").write_bytes(b"\xff\xff")
-    with pytest.raises(ModelInvalid):
+    with pytest.raises(InvalidModelError):
         plan_serve(configured(lab))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tfs_workflow.checks.finding import Finding, failed, failure, ok, warning
-from tfs_workflow.errors import ToolMissing, WorkflowError
+from tfs_workflow.errors import ToolMissingError, WorkflowError
 
 if TYPE_CHECKING:
     from tfs_workflow.runtimes.docker.engine_info import EngineFacts
@@ -46,13 +46,13 @@ def locality(address: str, local: bool, expose: bool = False) -> Iterator[Findin
         yield ok(check, "local: it can mount this machine's directories")
     elif address.startswith("ssh:"):
         evidence = f"{address} is another machine, whose ports are not reached through ssh"
-        yield failure(check, evidence, f"run tfs on that machine, {_ELSEWHERE}", ToolMissing)
+        yield failure(check, evidence, f"run tfs on that machine, {_ELSEWHERE}", ToolMissingError)
     elif expose:
         yield ok(check, f"{address} is another machine: models are copied to it, ports are open to its whole network")
     else:
         evidence = f"{address} is another machine: what it publishes on its own loopback cannot be reached from here"
         fix = f"set server.expose: true to open its ports to the network, run tfs on that machine, {_ELSEWHERE}"
-        yield failure(check, evidence, fix, ToolMissing)
+        yield failure(check, evidence, fix, ToolMissingError)
 
 
 def room(facts: EngineFacts, image: str) -> Iterator[Finding]:
@@ -82,7 +82,7 @@ def gpu(facts: EngineFacts, image: str) -> Iterator[Finding]:
             check,
             f"{image} is for GPUs; the engine has no nvidia runtime, only {', '.join(facts.runtimes)}",
             "install nvidia-container-toolkit and restart the engine, or take the image without -gpu",
-            ToolMissing,
+            ToolMissingError,
         )
     elif facts.default_runtime != "nvidia":
         yield warning(
@@ -101,7 +101,7 @@ def architecture(engine: str, image: str, image_architecture: str) -> Iterator[F
     fix = "set runtime: embedded, or build an image for it: invoke image.build, then server.image"
     if offered and engine and offered != engine:
         here = "would run emulated, without AVX" if image_architecture else "has no image for it"
-        yield failure(check, f"the engine is {engine}, {image} is {offered}: it {here}", fix, ToolMissing)
+        yield failure(check, f"the engine is {engine}, {image} is {offered}: it {here}", fix, ToolMissingError)
     else:
         yield ok(check, engine + (f", as {image}" if offered else ""))
 

@@ -19,7 +19,7 @@ from tfs_workflow.checks.port_use import port_finding
 from tfs_workflow.checks.runner import gathered, in_background
 from tfs_workflow.config.load import LoadedConfig, load
 from tfs_workflow.config.types import Config, Model, Source
-from tfs_workflow.errors import ConfigError, ToolMissing, WorkflowError
+from tfs_workflow.errors import ConfigError, ToolMissingError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.kinds import FALLBACK, KINDS, PREFERRED, RuntimeKind, runtime_kind
 from tfs_workflow.runtimes.process_runtime import ProcessRuntime
@@ -228,7 +228,7 @@ def _engine_facts(image: str) -> EngineFacts:
 def _engine(facts: Future[EngineFacts], runtime: str, image: str, expose: bool = False) -> Iterator[Finding]:
     try:
         found = facts.result()
-    except ToolMissing as error:
+    except ToolMissingError as error:
         yield docker_host.without_engine(error, runtime)
     else:
         yield from docker_host.engine_findings(found, image, expose)

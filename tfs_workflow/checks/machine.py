@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
-from tfs_workflow.errors import ToolMissing
+from tfs_workflow.errors import ToolMissingError
 
 CPUINFO = Path("/proc/cpuinfo")
 # TensorFlow's release builds for x86-64, in its wheels and in TensorFlow Serving's images (.bazelrc, avx_linux).
@@ -36,7 +36,7 @@ def processor(flags: frozenset[str], machine: str) -> Iterator[Finding]:
             f"{machine} without {', '.join(missing)}, which TensorFlow's builds need (exit code 132)",
             "take another machine or, in a virtual one, pass the host's processor through (-cpu host); "
             "else a server built for this processor, with runtime: native",
-            ToolMissing,
+            ToolMissingError,
         )
     elif slower := [flag for flag in FASTER if flag not in flags]:
         yield ok(check, f"{machine} with {', '.join(NEEDED)}; slower for want of {', '.join(slower)}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING
 
 from tfs_workflow.checks.finding import Finding, failure, ok
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.ports import is_free, port_holder
 
 if TYPE_CHECKING:
@@ -33,4 +33,4 @@ def port_finding(  # noqa: PLR0913  # each is a fact of its own
         return ok(check, f"{port} is free" if here else f"no container of the engine has {port}")
     holder = f"container {container.name}" if container else port_holder(port) or "another process"
     fix = f"stop it, or set server.{key} to another port or to auto"
-    return failure(check, f"port {port} is taken by {holder}", fix, NotReady)
+    return failure(check, f"port {port} is taken by {holder}", fix, ServerNotReadyError)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfs_workflow.checks.finding import Finding, failure, ok
-from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.errors import InvalidModelError
 
 ENFORCE = Path("/sys/fs/selinux/enforce")
 # What the container policy lets every container read (container-selinux).
@@ -40,4 +40,4 @@ def container_access(name: str, base_path: Path, enforcing: bool, label: str) ->
         yield ok(check, f"{base_path} is {label}")
     else:
         evidence = f"{base_path} is {label}, which no container may read"
-        yield failure(check, evidence, f"chcon -Rt container_file_t {base_path}", ModelInvalid)
+        yield failure(check, evidence, f"chcon -Rt container_file_t {base_path}", InvalidModelError)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
-from tfs_workflow.errors import ToolMissing
+from tfs_workflow.errors import ToolMissingError
 
 # The first with partial clones that fetch nothing later by themselves (fetch --filter).
 OLDEST_GIT = (2, 20)
@@ -26,7 +26,7 @@ def git(needed: bool) -> Iterator[Finding]:
     """Whether git is there, and new enough to fetch a part of a repository."""
     check, command = "tools: git", shutil.which("git")
     if command is None and needed:
-        yield failure(check, "not installed, and a model comes from git", "install git", ToolMissing)
+        yield failure(check, "not installed, and a model comes from git", "install git", ToolMissingError)
     elif command is None:
         yield ok(check, "not installed; no model comes from git")
     else:
@@ -40,7 +40,7 @@ def git_version(output: str) -> Finding:
     """The finding for the output of `git --version`."""
     check, found = "tools: git", re.search(r"(\d+)\.(\d+)", output)
     if found is None:
-        return failure(check, f"git --version printed: {output[:200]}", "install git again", ToolMissing)
+        return failure(check, f"git --version printed: {output[:200]}", "install git again", ToolMissingError)
     if tuple(map(int, found.groups())) < OLDEST_GIT:
         newest = ".".join(map(str, OLDEST_GIT))
         return warning(check, f"{output}: whole repositories are fetched", f"install git {newest} or newer")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.signals import interruptible
-from tfs_workflow.errors import ConfigError, Interrupted, WorkflowError
+from tfs_workflow.errors import ConfigError, RunInterruptedError, WorkflowError
 
 if TYPE_CHECKING:
     from tfs_workflow.config.load import LoadedConfig
@@ -61,7 +61,7 @@ def reported_errors(options: CommandOptions = CommandOptions()) -> Iterator[None
         except WorkflowError as error:
             _report(error, options)
         except KeyboardInterrupt:
-            _report(Interrupted("interrupted; what this step had started is removed"), options)
+            _report(RunInterruptedError("interrupted; what this step had started is removed"), options)
         except BrokenPipeError:
             # The reader of our output went away (| head); without stdout the interpreter has nothing to complain about.
             sys.stdout = None

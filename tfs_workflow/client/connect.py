@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from tfs_workflow.client.interface import PREDICT_TIMEOUT_S, Client, JsonClient
-from tfs_workflow.errors import ConfigError, ToolMissing
+from tfs_workflow.errors import ConfigError, ToolMissingError
 
 if TYPE_CHECKING:
     from tfs_workflow.client.grpc_json import GrpcJsonClient
@@ -24,14 +24,14 @@ def connect(url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> Client:
     """A client for http://127.0.0.1:8501 (REST) or grpc://127.0.0.1:8500; nothing is sent yet.
 
     `timeout_s` bounds a prediction, in seconds. https and grpcs are the same over TLS, unix:///PATH is gRPC over a
-    socket. Raises ConfigError for another address, ToolMissing where numpy or grpcio is not installed.
+    socket. Raises ConfigError for another address, ToolMissingError where numpy or grpcio is not installed.
     """
     parts = _parts(url)
     with _explained("client"):
         if parts.scheme in _REST:
-            from tfs_workflow.client.rest_arrays import RestClient
+            from tfs_workflow.client.rest_arrays import RestArrayClient
 
-            return RestClient(url, timeout_s)
+            return RestArrayClient(url, timeout_s)
         return _grpc(parts, timeout_s)
 
 
@@ -40,9 +40,9 @@ def connect_json(url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> JsonClient:
     parts = _parts(url)
     with _explained("client"):
         if parts.scheme in _REST:
-            from tfs_workflow.client.rest_json import ServingClient
+            from tfs_workflow.client.rest_json import RestJsonClient
 
-            return ServingClient(url, timeout_s)
+            return RestJsonClient(url, timeout_s)
         return _grpc(parts, timeout_s)
 
 
@@ -77,6 +77,6 @@ def _explained(extra: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _OPTIONAL:
             raise
-        raise ToolMissing(
+        raise ToolMissingError(
             f"the package {error.name} is not installed", where="connect", fix=f"pip install 'tfs-workflow[{extra}]'"
         ) from error

@@ -14,16 +14,16 @@ from tfs_workflow.client.interface import (
     LOOPBACK,
     PREDICT_TIMEOUT_S,
     STATUS_TIMEOUT_S,
-    NothingAnswers,
-    RequestRefused,
+    ModelRef,
+    RequestRejectedError,
+    ServerUnreachableError,
     State,
-    Target,
     VersionStatus,
     explain,
 )
-from tfs_workflow.client.signature_cache import Signatures, fitted_inputs
+from tfs_workflow.client.signature_cache import SignatureCache, fitted_inputs
 from tfs_workflow.client.tensor_codec import decode, encode
-from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
+from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError, WorkflowError
 from tfs_workflow.formats.savedmodel import Signature, signature_of
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.protos import services
@@ -49,7 +49,7 @@ _CHANNEL_OPTIONS = [
 ]
 
 
-class GrpcClient:
+class GrpcArrayClient:
     """A `Client` over gRPC; `address` is HOST:PORT or unix:PATH. With `tls`, the system's certificates are trusted."""
 
     def __init__(self, address: str, timeout_s: float = PREDICT_TIMEOUT_S, *, tls: bool = False) -> None:
@@ -65,7 +65,7 @@ class GrpcClient:
             else grpc.insecure_channel(address, options)
         )
         self._calls: dict[Method, Any] = {}
-        self._signatures = Signatures(self.metadata)
+        self._signatures = SignatureCache(self.metadata)
 
     def __enter__(self) -> Self:
         return self
@@ -81,10 +81,10 @@ class GrpcClient:
 
     def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
         """The versions of a model, newest first; see `Client`."""
-        request = apis.GetModelStatusRequest(model_spec=_model_spec(Target(model, version, label)))
+        request = apis.GetModelStatusRequest(model_spec=_model_spec(ModelRef(model, version, label)))
         try:
             answer = self._ask(services.GET_MODEL_STATUS, request, STATUS_TIMEOUT_S)
-        except RequestRefused as error:
+        except RequestRejectedError as error:
             if error.status == 404:
                 return []
             raise
@@ -94,7 +94,7 @@ class GrpcClient:
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature; see `Client`."""
         request = apis.GetModelMetadataRequest(
-            model_spec=_model_spec(Target(model, version, label)), metadata_field=["signature_def"]
+            model_spec=_model_spec(ModelRef(model, version, label)), metadata_field=["signature_def"]
         )
         packed = self._ask(services.GET_MODEL_METADATA, request, self.timeout_s).metadata["signature_def"]
         found = self._parsed(apis.SignatureDefMap, packed.value).signature_def
@@ -111,29 +111,31 @@ class GrpcClient:
         timeout_s: float | None = None,
     ) -> dict[str, Array]:
         """Output name to array; see `Client`."""
-        target = Target(model, version, label, signature)
+        target = ModelRef(model, version, label, signature)
         try:
             return self.run(target, fitted_inputs(inputs, self.signature(target)), timeout_s)
-        except RequestRefused as error:
+        except RequestRejectedError as error:
             explain(error, target, self.metadata)
             raise
 
-    def signature(self, target: Target) -> Signature:
+    def signature(self, target: ModelRef) -> Signature:
         """What the target's signature was when it was last asked for, a few seconds ago at most."""
         return self._signatures.of(target)
 
-    def run(self, target: Target, inputs: Mapping[str, Array], timeout_s: float | None = None) -> dict[str, Array]:
+    def run(self, target: ModelRef, inputs: Mapping[str, Array], timeout_s: float | None = None) -> dict[str, Array]:
         """Output name to array, for arrays in the signature's own types; a refusal is not yet explained."""
         request = apis.PredictRequest(model_spec=_model_spec(target))
         specs = self.signature(target).inputs
         size_bytes = sum(array.nbytes for array in inputs.values())
         if size_bytes > MAX_MESSAGE_BYTES:
-            raise PredictionFailed(f"{size_bytes} bytes are more than the {MAX_MESSAGE_BYTES} that a message holds")
+            raise PredictionFailedError(
+                f"{size_bytes} bytes are more than the {MAX_MESSAGE_BYTES} that a message holds"
+            )
         for name, array in inputs.items():
             encode(array, specs[name].dtype, request.inputs[name])
         try:
             answer = self._ask(services.PREDICT, request, timeout_s or self.timeout_s)
-        except RequestRefused:
+        except RequestRejectedError:
             self._signatures.forget(target)
             raise
         return {name: decode(answer.outputs[name]) for name in sorted(answer.outputs)}
@@ -145,7 +147,7 @@ class GrpcClient:
         except grpc.RpcError as error:
             raise self._translated(error, where, timeout_s) from error
         except (EncodeError, ValueError) as error:  # more than 2 GiB; or gRPC's word for a channel that was closed
-            raise PredictionFailed(f"the request cannot be sent: {error}", where=where) from error
+            raise PredictionFailedError(f"the request cannot be sent: {error}", where=where) from error
         return self._parsed(method.response, content)
 
     def _call(self, method: Method) -> Any:
@@ -158,15 +160,15 @@ class GrpcClient:
         try:
             return message.FromString(content)
         except DecodeError as error:
-            raise PredictionFailed(f"the answer is no {message.DESCRIPTOR.name}", where=self.address) from error
+            raise PredictionFailedError(f"the answer is no {message.DESCRIPTOR.name}", where=self.address) from error
 
     def _translated(self, error: Any, where: str, timeout_s: float) -> WorkflowError:
         """What an error of gRPC's means: no server, a slow one, something else on the port, or a refusal."""
         code, text = error.code(), error.details() or ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return PredictionFailed(f"no answer within {timeout_s:g} s", where=where)
+            return PredictionFailedError(f"no answer within {timeout_s:g} s", where=where)
         if code is grpc.StatusCode.UNIMPLEMENTED or "http1" in text:
-            return NotReady(
+            return ServerNotReadyError(
                 "what answers is no model server's gRPC port",
                 where=where,
                 evidence=f"gRPC {code.name}: {text}",
@@ -174,19 +176,19 @@ class GrpcClient:
             )
         if code is grpc.StatusCode.UNAVAILABLE:
             # The library says it when it cannot connect or is hung up on, and a server that is too busy does too.
-            return NothingAnswers(
+            return ServerUnreachableError(
                 f"nothing answers at {self.address}" if "connect" in text else f"the server is not available: {text}",
                 where=where,
                 evidence=text,
                 fix="invoke status shows what runs; invoke serve starts it",
             )
         http_status = HTTP_STATUS[Code(code.value[0])]
-        return RequestRefused(
+        return RequestRejectedError(
             text or "the server gave no reason", http_status, where=where, evidence=f"gRPC {code.name}"
         )
 
 
-def _model_spec(target: Target) -> apis.ModelSpec:
+def _model_spec(target: ModelRef) -> apis.ModelSpec:
     spec = apis.ModelSpec(name=target.model, signature_name=target.signature or "")
     if target.version is not None:
         spec.version.value = target.version

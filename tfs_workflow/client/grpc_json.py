@@ -8,19 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from tfs_workflow.client import json_codec
-from tfs_workflow.client.grpc_arrays import GrpcClient
-from tfs_workflow.client.interface import RequestRefused, Target, explain
-from tfs_workflow.client.rows import Document
+from tfs_workflow.client.grpc_arrays import GrpcArrayClient
+from tfs_workflow.client.interface import ModelRef, RequestRejectedError, explain
+from tfs_workflow.client.rows import JsonRequest
 
 
-class GrpcJsonClient(GrpcClient):
+class GrpcJsonClient(GrpcArrayClient):
     """A `JsonClient` over gRPC: what TensorFlow Serving does with JSON is done here."""
 
-    def predict_rows(self, target: Target, rows: Sequence[bytes]) -> list[Any]:
+    def predict_rows(self, target: ModelRef, rows: Sequence[bytes]) -> list[Any]:
         """One prediction for each row, a JSON text; a refusal is not yet explained."""
         return self._predictions(target, json.loads(b"[" + b",".join(rows) + b"]"))
 
-    def predict_document(self, target: Target, document: Document) -> Any:
+    def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:
         """The predictions or outputs for one request, in one call."""
         target = replace(target, signature=target.signature or document.signature)
         try:
@@ -28,10 +28,10 @@ class GrpcJsonClient(GrpcClient):
                 return self._predictions(target, document.instances)
             arrays = json_codec.from_inputs(document.inputs, self.signature(target).inputs)
             return json_codec.to_outputs(self.run(target, arrays))
-        except RequestRefused as error:
+        except RequestRejectedError as error:
             explain(error, target, self.metadata)
             raise
 
-    def _predictions(self, target: Target, instances: list[Any]) -> list[Any]:
+    def _predictions(self, target: ModelRef, instances: list[Any]) -> list[Any]:
         arrays = json_codec.from_instances(instances, self.signature(target).inputs)
         return json_codec.to_predictions(self.run(target, arrays), len(instances))

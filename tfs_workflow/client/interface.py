@@ -8,8 +8,8 @@ from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tfs_workflow.client.rows import Document
-from tfs_workflow.errors import NotReady, PredictionFailed
+from tfs_workflow.client.rows import JsonRequest
+from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 from tfs_workflow.formats.signature_text import expectation
 
@@ -54,7 +54,7 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
-class Target:
+class ModelRef:
     """Whom to ask: a model, one of its versions by number or label, and one of its signatures."""
 
     model: str
@@ -63,11 +63,11 @@ class Target:
     signature: str | None = None
 
 
-class NothingAnswers(NotReady):
+class ServerUnreachableError(ServerNotReadyError):
     """No server listens at the address, or what listens hangs up: not yet, or not any more."""
 
 
-class RequestRefused(PredictionFailed):
+class RequestRejectedError(PredictionFailedError):
     """The server's own refusal: `server_text` is the error as the server worded it.
 
     `status` is the HTTP status; over gRPC the one that TensorFlow Serving gives the same error over REST.
@@ -79,7 +79,7 @@ class RequestRefused(PredictionFailed):
         self.status = status
 
 
-class InputUnfit(RequestRefused):
+class InvalidInputError(RequestRejectedError):
     """Refused before it was sent: what was given is not what the signature takes."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
@@ -96,7 +96,7 @@ class Client(Protocol):
         """The versions of a model as the server lists them, newest first; none for a model it does not know."""
 
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
-        """Signature name to signature of a served version; raises NothingAnswers or RequestRefused."""
+        """Signature name to signature of a served version; raises ServerUnreachableError or RequestRejectedError."""
 
     def predict(  # noqa: PLR0913  # a request's own parts, by name
         self,
@@ -111,8 +111,9 @@ class Client(Protocol):
         """Output name to array, for arrays by input name or for the one array of a signature with a single input.
 
         The first dimension is the batch where the model has one. Values take the signature's types where nothing is
-        lost; strings are object arrays of bytes, bfloat16 is float32. Raises NothingAnswers, PredictionFailed when
-        no answer comes in time, and RequestRefused with the server's words and what the signature expects.
+        lost; strings are object arrays of bytes, bfloat16 is float32. Raises ServerUnreachableError,
+        PredictionFailedError when
+        no answer comes in time, and RequestRejectedError with the server's words and what the signature expects.
         """
 
     def close(self) -> None:
@@ -131,10 +132,10 @@ class JsonClient(Protocol):
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature of a served version."""
 
-    def predict_rows(self, target: Target, rows: Sequence[bytes]) -> list[Any]:
+    def predict_rows(self, target: ModelRef, rows: Sequence[bytes]) -> list[Any]:
         """One prediction for each row, a JSON text; a refusal is not yet explained."""
 
-    def predict_document(self, target: Target, document: Document) -> Any:
+    def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:
         """The predictions or outputs for one request; a refusal says what the signature expects."""
 
     def __enter__(self) -> Self: ...
@@ -147,11 +148,11 @@ class JsonClient(Protocol):
 Metadata = Callable[[str, int | None, str | None], Mapping[str, Signature]]
 
 
-def explain(error: RequestRefused, target: Target, metadata: Metadata) -> None:
+def explain(error: RequestRejectedError, target: ModelRef, metadata: Metadata) -> None:
     """Say in the refusal what the signature expects, where the server tells."""
     try:
         signatures = metadata(target.model, target.version, target.label)
-    except (NotReady, PredictionFailed):
+    except (ServerNotReadyError, PredictionFailedError):
         error.fix = error.fix or "invoke status shows the models and versions that are served"
         return
     expected = expectation(target.model, target.signature or DEFAULT_SIGNATURE, signatures)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfs_workflow.client.interface import InputUnfit
+from tfs_workflow.client.interface import InvalidInputError
 from tfs_workflow.client.tensor_codec import fitted, numpy_type
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats.base64_json import base64_object, decode_base64, is_base64
 from tfs_workflow.formats.savedmodel import TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
@@ -22,20 +22,24 @@ _BYTES_SUFFIX = "_bytes"
 
 
 def from_instances(instances: list[Any], specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
-    """The inputs of rows: one value a row, or one object a row with a value for each input. Raises InputUnfit."""
+    """The inputs of rows: one value a row, or one object a row with a value for each input. Raises
+    InvalidInputError.
+    """
     if not _is_object(instances[0]):
         return {_only(specs): _named(_only(specs), instances, specs)}
     if any(not _is_object(row) or row.keys() != specs.keys() for row in instances):
-        raise InputUnfit(f"every instance needs exactly the inputs {', '.join(specs)}")
+        raise InvalidInputError(f"every instance needs exactly the inputs {', '.join(specs)}")
     return {name: _named(name, [row[name] for row in instances], specs) for name in specs}
 
 
 def from_inputs(inputs: Any, specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
-    """The inputs in columns: a value for each input name, or the bare value of the only input. Raises InputUnfit."""
+    """The inputs in columns: a value for each input name, or the bare value of the only input. Raises
+    InvalidInputError.
+    """
     if not _is_object(inputs):
         return {_only(specs): _named(_only(specs), inputs, specs)}
     if missing := [name for name in specs if name not in inputs]:
-        raise InputUnfit(f"the input {missing[0]} is missing")
+        raise InvalidInputError(f"the input {missing[0]} is missing")
     return {name: _named(name, inputs[name], specs) for name in specs}
 
 
@@ -43,7 +47,7 @@ def to_predictions(outputs: Mapping[str, Array], rows: int) -> list[Any]:
     """One prediction a row: the output's value, or an object where there are several outputs."""
     for name, array in outputs.items():
         if array.shape[:1] != (rows,):
-            raise PredictionFailed(
+            raise PredictionFailedError(
                 f"the output {name} has no row for each of {rows} instances: its shape is {array.shape}",
                 fix="ask in column format, with --inputs",
             )
@@ -64,7 +68,7 @@ def to_json(name: str, array: Array) -> Any:
     if array.dtype.kind == "O":
         return _nested([_text(leaf, name.endswith(_BYTES_SUFFIX)) for leaf in array.ravel().tolist()], array.shape)
     if array.dtype.kind == "c":
-        raise PredictionFailed(f"JSON cannot carry the complex numbers of the output {name}")
+        raise PredictionFailedError(f"JSON cannot carry the complex numbers of the output {name}")
     if array.dtype.kind == "f" and array.itemsize < 8:
         # TensorFlow Serving may print more digits than tell the value (0.333333343); they are the same float32.
         shortest = array.astype(np.float32).astype(np.str_).astype(np.float64)
@@ -73,28 +77,30 @@ def to_json(name: str, array: Array) -> Any:
 
 
 def to_request(array: Array, spec: TensorSpec) -> Any:
-    """The JSON value of an input; raises InputUnfit for a type that TensorFlow Serving's JSON cannot carry."""
+    """The JSON value of an input; raises InvalidInputError for a type that TensorFlow Serving's JSON cannot carry."""
     if spec.dtype.removesuffix("_REF") in _NOT_IN_REQUESTS:
-        raise InputUnfit(f"JSON cannot carry {dtype_name(spec)}", fix='ask over gRPC: connect("grpc://HOST:PORT")')
+        raise InvalidInputError(
+            f"JSON cannot carry {dtype_name(spec)}", fix='ask over gRPC: connect("grpc://HOST:PORT")'
+        )
     if array.dtype.kind == "O":
         return _nested([base64_object(leaf) for leaf in array.ravel().tolist()], array.shape)
     return array.tolist()
 
 
 def from_json(value: Any, spec: TensorSpec) -> Array:
-    """The array of a JSON value whose leaves are of the type; raises InputUnfit."""
+    """The array of a JSON value whose leaves are of the type; raises InvalidInputError."""
     held = numpy_type(spec)
     leaves, shape = _flat(value)
     strange = set(map(type, leaves)) - _LEAVES.get(held.kind, set())
     if strange:
         leaf = next(leaf for leaf in leaves if type(leaf) in strange)
-        raise InputUnfit("the rows differ in shape" if isinstance(leaf, list) else _wrong(leaf, spec))
+        raise InvalidInputError("the rows differ in shape" if isinstance(leaf, list) else _wrong(leaf, spec))
     if held.kind == "O":
         leaves = [leaf if isinstance(leaf, str) else _unbase64(leaf) for leaf in leaves]
     try:
         made = np.array(leaves, np.float64) if held.kind == "f" else _exact(leaves, held)
     except OverflowError as error:
-        raise InputUnfit(f"a number is out of the range of {dtype_name(spec)}") from error
+        raise InvalidInputError(f"a number is out of the range of {dtype_name(spec)}") from error
     return fitted(made, spec).reshape(shape)
 
 
@@ -104,13 +110,13 @@ _NOT_IN_REQUESTS = {"DT_HALF", "DT_BFLOAT16", "DT_UINT16", "DT_COMPLEX64", "DT_C
 def _named(name: str, value: Any, specs: Mapping[str, TensorSpec]) -> Array:
     try:
         return from_json(value, specs[name])
-    except InputUnfit as error:
-        raise InputUnfit(f"input {name}: {error.what}") from error
+    except InvalidInputError as error:
+        raise InvalidInputError(f"input {name}: {error.what}") from error
 
 
 def _only(specs: Mapping[str, TensorSpec]) -> str:
     if len(specs) != 1:
-        raise InputUnfit(f"an object with the inputs {', '.join(specs)} is expected, not a bare value")
+        raise InvalidInputError(f"an object with the inputs {', '.join(specs)} is expected, not a bare value")
     return next(iter(specs))
 
 
@@ -140,11 +146,11 @@ def _wrong(leaf: Any, spec: TensorSpec) -> str:
 
 def _unbase64(leaf: Mapping[str, Any]) -> bytes:
     if not is_base64(leaf):
-        raise InputUnfit(f'an object is not a string; bytes are {{"b64": "…"}}, not {leaf!r}')
+        raise InvalidInputError(f'an object is not a string; bytes are {{"b64": "…"}}, not {leaf!r}')
     try:
         return decode_base64(leaf["b64"])
     except ValueError as error:
-        raise InputUnfit(f"not base64: {leaf['b64'][:80]!r}") from error
+        raise InvalidInputError(f"not base64: {leaf['b64'][:80]!r}") from error
 
 
 def _text(content: bytes, as_bytes: bool) -> str | dict[str, str]:

@@ -6,11 +6,18 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tfs_workflow.client.interface import PREDICT_TIMEOUT_S, InputUnfit, RequestRefused, Target, VersionStatus, explain
+from tfs_workflow.client.interface import (
+    PREDICT_TIMEOUT_S,
+    InvalidInputError,
+    ModelRef,
+    RequestRejectedError,
+    VersionStatus,
+    explain,
+)
 from tfs_workflow.client.json_codec import from_json, to_request
-from tfs_workflow.client.rest_json import ServingClient
-from tfs_workflow.client.signature_cache import Signatures, fitted_inputs
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.client.signature_cache import SignatureCache, fitted_inputs
+from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -19,12 +26,12 @@ if TYPE_CHECKING:
     from tfs_workflow.client.interface import Array, Inputs
 
 
-class RestClient:
+class RestArrayClient:
     """A `Client` over REST; what JSON cannot carry (float16, complex numbers) is refused with a word on gRPC."""
 
     def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
-        self._rest = ServingClient(rest_url, timeout_s)
-        self._signatures = Signatures(self._rest.metadata)
+        self._rest = RestJsonClient(rest_url, timeout_s)
+        self._signatures = SignatureCache(self._rest.metadata)
 
     def __enter__(self) -> Self:
         return self
@@ -57,12 +64,12 @@ class RestClient:
         timeout_s: float | None = None,
     ) -> dict[str, Array]:
         """Output name to array; see `Client`."""
-        target = Target(model, version, label, signature)
+        target = ModelRef(model, version, label, signature)
         try:
             known = self._signatures.of(target)
             arrays = fitted_inputs(inputs, known)
             columns = {name: to_request(array, known.inputs[name]) for name, array in arrays.items()}
-        except RequestRefused as error:
+        except RequestRejectedError as error:
             explain(error, target, self.metadata)
             raise
         try:
@@ -70,20 +77,20 @@ class RestClient:
                 model, inputs=columns, version=version, label=label, signature=signature, timeout_s=timeout_s
             )
             return self._restored(answer, target)
-        except PredictionFailed:
+        except PredictionFailedError:
             self._signatures.forget(target)
             raise
 
-    def _restored(self, answer: Any, target: Target) -> dict[str, Array]:
+    def _restored(self, answer: Any, target: ModelRef) -> dict[str, Array]:
         """The outputs as arrays. A model whose types changed since they were asked for is asked once more."""
         try:
             return _arrays(answer, self._signatures.of(target))
-        except InputUnfit:
+        except InvalidInputError:
             self._signatures.forget(target)
         try:
             return _arrays(answer, self._signatures.of(target))
-        except InputUnfit as error:
-            raise PredictionFailed(
+        except InvalidInputError as error:
+            raise PredictionFailedError(
                 f"the answer is not what the signature says: {error.what}", where=target.model
             ) from error
 
@@ -93,7 +100,7 @@ def _arrays(answer: Any, signature: Signature) -> dict[str, Array]:
     if len(specs) == 1:
         answer = dict.fromkeys(specs, answer)
     if not isinstance(answer, Mapping) or answer.keys() != specs.keys():
-        raise InputUnfit(f"expected the outputs {', '.join(specs)}")
+        raise InvalidInputError(f"expected the outputs {', '.join(specs)}")
     return {name: _array(answer[name], spec) for name, spec in specs.items()}
 
 

@@ -17,15 +17,15 @@ from tfs_workflow.client.interface import (
     LOOPBACK,
     PREDICT_TIMEOUT_S,
     STATUS_TIMEOUT_S,
-    NothingAnswers,
-    RequestRefused,
+    ModelRef,
+    RequestRejectedError,
+    ServerUnreachableError,
     State,
-    Target,
     VersionStatus,
     explain,
 )
-from tfs_workflow.client.rows import Document
-from tfs_workflow.errors import NotReady, PredictionFailed, WorkflowError
+from tfs_workflow.client.rows import JsonRequest
+from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError, WorkflowError
 from tfs_workflow.formats.savedmodel import Signature
 from tfs_workflow.formats.signature_text import from_metadata
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 16
 
 
-class ServingClient:
+class RestJsonClient:
     """Talks to one model server; safe to use from several threads at once.
 
     A request is sent once: only a connection that the server closed while it was idle is opened anew.
@@ -65,7 +65,8 @@ class ServingClient:
     def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
         """The versions of a model as the server lists them, newest first; none for a model it does not know.
 
-        Raises NothingAnswers while no one listens, and NotReady when what answers is no model server.
+        Raises ServerUnreachableError while no one listens, and ServerNotReadyError when what answers is no model
+        server.
         """
         response = self._get(self.model_url(model, version, label), STATUS_TIMEOUT_S)
         try:
@@ -73,12 +74,12 @@ class ServingClient:
                 return [_version_status(entry) for entry in _document(response)["model_version_status"]]
             if response.status_code == 404 and "error" in _document(response):
                 return []
-        except (PredictionFailed, KeyError, TypeError, ValueError) as error:
+        except (PredictionFailedError, KeyError, TypeError, ValueError) as error:
             raise _no_model_server(response) from error
         raise _no_model_server(response)
 
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
-        """Signature name to signature of a served version; raises NothingAnswers or RequestRefused."""
+        """Signature name to signature of a served version; raises ServerUnreachableError or RequestRejectedError."""
         response = self._get(self.model_url(model, version, label) + "/metadata", self.timeout_s)
         if response.status_code != 200:
             raise _refused(response, response.url)
@@ -100,7 +101,7 @@ class ServingClient:
     ) -> Any:
         """The predictions for rows (`instances`: one a row, in order) or the outputs for columns (`inputs`).
 
-        Raises NothingAnswers, or RequestRefused with what the signature expects.
+        Raises ServerUnreachableError, or RequestRejectedError with what the signature expects.
         """
         body: dict[str, Any] = {"inputs": inputs} if instances is None else {"instances": instances}
         if signature:
@@ -108,12 +109,12 @@ class ServingClient:
         url = self.predict_url(model, version, label)
         try:
             answer = self._post(url, json.dumps(body).encode(), timeout_s or self.timeout_s)
-        except RequestRefused as error:
-            explain(error, Target(model, version, label, signature), self.metadata)
+        except RequestRejectedError as error:
+            explain(error, ModelRef(model, version, label, signature), self.metadata)
             raise
         return answer["predictions"] if "predictions" in answer else answer["outputs"]
 
-    def predict_document(self, target: Target, document: Document) -> Any:
+    def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:
         """The predictions or outputs for one request, in one call."""
         return self.predict(
             target.model,
@@ -124,7 +125,7 @@ class ServingClient:
             signature=target.signature or document.signature,
         )
 
-    def predict_rows(self, target: Target, rows: Sequence[bytes]) -> list[Any]:
+    def predict_rows(self, target: ModelRef, rows: Sequence[bytes]) -> list[Any]:
         """The predictions for rows that are JSON already; the server's refusal is not yet explained."""
         signature = f'"signature_name": {json.dumps(target.signature)}, ' if target.signature else ""
         url = self.predict_url(target.model, target.version, target.label)
@@ -170,8 +171,8 @@ class ServingClient:
         if isinstance(error, requests.ConnectTimeout) or isinstance(_cause(error), NewConnectionError):
             return self._nothing(url)
         if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
-            return PredictionFailed(f"no answer within {timeout_s:g} s", where=url)
-        return PredictionFailed(
+            return PredictionFailedError(f"no answer within {timeout_s:g} s", where=url)
+        return PredictionFailedError(
             "the connection broke before the answer was complete",
             where=url,
             evidence=str(error),
@@ -181,8 +182,8 @@ class ServingClient:
     def _timeout(self, timeout_s: float) -> tuple[float, float]:
         return min(CONNECT_TIMEOUT_S, timeout_s), timeout_s
 
-    def _nothing(self, url: str) -> NothingAnswers:
-        return NothingAnswers(
+    def _nothing(self, url: str) -> ServerUnreachableError:
+        return ServerUnreachableError(
             f"nothing answers at {self.rest_url}",
             where=url,
             fix="invoke status shows what runs; invoke serve starts it",
@@ -197,8 +198,8 @@ def server_text(content: bytes) -> str:
         return content[:500].decode(errors="replace").strip() or "the server gave no reason"
 
 
-def _no_model_server(response: requests.Response) -> NotReady:
-    return NotReady(
+def _no_model_server(response: requests.Response) -> ServerNotReadyError:
+    return ServerNotReadyError(
         f"what answers is no model server, or one in trouble: {server_text(response.content)}",
         where=response.url,
         evidence=f"HTTP {response.status_code}",
@@ -206,8 +207,8 @@ def _no_model_server(response: requests.Response) -> NotReady:
     )
 
 
-def _refused(response: requests.Response, where: str) -> RequestRefused:
-    return RequestRefused(server_text(response.content), response.status_code, where=where)
+def _refused(response: requests.Response, where: str) -> RequestRejectedError:
+    return RequestRejectedError(server_text(response.content), response.status_code, where=where)
 
 
 def _cause(error: requests.RequestException) -> object:
@@ -222,11 +223,11 @@ def _document(response: requests.Response) -> Mapping[str, Any]:
         document = json.loads(response.content)
     except ValueError as error:
         fix = "name an output *_bytes in the model if it holds bytes that are no text" if response.content else ""
-        raise PredictionFailed(
+        raise PredictionFailedError(
             f"the answer is no JSON: {error}", where=response.url, evidence=repr(response.content[:200]), fix=fix
         ) from error
     if not isinstance(document, dict):
-        raise PredictionFailed(
+        raise PredictionFailedError(
             "the answer is no JSON object", where=response.url, evidence=repr(response.content[:200])
         )
     return document

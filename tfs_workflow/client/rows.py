@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from tfs_workflow.errors import PredictionFailed, WorkflowError
+from tfs_workflow.errors import PredictionFailedError, WorkflowError
 
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 DOCUMENT_SUFFIXES = (".json",)
@@ -21,7 +21,7 @@ _DOCUMENT_START = re.compile(
 )
 
 
-class InputMalformed(PredictionFailed):
+class MalformedInputError(PredictionFailedError):
     """The input is no JSON, or holds no rows."""
 
 
@@ -48,7 +48,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Document:
+class JsonRequest:
     """A request as one JSON document: instances (row format) or inputs (column format)."""
 
     instances: list[Any] | None
@@ -57,7 +57,7 @@ class Document:
 
 
 def parse(text: str, name: str) -> Any:
-    """The value of a JSON text (NaN and Infinity included); raises InputMalformed with line and column."""
+    """The value of a JSON text (NaN and Infinity included); raises MalformedInputError with line and column."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -67,7 +67,7 @@ def parse(text: str, name: str) -> Any:
 
 
 def json_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """Line number and text of every line that is not blank; raises InputMalformed at the first that is no JSON."""
+    """Line number and text of every line that is not blank; raises MalformedInputError at the first that is no JSON."""
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -101,7 +101,7 @@ def batches(rows: Iterable[tuple[int, bytes]], max_rows: int, max_bytes: int) ->
         yield Batch(tuple(numbers), tuple(texts))
 
 
-def read_document(stream: BinaryIO, name: str) -> Document:
+def read_document(stream: BinaryIO, name: str) -> JsonRequest:
     """A request document: {"instances": …}, {"inputs": …} or a bare list of instances."""
     content = stream.read()
     try:
@@ -113,20 +113,22 @@ def read_document(stream: BinaryIO, name: str) -> Document:
     return as_document(parse(text, name), name)
 
 
-def as_document(value: Any, name: str) -> Document:
-    """The request that a JSON value stands for; raises InputMalformed when it stands for none."""
+def as_document(value: Any, name: str) -> JsonRequest:
+    """The request that a JSON value stands for; raises MalformedInputError when it stands for none."""
     if isinstance(value, list):
         value = {"instances": value}
     if not isinstance(value, dict) or ("instances" in value) == ("inputs" in value):
-        raise InputMalformed(
+        raise MalformedInputError(
             'expected a list of instances, {"instances": […]} or {"inputs": …}', where=name, evidence=_shortened(value)
         )
     instances = value.get("instances")
     if "instances" in value and not isinstance(instances, list):
-        raise InputMalformed("expected instances to be a list, one value a row", where=name, evidence=_shortened(value))
+        raise MalformedInputError(
+            "expected instances to be a list, one value a row", where=name, evidence=_shortened(value)
+        )
     if instances == []:
         raise _no_rows(name)
-    return Document(instances, value.get("inputs"), value.get("signature_name"))
+    return JsonRequest(instances, value.get("inputs"), value.get("signature_name"))
 
 
 def instance_rows(instances: Iterable[Any]) -> Iterator[tuple[int, bytes]]:
@@ -142,7 +144,7 @@ def is_document(stream: io.BufferedReader, name: str) -> bool:
     return _DOCUMENT_START.match(stream.peek(1).removeprefix(_BOM)) is not None
 
 
-def no_rows(name: str) -> InputMalformed:
+def no_rows(name: str) -> MalformedInputError:
     """The error for an input without a single row."""
     return _no_rows(name)
 
@@ -160,12 +162,12 @@ def _check_line(row: bytes, line: bytes, name: str, number: int) -> None:
         raise _malformed(f"{name}:{number}", "nested too deeply", "") from error
 
 
-def _malformed(where: str, what: str, evidence: str) -> InputMalformed:
-    return InputMalformed(f"malformed JSON: {what}", where=where, evidence=evidence)
+def _malformed(where: str, what: str, evidence: str) -> MalformedInputError:
+    return MalformedInputError(f"malformed JSON: {what}", where=where, evidence=evidence)
 
 
-def _no_rows(name: str) -> InputMalformed:
-    return InputMalformed("no rows to predict", where=name, fix="give one JSON value a line, one line a row")
+def _no_rows(name: str) -> MalformedInputError:
+    return MalformedInputError("no rows to predict", where=name, fix="give one JSON value a line, one line a row")
 
 
 def _around(text: str, position: int) -> str:

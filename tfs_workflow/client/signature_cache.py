@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from tfs_workflow.client.interface import InputUnfit, Metadata, Target
+from tfs_workflow.client.interface import InvalidInputError, Metadata, ModelRef
 from tfs_workflow.client.tensor_codec import fitted
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 FRESH_S = 10.0
 
 
-class Signatures:
+class SignatureCache:
     """The signatures of what was asked for, for a short while; of a version by its number, for good."""
 
     def __init__(self, metadata: Metadata, clock: Callable[[], float] = time.monotonic) -> None:
         self._metadata = metadata
         self._clock = clock
-        self._known: dict[Target, tuple[float, Mapping[str, Signature]]] = {}
+        self._known: dict[ModelRef, tuple[float, Mapping[str, Signature]]] = {}
 
-    def of(self, target: Target) -> Signature:
-        """The signature that a target names; raises InputUnfit, NothingAnswers or RequestRefused."""
-        found = self._all(Target(target.model, target.version, target.label))
+    def of(self, target: ModelRef) -> Signature:
+        """The signature that a target names; raises InvalidInputError, ServerUnreachableError or
+        RequestRejectedError.
+        """
+        found = self._all(ModelRef(target.model, target.version, target.label))
         name = target.signature or DEFAULT_SIGNATURE
         if name not in found:
-            raise InputUnfit(f"there is no signature {name}", where=target.model)
+            raise InvalidInputError(f"there is no signature {name}", where=target.model)
         return found[name]
 
-    def forget(self, target: Target) -> None:
+    def forget(self, target: ModelRef) -> None:
         """Ask the server again the next time."""
-        self._known.pop(Target(target.model, target.version, target.label), None)
+        self._known.pop(ModelRef(target.model, target.version, target.label), None)
 
-    def _all(self, place: Target) -> Mapping[str, Signature]:
+    def _all(self, place: ModelRef) -> Mapping[str, Signature]:
         now = self._clock()
         since, found = self._known.get(place, (now, None))
         if found is None or (place.version is None and now - since > FRESH_S):
@@ -47,18 +49,18 @@ class Signatures:
 
 
 def fitted_inputs(inputs: Inputs, signature: Signature) -> dict[str, Array]:
-    """Arrays in the types of a signature's inputs, by input name; raises InputUnfit."""
+    """Arrays in the types of a signature's inputs, by input name; raises InvalidInputError."""
     specs = signature.inputs
     if not isinstance(inputs, Mapping):
         if len(specs) != 1:
-            raise InputUnfit(f"expected arrays by input name ({', '.join(specs)}), got a bare one")
+            raise InvalidInputError(f"expected arrays by input name ({', '.join(specs)}), got a bare one")
         inputs = dict.fromkeys(specs, inputs)
     made = {}
     for name, value in inputs.items():
         if name not in specs:
-            raise InputUnfit(f"there is no input {name!r}")
+            raise InvalidInputError(f"there is no input {name!r}")
         try:
             made[name] = fitted(value, specs[name])
-        except InputUnfit as error:
-            raise InputUnfit(f"input {name}: {error.what}") from error
+        except InvalidInputError as error:
+            raise InvalidInputError(f"input {name}: {error.what}") from error
     return made

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfs_workflow.client.interface import InputUnfit
-from tfs_workflow.errors import PredictionFailed
+from tfs_workflow.client.interface import InvalidInputError
+from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats.savedmodel import TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name
 from tfs_workflow.formats.tensors import (
@@ -43,15 +43,15 @@ def encode(array: Array, dtype: str, message: TensorProto | None = None) -> Tens
 
 
 def decode(message: TensorProto) -> Array:
-    """The array of a message, writable; strings are an object array of bytes. Raises PredictionFailed."""
+    """The array of a message, writable; strings are an object array of bytes. Raises PredictionFailedError."""
     dtype = message.dtype
     if dtype not in NUMPY_TYPES:
-        raise PredictionFailed(f"numpy cannot hold a tensor of the type {DataType.Name(dtype)}")
+        raise PredictionFailedError(f"numpy cannot hold a tensor of the type {DataType.Name(dtype)}")
     _check_size(message)
     try:
         _, shape, values = from_proto(message)
     except InvalidTensorError as error:
-        raise PredictionFailed(f"the answer holds {error}") from error
+        raise PredictionFailedError(f"the answer holds {error}") from error
     if dtype == BFLOAT16:
         values = from_bfloat16(values)
     return (values if values.flags.writeable else values.copy()).reshape(shape)
@@ -61,33 +61,33 @@ def _check_size(message: TensorProto) -> None:
     """Bound what numpy is to hold: a message of a few bytes may declare a shape of any size."""
     count = math.prod(dim.size for dim in message.tensor_shape.dim)
     if count * _numpy_type(message.dtype).itemsize > _MAX_BYTES:
-        raise PredictionFailed(f"the answer holds a tensor of {count} values")
+        raise PredictionFailedError(f"the answer holds a tensor of {count} values")
     if message.dtype == STRING and message.tensor_content:
-        raise PredictionFailed("the answer holds strings in tensor_content")
+        raise PredictionFailedError("the answer holds strings in tensor_content")
 
 
 def fitted(value: Any, spec: TensorSpec) -> Array:
-    """An array in the type that a signature wants; raises InputUnfit where a value would be lost."""
+    """An array in the type that a signature wants; raises InvalidInputError where a value would be lost."""
     held = numpy_type(spec)
     try:
         array = np.asarray(value, held) if held.kind == "O" else np.asarray(value)
     except (ValueError, OverflowError) as error:
-        raise InputUnfit(f"not an array: {error}") from error
+        raise InvalidInputError(f"not an array: {error}") from error
     if held.kind == "O":
         return _strings(array)
     if array.dtype.name == "bfloat16":  # the type of ml_dtypes, where somebody has it
         array = array.astype(np.float32)
     if array.size and array.dtype.kind not in _TAKES[held.kind]:
-        raise InputUnfit(f"the values are {array.dtype}, not {dtype_name(spec)}")
+        raise InvalidInputError(f"the values are {array.dtype}, not {dtype_name(spec)}")
     return _narrowed(array, held, spec)
 
 
 def numpy_type(spec: TensorSpec) -> np.dtype[Any]:
-    """How numpy holds the type of a tensor; raises InputUnfit."""
+    """How numpy holds the type of a tensor; raises InvalidInputError."""
     try:
         return _numpy_type(DataType.Value(spec.dtype.removesuffix("_REF")))
     except (KeyError, ValueError) as error:
-        raise InputUnfit(f"numpy cannot hold the type {dtype_name(spec)}") from error
+        raise InvalidInputError(f"numpy cannot hold the type {dtype_name(spec)}") from error
 
 
 def _numpy_type(dtype: int) -> np.dtype[Any]:
@@ -100,13 +100,13 @@ def _narrowed(array: Array, held: np.dtype[Any], spec: TensorSpec) -> Array:
         bounds = np.iinfo(held)
         low, high = int(array.min()), int(array.max())
         if low < bounds.min or high > bounds.max:
-            raise InputUnfit(f"{low if low < bounds.min else high} is out of the range of {dtype_name(spec)}")
+            raise InvalidInputError(f"{low if low < bounds.min else high} is out of the range of {dtype_name(spec)}")
     with np.errstate(over="ignore", invalid="ignore"):
         narrowed = array.astype(held, copy=False)
     if held.kind in "fc" and not np.can_cast(array.dtype, held):
         lost = np.isinf(narrowed) & ~np.isinf(array)
         if lost.any():
-            raise InputUnfit(f"{array[lost][0]} is out of the range of {dtype_name(spec)}")
+            raise InvalidInputError(f"{array[lost][0]} is out of the range of {dtype_name(spec)}")
     return narrowed
 
 
@@ -114,7 +114,9 @@ def _strings(array: Array) -> Array:
     encoded = np.empty(array.size, np.object_)
     for position, leaf in enumerate(array.ravel().tolist()):
         if not isinstance(leaf, str | bytes):
-            raise InputUnfit(f"{leaf!r} is not a string" if not isinstance(leaf, list) else "the rows differ in length")
+            raise InvalidInputError(
+                f"{leaf!r} is not a string" if not isinstance(leaf, list) else "the rows differ in length"
+            )
         encoded[position] = leaf if isinstance(leaf, bytes) else _utf8(leaf)
     return encoded.reshape(array.shape)
 
@@ -123,4 +125,4 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise InputUnfit(f"{text!r} cannot be written in UTF-8") from error
+        raise InvalidInputError(f"{text!r} cannot be written in UTF-8") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.errors import InvalidModelError
 
 if TYPE_CHECKING:
     from tfs_workflow.formats.example_features import ParsedFeature
@@ -80,7 +80,7 @@ def is_version_name(name: str) -> bool:
 
 
 def scan(base_path: Path) -> Versions:
-    """What a base path holds; nothing when it is not there. Raises ModelInvalid when it cannot be read."""
+    """What a base path holds; nothing when it is not there. Raises InvalidModelError when it cannot be read."""
     try:
         entries = sorted(base_path.iterdir()) if base_path.is_dir() else []
     except OSError as error:
@@ -91,7 +91,7 @@ def scan(base_path: Path) -> Versions:
 
 
 def versions(base_path: Path) -> Versions:
-    """Like scan, with at least one version; raises ModelInvalid with the likely mistake otherwise."""
+    """Like scan, with at least one version; raises InvalidModelError with the likely mistake otherwise."""
     seen = scan(base_path)
     if seen.found:
         return seen
@@ -101,7 +101,7 @@ def versions(base_path: Path) -> Versions:
 def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> dict[str, Signature]:
     """Signature name to signature of one version directory.
 
-    Raises ModelInvalid when saved_model.pb is missing, unreadable or corrupt, has no graph with the tags,
+    Raises InvalidModelError when saved_model.pb is missing, unreadable or corrupt, has no graph with the tags,
     or names variables that are not there.
     """
     graph = meta_graph(read(version_dir), tags, version_dir)
@@ -110,17 +110,17 @@ def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG}))
 
 
 def features(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> tuple[ParsedFeature, ...]:
-    """The features that the model parses out of tf.Examples; empty where it parses none. Raises ModelInvalid."""
+    """The features that the model parses out of tf.Examples; empty where it parses none. Raises InvalidModelError."""
     from tfs_workflow.formats.example_features import parsed_features
 
     return parsed_features(meta_graph(read(version_dir), tags, version_dir).graph_def)
 
 
 def read(version_dir: Path) -> saved_model_pb2.SavedModel:
-    """The parsed saved_model.pb (or .pbtxt) of a version directory; raises ModelInvalid."""
+    """The parsed saved_model.pb (or .pbtxt) of a version directory; raises InvalidModelError."""
     path = next((p for p in (version_dir / name for name in _GRAPH_FILES) if p.exists()), None)
     if path is None:
-        raise ModelInvalid(
+        raise InvalidModelError(
             "no saved_model.pb",
             where=str(version_dir),
             evidence=f"it holds {_listing(version_dir)}",
@@ -139,12 +139,12 @@ def read(version_dir: Path) -> saved_model_pb2.SavedModel:
 def meta_graph(
     model: saved_model_pb2.SavedModel, tags: frozenset[str], version_dir: Path
 ) -> saved_model_pb2.MetaGraphDef:
-    """The graph that bears exactly these tags; raises ModelInvalid when there is none."""
+    """The graph that bears exactly these tags; raises InvalidModelError when there is none."""
     for graph in model.meta_graphs:
         if frozenset(graph.meta_info_def.tags) == tags:
             return graph
     there = "; ".join("{" + ", ".join(sorted(g.meta_info_def.tags)) + "}" for g in model.meta_graphs)
-    raise ModelInvalid(
+    raise InvalidModelError(
         f"no graph with the tags {{{', '.join(sorted(tags))}}}",
         where=str(version_dir),
         evidence=f"the SavedModel's graphs bear: {there}",
@@ -153,7 +153,7 @@ def meta_graph(
 
 
 def check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> None:
-    """Raises ModelInvalid when the graph has variables but their files are missing or incomplete."""
+    """Raises InvalidModelError when the graph has variables but their files are missing or incomplete."""
     if not _VARIABLE_OPS & ops(graph.graph_def):
         return
     variables = version_dir / "variables"
@@ -163,7 +163,7 @@ def check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> N
         raise _unreadable(variables, error) from error
     missing = sorted(_missing_variable_files(names))
     if missing:
-        raise ModelInvalid(
+        raise InvalidModelError(
             "the model's variables are missing",
             where=str(variables),
             evidence=f"not there: {', '.join(missing)}",
@@ -197,7 +197,7 @@ def _skip_reason(entry: Path) -> str | None:
     return None if entry.is_dir() else "not a directory"
 
 
-def _no_version(base_path: Path, seen: Versions) -> ModelInvalid:
+def _no_version(base_path: Path, seen: Versions) -> InvalidModelError:
     names = [entry.name for entry in seen.skipped]
     if not base_path.is_dir():
         what, fix = "the base path is not a directory", "give the directory that holds the model's version directories"
@@ -210,7 +210,7 @@ def _no_version(base_path: Path, seen: Versions) -> ModelInvalid:
         fix = f"rename it to a number, such as {int(number) or 1}"
     else:
         what, fix = "no version directory", _LAYOUT
-    return ModelInvalid(what, where=str(base_path), evidence=f"it holds {_listing(base_path)}", fix=fix)
+    return InvalidModelError(what, where=str(base_path), evidence=f"it holds {_listing(base_path)}", fix=fix)
 
 
 def _listing(directory: Path) -> str:
@@ -247,8 +247,8 @@ def _parse_text(content: bytes) -> saved_model_pb2.SavedModel:
         raise ValueError(str(error)) from error
 
 
-def _unreadable(path: Path, error: OSError) -> ModelInvalid:
-    return ModelInvalid(
+def _unreadable(path: Path, error: OSError) -> InvalidModelError:
+    return InvalidModelError(
         "cannot be read",
         where=str(path),
         evidence=str(error.strerror or error),
@@ -256,8 +256,8 @@ def _unreadable(path: Path, error: OSError) -> ModelInvalid:
     )
 
 
-def _corrupt(path: Path, evidence: str) -> ModelInvalid:
-    return ModelInvalid(
+def _corrupt(path: Path, evidence: str) -> InvalidModelError:
+    return InvalidModelError(
         "not a SavedModel: the file is corrupt or incomplete",
         where=str(path),
         evidence=evidence,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.health.diagnoses import FAILURES, OVERDUE, SERVERS, VANISHED, Row
 
 UNKNOWN = "unknown"
@@ -26,9 +26,9 @@ class Diagnosis:
     fix: str
     evidence: str
 
-    def error(self, what: str = "", where: str = "") -> NotReady:
+    def error(self, what: str = "", where: str = "") -> ServerNotReadyError:
         """The error to raise; `what` stands in place of the cause."""
-        error = NotReady(what or self.cause, where=where, evidence=self.evidence, fix=self.fix)
+        error = ServerNotReadyError(what or self.cause, where=where, evidence=self.evidence, fix=self.fix)
         error.diagnosis = self.name
         return error
 

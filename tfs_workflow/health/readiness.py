@@ -8,8 +8,8 @@ from typing import Protocol
 
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
 
-from tfs_workflow.client.interface import NothingAnswers, State, VersionStatus
-from tfs_workflow.errors import NotReady
+from tfs_workflow.client.interface import ServerUnreachableError, State, VersionStatus
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.health.diagnosis import diagnose, ended_version, hopeless, overdue
 
 LOG_INTERVAL_S = 1.0
@@ -17,7 +17,7 @@ LIFE_INTERVAL_S = 0.1
 
 
 class StatusSource(Protocol):
-    """Whoever can ask for a model's status; NothingAnswers while no one listens."""
+    """Whoever can ask for a model's status; ServerUnreachableError while no one listens."""
 
     def status(self, model: str) -> list[VersionStatus]:
         """The states of a model's versions."""
@@ -36,7 +36,7 @@ class Observed(Protocol):
         """Its last log lines."""
 
 
-class NotYet(Exception):  # an answer, not an error
+class NotYetReadyError(Exception):  # an answer, not an error
     """Ask again; carries what was seen last."""
 
 
@@ -50,11 +50,11 @@ def wait_until_available(
     """Return each model's status once every wanted version is AVAILABLE.
 
     The first question is asked at once; the pauses grow from 10 to 50 ms, each to about a hundredth of the time waited.
-    Raises NotReady with a diagnosis when the server ended, when waiting cannot help, and after `timeout_s`.
+    Raises ServerNotReadyError with a diagnosis when the server ended, when waiting cannot help, and after `timeout_s`.
     """
     probe = _Probe(wanted, source, server)
     retrying = Retrying(
-        retry=retry_if_exception_type(NotYet),
+        retry=retry_if_exception_type(NotYetReadyError),
         wait=wait_exponential(multiplier=0.01, exp_base=1.01, max=0.05),
         stop=stop_before_delay(timeout_s),
         sleep=sleep,
@@ -62,7 +62,7 @@ def wait_until_available(
     )
     try:
         return retrying(probe)
-    except NotYet as last:
+    except NotYetReadyError as last:
         probe.raise_if_ended()
         raise _too_late(last, server, timeout_s) from last
 
@@ -82,12 +82,12 @@ class _Probe:
         for model in self.wanted.keys() - self.available.keys():
             try:
                 versions = self.source.status(model)
-            except NothingAnswers as error:
+            except ServerUnreachableError as error:
                 self._raise_if_hopeless()
-                raise NotYet("nothing answers yet") from error
+                raise NotYetReadyError("nothing answers yet") from error
             if not all_available(model, versions, self.wanted[model]):
                 self._raise_if_hopeless()
-                raise NotYet(f"{model}: {_states(versions)}")
+                raise NotYetReadyError(f"{model}: {_states(versions)}")
             self.available[model] = versions
         return self.available
 
@@ -103,7 +103,7 @@ class _Probe:
                 raise found.error()
 
     def raise_if_ended(self) -> None:
-        """Raise NotReady with the diagnosis once the server has ended."""
+        """Raise ServerNotReadyError with the diagnosis once the server has ended."""
         exit_code = self.server.exit_code()
         if exit_code is not None:
             found = diagnose(self.server.lines(), exit_code, self.server.out_of_memory())
@@ -111,7 +111,9 @@ class _Probe:
 
 
 def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequence[int]) -> bool:
-    """Whether every wanted version is AVAILABLE; raises NotReady when one of them ended, since waiting cannot help."""
+    """Whether every wanted version is AVAILABLE; raises ServerNotReadyError when one of them ended, since waiting
+    cannot help.
+    """
     by_number = {status.version: status for status in versions}
     for version in wanted:
         status = by_number.get(version)
@@ -121,7 +123,7 @@ def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequenc
     return all(v in by_number and by_number[v].state is State.AVAILABLE for v in wanted)
 
 
-def _too_late(last: NotYet, server: Observed, timeout_s: float) -> NotReady:
+def _too_late(last: NotYetReadyError, server: Observed, timeout_s: float) -> ServerNotReadyError:
     found = overdue(server.lines())
     return found.error(f"not AVAILABLE after {timeout_s:g} s (last: {last}): {found.cause}")
 

@@ -40,7 +40,7 @@ def _run(parsed: object) -> int:
     def load() -> None:
         try:
             capi.load()
-        except (capi.LibraryMissing, ImportError) as error:
+        except (capi.LibraryMissingError, ImportError) as error:
             failures.append(str(error))
 
     # The library takes most of the start, nearly all of it without the GIL: everything else is imported meanwhile.

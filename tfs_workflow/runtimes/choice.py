@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfs_workflow.config.types import Config
-from tfs_workflow.errors import FetchFailed, ToolMissing, WorkflowError
+from tfs_workflow.errors import FetchFailedError, ToolMissingError, WorkflowError
 from tfs_workflow.runtimes.kinds import FALLBACK, PREFERRED, RuntimeKind, runtime_kind
 
 
@@ -28,7 +28,7 @@ def choose(config: Config, provide_image: Callable[[], str]) -> Choice:
         return _chosen(config, runtime_kind(config.runtime), provide_image)
     try:
         return Choice(PREFERRED.name, "an engine answers and has the image", provide_image())
-    except (ToolMissing, FetchFailed) as error:
+    except (ToolMissingError, FetchFailedError) as error:
         return _fallback(config, error)
 
 
@@ -41,8 +41,8 @@ def _chosen(config: Config, kind: RuntimeKind, provide_image: Callable[[], str])
 def _fallback(config: Config, obstacle: WorkflowError) -> Choice:
     try:
         FALLBACK.require(config.server.native_binary)
-    except ToolMissing as missing:
-        raise ToolMissing(
+    except ToolMissingError as missing:
+        raise ToolMissingError(
             "neither docker nor the embedded server can be had",
             where="runtime: auto",
             evidence=f"docker: {_in_one_line(obstacle)}; embedded: {missing.what}",

@@ -18,7 +18,8 @@ class RuntimeKind:
 
     `has_image` and `has_binary` say what of the YAML it runs: `server.image` or `server.native_binary`. A server with
     `own_code` is always our embedded one; in an image it may be. `always_exposed` is a server that listens on every
-    interface whatever its flags. `require` raises ToolMissing where this machine lacks what it runs, and returns the
+    interface whatever its flags. `require` raises ToolMissingError where this machine lacks what it runs, and
+    returns the
     path of the binary, else "".
     """
 

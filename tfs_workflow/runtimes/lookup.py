@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tfs_workflow.errors import ToolMissing
+from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.kinds import runtime_kind
 
@@ -41,7 +41,7 @@ class Runtimes:
             runtime = self.get(name)
             try:
                 found += [(runtime, server) for server in runtime.find(project)]
-            except ToolMissing:
+            except ToolMissingError:
                 if name == required:
                     raise
         return found

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import psutil
 
-from tfs_workflow.errors import NotReady, ToolMissing
+from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.base import ImageIdentity, ModelServer
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
@@ -50,7 +50,9 @@ class ProcessRuntime:
         return sorted((s for s in found if s.runtime == self.name), key=lambda s: s.started_at, reverse=True)
 
     def start(self, spec: ServerSpec) -> ModelServer:
-        """Start the process; raises NotReady when a port is taken and ToolMissing when there is nothing to run."""
+        """Start the process; raises ServerNotReadyError when a port is taken and ToolMissingError when there is
+        nothing to run.
+        """
         command = self._command(spec)
         rest_port, grpc_port = _port(spec, "rest_port"), _port(spec, "grpc_port")
         write_config_files(self.config_dir, server_files(spec, _base_path))
@@ -142,7 +144,7 @@ class ProcessRuntime:
 
 
 def _started(argv: list[str], environment: dict[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:
-    """The process, a session of its own in the log's directory; ToolMissing when the kernel refuses its binary."""
+    """The process, a session of its own in the log's directory; ToolMissingError when the kernel refuses its binary."""
     try:
         return subprocess.Popen(
             argv,
@@ -154,7 +156,7 @@ def _started(argv: list[str], environment: dict[str, str], log: BinaryIO) -> sub
             cwd=Path(log.name).parent,
         )
     except OSError as error:
-        raise ToolMissing(
+        raise ToolMissingError(
             "the model server cannot be executed",
             where=argv[0],
             evidence=str(error.strerror),
@@ -211,7 +213,7 @@ def _port(spec: ServerSpec, key: str) -> int:
     if wanted == 0:
         return free_port()
     if not is_free(wanted, spec.address):
-        raise NotReady(
+        raise ServerNotReadyError(
             f"port {wanted} is taken by {port_holder(wanted) or 'another process'}",
             where=f"server.{key}",
             fix=f"stop it, or set server.{key} to another port or to auto",

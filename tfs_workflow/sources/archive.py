@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from tfs_workflow import __version__
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import ArchiveSource
-from tfs_workflow.errors import FetchFailed, SourceUnreachable
+from tfs_workflow.errors import FetchFailedError, SourceUnreachableError
 from tfs_workflow.sources.safe_directory import WriteLimits
 from tfs_workflow.sources.source import ModelSource
-from tfs_workflow.sources.transfer import TransferContext, TransientFault, with_retries
+from tfs_workflow.sources.transfer import TransferContext, TransientFetchError, with_retries
 from tfs_workflow.sources.unpack import unpack
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class ArchiveModelSource(ModelSource):
         where = f"archive {without_secrets(configured.archive)}"
         found = with_retries(lambda: _download(configured.archive, where, archive, label, context), context)
         if found != configured.sha256:
-            raise FetchFailed(
+            raise FetchFailedError(
                 "the archive is not the one that the YAML names",
                 where=where,
                 evidence=f"sha256 expected {configured.sha256}, found {found}",
@@ -139,14 +139,16 @@ def _network_faults(where: str) -> Iterator[None]:
         yield
     except requests.exceptions.ConnectTimeout as error:
         # Not retried: the server was silent for the whole timeout already.
-        raise SourceUnreachable("the web server does not answer", where=where, evidence=_cause(error)) from error
+        raise SourceUnreachableError("the web server does not answer", where=where, evidence=_cause(error)) from error
     except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects, ValueError) as error:
-        raise FetchFailed("the address leads nowhere", where=where, evidence=_cause(error)) from error
+        raise FetchFailedError("the address leads nowhere", where=where, evidence=_cause(error)) from error
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if "CERTIFICATE_VERIFY_FAILED" in str(error):
             fix = "set REQUESTS_CA_BUNDLE to the certificate authority of your network, or correct the address"
-            raise FetchFailed("the web server is not trusted", where=where, evidence=_cause(error), fix=fix) from error
-        raise TransientFault("the web server cannot be reached", where=where, evidence=_cause(error)) from error
+            raise FetchFailedError(
+                "the web server is not trusted", where=where, evidence=_cause(error), fix=fix
+            ) from error
+        raise TransientFetchError("the web server cannot be reached", where=where, evidence=_cause(error)) from error
 
 
 def _check_status(response: requests.Response, where: str) -> None:
@@ -155,16 +157,16 @@ def _check_status(response: requests.Response, where: str) -> None:
     if status in _TRANSIENT or status >= 500:
         pause_s = _retry_after_s(response.headers.get("Retry-After", ""))
         what = "the web server cannot answer now"
-        raise TransientFault(what, where=where, evidence=evidence, retry_after_s=pause_s)
+        raise TransientFetchError(what, where=where, evidence=evidence, retry_after_s=pause_s)
     if status != 200:
-        raise FetchFailed(
+        raise FetchFailedError(
             "the web server does not give the archive", where=where, evidence=evidence, fix=_FIXES.get(status, "")
         )
 
 
 def _check_size(size_bytes: int, where: str) -> None:
     if size_bytes > WriteLimits().size_bytes:
-        raise FetchFailed("the archive is too large", where=where, evidence=f"{size_bytes} bytes or more")
+        raise FetchFailedError("the archive is too large", where=where, evidence=f"{size_bytes} bytes or more")
 
 
 def _retry_after_s(value: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 import tfs_workflow
 from tfs_workflow import __version__
 from tfs_workflow.config.types import BundledSource
-from tfs_workflow.errors import FetchFailed
+from tfs_workflow.errors import FetchFailedError
 from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext
@@ -38,7 +38,7 @@ class BundledModelSource(ModelSource):
         """Copy the model to `staging`/model."""
         if not self.base_path.is_dir():
             fix = "install tfs-workflow again"
-            raise FetchFailed("the bundled model is not in this installation", where=self.description, fix=fix)
+            raise FetchFailedError("the bundled model is not in this installation", where=self.description, fix=fix)
         writer = SafeWriter(staging / "model", WriteLimits())
         for path in (path for path in self.base_path.rglob("*") if path.is_file()):
             with path.open("rb") as content:

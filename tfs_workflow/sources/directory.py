@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from tfs_workflow.config.types import DirectorySource
-from tfs_workflow.errors import FetchFailed
+from tfs_workflow.errors import FetchFailedError
 from tfs_workflow.sources.source import ModelSource
 
 _ADDRESS = re.compile(r"[a-z0-9]+://")
@@ -40,12 +40,12 @@ class DirectoryModelSource(ModelSource):
         return evidence, "copy it here first (aws s3 sync), or give it as an archive over https"
 
     def require_readable(self) -> None:
-        """Raise FetchFailed unless the directory is there and readable."""
+        """Raise FetchFailedError unless the directory is there and readable."""
         try:
             next(self.base_path.iterdir(), None)
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) else str(error)
-            raise FetchFailed(
+            raise FetchFailedError(
                 "the model's directory cannot be read",
                 where=self.description,
                 evidence=f"{cause}: {self.base_path}",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfs_workflow.config.types import Source
-from tfs_workflow.errors import FetchFailed, SourceUnreachable
+from tfs_workflow.errors import FetchFailedError, SourceUnreachableError
 from tfs_workflow.sources.registry import model_source
 from tfs_workflow.sources.safe_directory import disk_errors
 from tfs_workflow.sources.source import ModelSource
@@ -57,8 +57,10 @@ def fetch(  # noqa: PLR0913  # each is another condition of the same fetch
     """Provide the model's files from the first source that can be reached; a no-op while they are as recorded.
 
     `update` contacts the sources again. `offline` makes no network call. With `locked`, anything else than the lock
-    says is FetchFailed, and the files stay as they were. The caller holds the workspace's lock; several models may be
-    fetched at the same time. Raises what the sources raise: ConfigError, FetchFailed, SourceUnreachable, ToolMissing.
+    says is FetchFailedError, and the files stay as they were. The caller holds the workspace's lock; several models
+    may be
+    fetched at the same time. Raises what the sources raise: ConfigError, FetchFailedError, SourceUnreachableError,
+    ToolMissingError.
     """
     found = None if update else recorded(name, sources, session, yaml_dir)
     if found and locked and (offline or not model_differences(locked, found.locked)):
@@ -98,7 +100,7 @@ class _Fetch:
             try:
                 with disk_errors(self.session.workspace.path):
                     return self._from(number, tuple(unreachable))
-            except SourceUnreachable as error:
+            except SourceUnreachableError as error:
                 if len(self.sources) == 1:
                     raise
                 why = f"{error.what} ({error.evidence})" if error.evidence else error.what
@@ -107,7 +109,7 @@ class _Fetch:
                     self.context.notify(f"{self.name}: {unreachable[-1]}; falling back to {rest[0].description}")
         fix = "add a directory or `bundled` source" if self.offline else "check the network, or add another source"
         evidence = "; ".join(unreachable)
-        raise SourceUnreachable("no source can be reached", where=f"model {self.name}", evidence=evidence, fix=fix)
+        raise SourceUnreachableError("no source can be reached", where=f"model {self.name}", evidence=evidence, fix=fix)
 
     def _from(self, number: int, fell_back: tuple[str, ...]) -> Fetched:
         """Put the files in place and record them, or raise and leave what was there."""
@@ -130,7 +132,7 @@ class _Fetch:
 
     def _require_network(self, source: ModelSource) -> None:
         if self.offline and source.needs_network:
-            raise SourceUnreachable(
+            raise SourceUnreachableError(
                 "offline, and the model is not in the workspace",
                 where=source.description,
                 fix="run setup once with the network, or add a directory or `bundled` source",
@@ -160,7 +162,7 @@ def _fetched(source: ModelSource, base_path: Path, record: FetchRecord, *, fresh
 def _check_lock(name: str, locked: LockedModel, found: Fetched) -> None:
     if lines := model_differences(locked, found.locked):
         more = f"; and {len(lines) - 3} more" if len(lines) > 3 else ""
-        raise FetchFailed(
+        raise FetchFailedError(
             "the model is not the one in the lock file; nothing was replaced",
             where=f"model {name}",
             evidence="; ".join(lines[:3]) + more,

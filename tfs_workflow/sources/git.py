@@ -14,8 +14,8 @@ from typing import IO
 
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import GitSource
-from tfs_workflow.errors import ConfigError, FetchFailed
-from tfs_workflow.sources.git_process import GitRepository, Refused
+from tfs_workflow.errors import ConfigError, FetchFailedError
+from tfs_workflow.sources.git_process import GitRefusedError, GitRepository
 from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext, with_retries
@@ -63,14 +63,15 @@ class GitModelSource(ModelSource):
     def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
         """Write the base path to `staging`/model and return the commit.
 
-        ConfigError for an address or a ref that git cannot take, and FetchFailed, SourceUnreachable and ToolMissing.
+        ConfigError for an address or a ref that git cannot take, and FetchFailedError, SourceUnreachableError and
+        ToolMissingError.
         """
         self._check_arguments()
         for number, plan in enumerate(_PLANS):
             attempts = (staging / f"attempt-{number}-{attempt}" for attempt in count())
             try:
                 return with_retries(partial(self._attempt, plan, attempts, staging / "model", label, context), context)
-            except Refused:
+            except GitRefusedError:
                 if plan == _PLANS[-1]:
                     raise
         raise AssertionError("the last plan returns or raises")
@@ -114,9 +115,9 @@ def _fetch_commit(repository: GitRepository, ref: str, plan: tuple[str, ...]) ->
         repository.run("fetch", "--progress", "--no-tags", *plan, "--", "origin", *wanted, network=True)
         name = ref if wanted is everything else "FETCH_HEAD"
         return repository.run("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}").decode().strip()
-    except Refused:
+    except GitRefusedError:
         raise
-    except FetchFailed as error:
+    except FetchFailedError as error:
         if re.search(r"couldn't find remote ref|not our ref|bad object|without a word", error.evidence):
             raise _no_such_ref(repository, ref, error) from error
         raise
@@ -125,7 +126,7 @@ def _fetch_commit(repository: GitRepository, ref: str, plan: tuple[str, ...]) ->
 def _entries(repository: GitRepository, commit: str, path: str) -> list[_Entry]:
     try:
         listing = repository.run("ls-tree", "-r", "-z", "--full-tree", f"{commit}:{path}")
-    except FetchFailed as error:
+    except FetchFailedError as error:
         raise _no_such_path(repository, commit, path, error) from error
     entries = []
     for line in filter(None, listing.split(b"\0")):
@@ -153,7 +154,7 @@ def _write(repository: GitRepository, entries: list[_Entry], target: Path) -> No
         for entry in entries:
             repository.context.check()
             if entry.mode == "160000":
-                raise FetchFailed("a submodule is below the base path", where=f"{repository.where}: {entry.name}")
+                raise FetchFailedError("a submodule is below the base path", where=f"{repository.where}: {entry.name}")
             size_bytes = int(blobs.readline().rpartition(b" ")[2])
             _write_entry(writer, entry, blobs, size_bytes, repository.where)
             blobs.read(1)  # the line end after each object
@@ -171,7 +172,7 @@ def _write_entry(writer: SafeWriter, entry: _Entry, blobs: IO[bytes], size_bytes
         writer.link(entry.name, content.decode("utf-8", "surrogateescape"))
         return
     if content.startswith(_LFS_POINTER):
-        raise FetchFailed(
+        raise FetchFailedError(
             "a file of the model is only a Git LFS pointer in this repository",
             where=f"{where}: {entry.name}",
             fix="take an archive source, or fetch it with git-lfs yourself and take a directory source",
@@ -184,7 +185,7 @@ def _is_remote(text: str) -> bool:
     return ":" in text.partition("/")[0]
 
 
-def _no_such_ref(repository: GitRepository, ref: str, error: FetchFailed) -> FetchFailed:
+def _no_such_ref(repository: GitRepository, ref: str, error: FetchFailedError) -> FetchFailedError:
     listing = repository.run("ls-remote", "--heads", "--tags", "--refs", "--", "origin", network=True).decode()
     names = [re.sub(r"^refs/(heads|tags)/", "", line.partition("\t")[2]) for line in listing.splitlines()]
     if re.fullmatch(r"[0-9a-f]{7,39}", ref):
@@ -192,12 +193,12 @@ def _no_such_ref(repository: GitRepository, ref: str, error: FetchFailed) -> Fet
     else:
         fix = f"there are: {_nearest(ref, names)}"
     what = f"the repository has no branch, tag or commit {ref!r}"
-    return FetchFailed(what, where=repository.where, evidence=error.evidence, fix=fix)
+    return FetchFailedError(what, where=repository.where, evidence=error.evidence, fix=fix)
 
 
-def _no_such_path(repository: GitRepository, commit: str, path: str, error: FetchFailed) -> FetchFailed:
+def _no_such_path(repository: GitRepository, commit: str, path: str, error: FetchFailedError) -> FetchFailedError:
     listing = repository.run("ls-tree", "-r", "-d", "-z", "--name-only", commit).decode("utf-8", "replace")
-    return FetchFailed(
+    return FetchFailedError(
         f"commit {commit[:12]} has no directory {path!r}",
         where=repository.where,
         evidence=error.evidence,

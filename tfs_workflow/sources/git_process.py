@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from tfs_workflow.config.redaction import without_secrets
-from tfs_workflow.errors import ConfigError, FetchFailed, SourceUnreachable, ToolMissing, WorkflowError
+from tfs_workflow.errors import ConfigError, FetchFailedError, SourceUnreachableError, ToolMissingError, WorkflowError
 from tfs_workflow.sources.safe_directory import no_space
-from tfs_workflow.sources.transfer import TransferContext, TransientFault
+from tfs_workflow.sources.transfer import TransferContext, TransientFetchError
 from tfs_workflow.state.cleanup import STAGED_FOR
 
 # Without any output for this long the server counts as absent; later pauses may last `idle_timeout_s`.
@@ -39,13 +39,18 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-class Refused(FetchFailed):
+class GitRefusedError(FetchFailedError):
     """The server has the objects, but rejects this form of request; a plainer one may work."""
 
 
 # A pattern in git's output (in English: LC_ALL=C), the error that it means, and its words; the first match counts.
 _MEANINGS: tuple[tuple[str, type[WorkflowError], str, str], ...] = (
-    (r"unadvertised object|not support (shallow|filter|--filter)", Refused, "the git server refuses this request", ""),
+    (
+        r"unadvertised object|not support (shallow|filter|--filter)",
+        GitRefusedError,
+        "the git server refuses this request",
+        "",
+    ),
     (
         r"transport '.*' not allowed|strange (host|path)name|nvalid refspec",
         ConfigError,
@@ -55,19 +60,19 @@ _MEANINGS: tuple[tuple[str, type[WorkflowError], str, str], ...] = (
     (
         r"could not read (Username|Password)|Authentication failed|returned error: 40[137]|HTTP code 407"
         r"|Permission denied",
-        FetchFailed,
+        FetchFailedError,
         "the git server wants credentials, or has no such repository",
         "give git credentials for it (a credential helper, a token, an ssh agent), or correct the address",
     ),
     (
         r"Host key verification failed|certificate|SSL peer|dubious ownership",
-        FetchFailed,
+        FetchFailedError,
         "git does not trust this repository",
         "make the same `git ls-remote` succeed by hand first",
     ),
     (
         r"returned error: 404|repository .* not found|not appear to be a git repo|not a git repo|is this a git repo",
-        FetchFailed,
+        FetchFailedError,
         "there is no such git repository",
         "correct the address in the YAML",
     ),
@@ -76,7 +81,7 @@ _MEANINGS: tuple[tuple[str, type[WorkflowError], str, str], ...] = (
         r"|resolve host|Name or service|name resolution|[Ff]ailed to connect|Couldn't connect|unable to connect"
         r"|[Cc]onnection (refused|timed out|closed|reset)|Empty reply|timed out|too slow|No route to host|unreachable"
         r"|gnutls|SSL_|bad line length|protocol error|expected flush|Could not read from remote",
-        TransientFault,
+        TransientFetchError,
         "the git server cannot be reached",
         "",
     ),
@@ -100,7 +105,7 @@ class GitRepository:
             config.write(f'[remote "origin"]\n\turl = "{quoted}"\n')
 
     def run(self, *arguments: str, network: bool = False) -> bytes:
-        """Git's standard output; FetchFailed, TransientFault or SourceUnreachable when it fails."""
+        """Git's standard output; FetchFailedError, TransientFetchError or SourceUnreachableError when it fails."""
         self.context.check()
         with (self.directory.parent / "stdout").open("w+b") as stdout:
             with self._started(arguments, stdin=subprocess.DEVNULL, stdout=stdout) as process:
@@ -129,7 +134,7 @@ class GitRepository:
     ) -> Iterator[subprocess.Popen[bytes]]:
         if shutil.which("git") is None:
             fix = "install git (Debian, Ubuntu: apt-get install git), or take an archive or directory source"
-            raise ToolMissing("git is not installed", where=self.where, fix=fix)
+            raise ToolMissingError("git is not installed", where=self.where, fix=fix)
         options = (part for option in _OPTIONS for part in ("-c", option))
         argv = [*_ends_with_parent(), "git", f"--git-dir={self.directory}", *options, *arguments]
         stderr = subprocess.DEVNULL if stdout == subprocess.PIPE else subprocess.PIPE
@@ -169,12 +174,12 @@ class GitRepository:
     def _idle_timeout_s(self, output: str) -> float:
         return self.context.idle_timeout_s if output else min(FIRST_OUTPUT_TIMEOUT_S, self.context.idle_timeout_s)
 
-    def _idle(self, output: str) -> SourceUnreachable:
+    def _idle(self, output: str) -> SourceUnreachableError:
         evidence = f"no output for {self._idle_timeout_s(output):g} s"
         if output:
-            return TransientFault("the git server stopped sending", where=self.where, evidence=evidence)
+            return TransientFetchError("the git server stopped sending", where=self.where, evidence=evidence)
         # Not retried: the timeout was long enough for one that only starts slowly.
-        return SourceUnreachable("the git server does not answer", where=self.where, evidence=evidence)
+        return SourceUnreachableError("the git server does not answer", where=self.where, evidence=evidence)
 
     def _report(self, output: str) -> None:
         if found := _RECEIVED.findall(output[-400:]):
@@ -190,7 +195,7 @@ class GitRepository:
         for pattern, kind, what, fix in _MEANINGS:
             if re.search(pattern, text):
                 return kind(what, where=self.where, evidence=evidence, fix=fix)
-        return FetchFailed("git failed", where=self.where, evidence=evidence)
+        return FetchFailedError("git failed", where=self.where, evidence=evidence)
 
 
 @cache

@@ -11,7 +11,7 @@ from errno import ENOSPC
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from tfs_workflow.errors import FetchFailed
+from tfs_workflow.errors import FetchFailedError
 
 _CHUNK_BYTES = 1 << 20
 
@@ -31,7 +31,7 @@ class WriteLimits:
 
 
 class SafeWriter:
-    """Writes untrusted files into a new directory; FetchFailed for a name, link or size that could do harm.
+    """Writes untrusted files into a new directory; FetchFailedError for a name, link or size that could do harm.
 
     Files are 0644, directories 0755, whatever the source sets. Links are made last, so that nothing is ever written
     through one, and must end inside.
@@ -60,7 +60,7 @@ class SafeWriter:
             while left:
                 chunk = content.read(min(left, _CHUNK_BYTES))
                 if not chunk:
-                    raise FetchFailed("a file ends too early", where=name, evidence=f"{left} bytes are missing")
+                    raise FetchFailedError("a file ends too early", where=name, evidence=f"{left} bytes are missing")
                 file.write(chunk)
                 left -= len(chunk)
             file.flush()
@@ -75,7 +75,7 @@ class SafeWriter:
         """Write a second copy of a file that is there already, which is what a hard link in an archive means."""
         source = self._place(original)
         if source.is_symlink() or not source.is_file():
-            raise FetchFailed("a hard link points outside of the model", where=name, evidence=f"to {original}")
+            raise FetchFailedError("a hard link points outside of the model", where=name, evidence=f"to {original}")
         with source.open("rb") as content:
             self.file(name, content, source.stat().st_size)
 
@@ -94,37 +94,39 @@ class SafeWriter:
     def _place(self, name: str) -> Path:
         parts = PurePosixPath(name).parts
         if name.startswith("/") or ".." in parts or "\0" in name:
-            raise FetchFailed("a file name leads outside of the model", where=repr(name))
+            raise FetchFailedError("a file name leads outside of the model", where=repr(name))
         return self.root.joinpath(*parts)
 
     def _count(self, size_bytes: int, name: str) -> None:
         self._files += 1
         self._size_bytes += size_bytes
         if self._files > self._limits.files:
-            raise FetchFailed("the model has too many files", where=name, evidence=f"more than {self._limits.files}")
+            raise FetchFailedError(
+                "the model has too many files", where=name, evidence=f"more than {self._limits.files}"
+            )
         if self._size_bytes > self._limits.size_bytes:
             evidence = f"{self._size_bytes} bytes so far, {self._limits.size_bytes} are allowed"
-            raise FetchFailed("the model unpacks to an unreasonable size", where=name, evidence=evidence)
+            raise FetchFailedError("the model unpacks to an unreasonable size", where=name, evidence=evidence)
 
 
 @contextmanager
 def disk_errors(directory: Path) -> Iterator[None]:
-    """Turn OSError into FetchFailed, with a message of its own for a full disk."""
+    """Turn OSError into FetchFailedError, with a message of its own for a full disk."""
     try:
         yield
     except OSError as error:
         if error.errno == ENOSPC:
             raise no_space(directory) from error
         evidence = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-        raise FetchFailed(
+        raise FetchFailedError(
             "the model's files cannot be read or written", where=str(directory), evidence=evidence
         ) from error
 
 
-def no_space(directory: Path) -> FetchFailed:
+def no_space(directory: Path) -> FetchFailedError:
     """The one message for a full disk."""
     free = shutil.disk_usage(directory).free
-    return FetchFailed(
+    return FetchFailedError(
         "no space left for the model; what was there before is untouched",
         where=str(directory),
         evidence=f"{free >> 20} MiB free",
@@ -133,13 +135,17 @@ def no_space(directory: Path) -> FetchFailed:
 
 
 def check_links(root: Path) -> None:
-    """FetchFailed unless every symbolic link below `root` is relative and ends inside; also through other links."""
+    """FetchFailedError unless every symbolic link below `root` is relative and ends inside; also through other
+    links.
+    """
     resolved = root.resolve()
     for directory, directories, files in os.walk(root):
         for link in (Path(directory, name) for name in directories + files):
             if link.is_symlink() and (link.readlink().is_absolute() or not _ends_inside(link, resolved)):
                 name = link.relative_to(root).as_posix()
-                raise FetchFailed("a link points outside of the model", where=name, evidence=f"to {link.readlink()}")
+                raise FetchFailedError(
+                    "a link points outside of the model", where=name, evidence=f"to {link.readlink()}"
+                )
 
 
 def _ends_inside(link: Path, root: Path) -> bool:

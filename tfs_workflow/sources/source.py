@@ -44,8 +44,9 @@ class ModelSource(Protocol):
     def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
         """Write the base path to `staging`/model; the commit or checksum that it came from, else empty.
 
-        Raises ConfigError, FetchFailed, SourceUnreachable and ToolMissing. Not called where it is served in place.
+        Raises ConfigError, FetchFailedError, SourceUnreachableError and ToolMissingError. Not called where it is
+        served in place.
         """
 
     def require_readable(self) -> None:
-        """Raise FetchFailed unless a base path that is served in place can be read."""
+        """Raise FetchFailedError unless a base path that is served in place can be read."""

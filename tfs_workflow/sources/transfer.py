@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from tfs_workflow.errors import Interrupted, SourceUnreachable
+from tfs_workflow.errors import RunInterruptedError, SourceUnreachableError
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -19,7 +19,7 @@ ATTEMPTS = 4
 LONGEST_RETRY_AFTER_S = 60.0
 
 
-class TransientFault(SourceUnreachable):
+class TransientFetchError(SourceUnreachableError):
     """A network fault worth a retry; `retry_after_s` is the pause from the server's Retry-After."""
 
     def __init__(
@@ -47,7 +47,7 @@ class TransferContext:
     def check(self) -> None:
         """Raise Interrupted when the transfer was cancelled."""
         if self.cancelled.is_set():
-            raise Interrupted("the transfer was cancelled")
+            raise RunInterruptedError("the transfer was cancelled")
 
     def pause(self, seconds: float) -> None:
         """Wait, but no longer than until the transfer is cancelled."""
@@ -59,7 +59,9 @@ class TransferContext:
 
 
 def with_retries(operation: Callable[[], T], context: TransferContext, attempts: int = ATTEMPTS) -> T:
-    """Call the operation again after each TransientFault, at most `attempts` times in all; the last one is raised."""
+    """Call the operation again after each TransientFetchError, at most `attempts` times in all; the last one is
+    raised.
+    """
 
     # Here and not above: a verb that has nothing to fetch starts sooner without it.
     from tenacity import (  # noqa: PLC0415
@@ -77,7 +79,7 @@ def with_retries(operation: Callable[[], T], context: TransferContext, attempts:
         context.notify(f"{_fault(state).what}; trying again in {pause_s:.1f} s ({state.attempt_number}/{attempts - 1})")
 
     retrying = Retrying(
-        retry=retry_if_exception_type(TransientFault),
+        retry=retry_if_exception_type(TransientFetchError),
         wait=lambda state: max(backoff(state), _fault(state).retry_after_s),
         stop=lambda state: stop_after_attempt(attempts)(state) or _fault(state).retry_after_s > LONGEST_RETRY_AFTER_S,
         sleep=context.pause,
@@ -87,8 +89,8 @@ def with_retries(operation: Callable[[], T], context: TransferContext, attempts:
     return retrying(operation)
 
 
-def _fault(state: RetryCallState) -> TransientFault:
+def _fault(state: RetryCallState) -> TransientFetchError:
     fault = state.outcome.exception() if state.outcome else None
-    if not isinstance(fault, TransientFault):
-        raise TypeError("only a TransientFault is retried") from fault
+    if not isinstance(fault, TransientFetchError):
+        raise TypeError("only a TransientFetchError is retried") from fault
     return fault

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from tfs_workflow.errors import FetchFailed
+from tfs_workflow.errors import FetchFailedError
 from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits, check_links
 
 _LONGEST_READ_BYTES = 1 << 20
@@ -41,7 +41,7 @@ def unpack(archive: Path, path: str, target: Path, where: str, limits: WriteLimi
     """
     wanted = PurePosixPath(path)
     if wanted.is_absolute() or ".." in wanted.parts:
-        raise FetchFailed("not a path inside the archive", where=where, evidence=repr(path))
+        raise FetchFailedError("not a path inside the archive", where=where, evidence=repr(path))
     writer = SafeWriter(target.with_name(f"{target.name}-unpacked"), limits.of_archive(archive.stat().st_size))
     with _readable(where):
         if zipfile.is_zipfile(archive):
@@ -50,7 +50,7 @@ def unpack(archive: Path, path: str, target: Path, where: str, limits: WriteLimi
             _untar(archive, writer)
     writer.finish()
     if not any(writer.root.iterdir()):
-        raise FetchFailed("the archive is empty", where=where)
+        raise FetchFailedError("the archive is empty", where=where)
     _base_path(writer.root, wanted, where).rename(target)
     shutil.rmtree(writer.root, ignore_errors=True)
     check_links(target)  # once more: what they led to may have been elsewhere in the archive
@@ -69,7 +69,7 @@ def _untar(archive: Path, writer: SafeWriter) -> None:
             elif member.islnk():
                 writer.copy(member.name, member.linkname)
             else:
-                raise FetchFailed("the archive holds a device or another special file", where=member.name)
+                raise FetchFailedError("the archive holds a device or another special file", where=member.name)
 
 
 def _unzip(archive: Path, writer: SafeWriter) -> None:
@@ -85,7 +85,7 @@ def _unzip(archive: Path, writer: SafeWriter) -> None:
                 elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
                     writer.file(member.filename, content, member.file_size)
                 else:
-                    raise FetchFailed("the archive holds a device or another special file", where=member.filename)
+                    raise FetchFailedError("the archive holds a device or another special file", where=member.filename)
 
 
 class _Headers:
@@ -114,7 +114,7 @@ def _decompressed(archive: Path) -> IO[bytes]:
 
 @contextmanager
 def _readable(where: str) -> Iterator[None]:
-    """Turn every error of a file that is not an archive into FetchFailed."""
+    """Turn every error of a file that is not an archive into FetchFailedError."""
     try:
         yield
     except OSError as error:
@@ -125,9 +125,9 @@ def _readable(where: str) -> Iterator[None]:
         raise _unreadable(where, error) from error
 
 
-def _unreadable(where: str, error: Exception) -> FetchFailed:
+def _unreadable(where: str, error: Exception) -> FetchFailedError:
     fix = "make it a .tar, .tar.gz, .tar.xz, .tar.bz2 or .zip file without a password"
-    return FetchFailed(
+    return FetchFailedError(
         "the archive cannot be unpacked", where=where, evidence=str(error) or type(error).__name__, fix=fix
     )
 
@@ -139,7 +139,7 @@ def _base_path(root: Path, wanted: PurePosixPath, where: str) -> Path:
     there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir())
     near = difflib.get_close_matches(str(wanted), there, n=5, cutoff=0.5) or there[:5]
     fix = f"there are: {', '.join(near) or 'none'}"
-    raise FetchFailed(f"the archive has no directory {str(wanted)!r}", where=where, fix=fix)
+    raise FetchFailedError(f"the archive has no directory {str(wanted)!r}", where=where, fix=fix)
 
 
 def _below_single_directory(root: Path) -> Path:

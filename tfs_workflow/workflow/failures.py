@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfs_workflow.errors import NotReady, WorkflowError
+from tfs_workflow.errors import ServerNotReadyError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.state.project_state import StateSession, read_state
@@ -91,10 +91,10 @@ def _of_server(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> 
 
 def _of_models(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> FailureRecord | None:
     """The first version of a running server that ended with an error."""
-    from tfs_workflow.client.rest_json import ServingClient  # noqa: PLC0415
+    from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415
     from tfs_workflow.health.diagnosis import ended_version  # noqa: PLC0415
 
-    with suppress(WorkflowError), ServingClient(server.rest_url) as client:
+    with suppress(WorkflowError), RestJsonClient(server.rest_url) as client:
         for model in models:
             for version in client.status(model):
                 if version.has_failed:
@@ -119,7 +119,7 @@ def _gone(log: Path, runtime: str) -> FailureRecord | None:
 
 
 def _failed_start(error: WorkflowError, runtime: Runtime, server: ModelServer | None) -> FailureRecord:
-    diagnosis = error.diagnosis if isinstance(error, NotReady) else ""
+    diagnosis = error.diagnosis if isinstance(error, ServerNotReadyError) else ""
     failure = FailureRecord(error.what, _now(), diagnosis, error.where, error.evidence, error.fix, runtime.name)
     if server is None:
         return failure

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tfs_workflow.client.interface import NothingAnswers, State, VersionStatus
-from tfs_workflow.client.rest_json import ServingClient
+from tfs_workflow.client.interface import ServerUnreachableError, State, VersionStatus
+from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.config.load import LoadedConfig
-from tfs_workflow.errors import ConfigError, NotReady
+from tfs_workflow.errors import ConfigError, ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.state import lockfile
 from tfs_workflow.state.project_state import read_state
@@ -33,14 +33,16 @@ class ProjectStatus:
 
 
 def inspect(loaded: LoadedConfig) -> ProjectStatus:
-    """The project's server with its drift; NotReady, with the diagnosis, when it is missing, ended or silent."""
+    """The project's server with its drift; ServerNotReadyError, with the diagnosis, when it is missing, ended or
+    silent.
+    """
     runtime, server = known(loaded)
     if server.exit_code is not None:
         raise_ended(runtime, server)
-    with ServingClient(server.rest_url) as client:
+    with RestJsonClient(server.rest_url) as client:
         try:
             models = {name: client.status(name) for name in loaded.config.models}
-        except NothingAnswers:
+        except ServerUnreachableError:
             server = runtime.refresh(server)
             if server.exit_code is not None or server.restarts:
                 raise_ended(runtime, server)
@@ -68,9 +70,9 @@ def _drift(
 
 
 def raise_unless_served(found: ProjectStatus) -> None:
-    """Raise NotReady when some model has no version that is AVAILABLE."""
+    """Raise ServerNotReadyError when some model has no version that is AVAILABLE."""
     if missing := found.unserved():
-        raise NotReady(
+        raise ServerNotReadyError(
             f"no version is AVAILABLE of {', '.join(missing)}",
             where=found.server.project,
             fix="run invoke serve; invoke logs shows its log",

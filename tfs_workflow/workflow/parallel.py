@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any
 
-from tfs_workflow.errors import Interrupted, WorkflowError
+from tfs_workflow.errors import RunInterruptedError, WorkflowError
 
 CANCEL_GRACE_S = 1.0
 
 
-class SeveralFailed(WorkflowError):
+class MultipleFailuresError(WorkflowError):
     """More than one step failed; the text holds every message, the exit code is the first one's."""
 
     def __init__(self, errors: list[WorkflowError]) -> None:
@@ -49,7 +49,7 @@ def run_all(steps: Mapping[str, Callable[[], Any]], cancelled: threading.Event) 
                 thread.join(max(0.0, end_s - time.monotonic()))
     while not finished.empty():
         errors += [e for e in [finished.get()[2]] if e is not None]
-    return _results_or_raise(results, [e for e in errors if not isinstance(e, Interrupted)])
+    return _results_or_raise(results, [e for e in errors if not isinstance(e, RunInterruptedError)])
 
 
 def _run(name: str, step: Callable[[], Any], finished: SimpleQueue[Any]) -> None:
@@ -65,7 +65,7 @@ def _results_or_raise(results: dict[str, Any], errors: list[BaseException]) -> d
         if not isinstance(error, WorkflowError):
             raise error
     if len(expected) > 1:
-        raise SeveralFailed(expected)
+        raise MultipleFailuresError(expected)
     if expected:
         raise expected[0]
     return results

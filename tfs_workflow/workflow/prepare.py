@@ -14,7 +14,7 @@ from tfs_workflow.checks.finding import raise_first_failure
 from tfs_workflow.checks.machine import cpu_flags, processor
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
-from tfs_workflow.errors import ConfigError, FetchFailed
+from tfs_workflow.errors import ConfigError, FetchFailedError
 from tfs_workflow.runtimes.availability import require_embedded
 from tfs_workflow.runtimes.choice import Choice, choose
 from tfs_workflow.runtimes.kinds import FALLBACK, runtime_kind
@@ -46,7 +46,8 @@ def prepare(
 ) -> SetUp:
     """Prepare everything that serve needs; a second call makes no network call.
 
-    With `locked` any difference from the lock file is FetchFailed; `offline` makes no network call; `update` contacts
+    With `locked` any difference from the lock file is FetchFailedError; `offline` makes no network call; `update`
+    contacts
     the sources and the registry again.
     """
     lock_file = lockfile.lock_path(loaded.path)
@@ -131,7 +132,9 @@ def _provide_image(config: Config, context: TransferContext, conditions: _Condit
     if digest is not None and not conditions.update:
         return digest
     if conditions.offline:
-        raise FetchFailed("the image is not on this machine", where=reference, fix="run invoke setup without --offline")
+        raise FetchFailedError(
+            "the image is not on this machine", where=reference, fix="run invoke setup without --offline"
+        )
     if digest is None:
         facts = engine_facts(reference)
         raise_first_failure(engine_findings(facts, reference, config.server.expose))
@@ -159,11 +162,11 @@ def _lock(
 
 
 def _pin(path: Path, pinned: lockfile.Lock | None, now: lockfile.Lock, *, locked: bool) -> None:
-    """Write the lock file; with `locked` compare with it instead, and raise FetchFailed on a difference."""
+    """Write the lock file; with `locked` compare with it instead, and raise FetchFailedError on a difference."""
     if not locked or pinned is None:
         lockfile.write(path, now)
     elif differences := lockfile.differences(pinned, now):
-        raise FetchFailed(
+        raise FetchFailedError(
             "what was found is not what is locked",
             where=str(path),
             evidence="; ".join(differences),

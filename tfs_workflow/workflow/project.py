@@ -8,7 +8,7 @@ from tfs_workflow.checks.docker_host import locality
 from tfs_workflow.checks.finding import raise_first_failure
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import ServerSpec
@@ -33,7 +33,9 @@ def server_spec(config: Config, record: SetupRecord) -> ServerSpec:
 
 
 def require_engine_in_reach(config: Config) -> None:
-    """Raise ToolMissing when the engine is on another machine whose ports are out of reach; makes no network call."""
+    """Raise ToolMissingError when the engine is on another machine whose ports are out of reach; makes no network
+    call.
+    """
     from tfs_workflow.runtimes.docker import engine_info  # noqa: PLC0415  # docker-py only where it is needed
 
     _, address = engine_info.chosen_address()
@@ -46,22 +48,22 @@ def runtimes_of(workspace: Workspace) -> Runtimes:
 
 
 def running(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:
-    """The project's running server; NotReady when there is none."""
+    """The project's running server; ServerNotReadyError when there is none."""
     found = _found(loaded)
     for runtime, server in found:
         if server.exit_code is None:
             return runtime, server
     ended = f"the last one ended with exit code {found[0][1].exit_code}" if found else ""
     fix = "invoke serve; invoke doctor --after explains the end of the last one" if found else "invoke serve"
-    raise NotReady("no server of this project runs", where=loaded.config.project, evidence=ended, fix=fix)
+    raise ServerNotReadyError("no server of this project runs", where=loaded.config.project, evidence=ended, fix=fix)
 
 
 def known(loaded: LoadedConfig) -> tuple[Runtime, ModelServer]:
-    """The project's server, running or ended; NotReady when there is none."""
+    """The project's server, running or ended; ServerNotReadyError when there is none."""
     for runtime, server in _found(loaded):
         return runtime, server
     fix = "invoke serve; where that failed, invoke doctor --after explains it"
-    raise NotReady("there is no server of this project", where=loaded.config.project, fix=fix)
+    raise ServerNotReadyError("there is no server of this project", where=loaded.config.project, fix=fix)
 
 
 def _found(loaded: LoadedConfig) -> list[tuple[Runtime, ModelServer]]:

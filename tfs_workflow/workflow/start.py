@@ -73,7 +73,7 @@ def plan_serve(loaded: LoadedConfig) -> ServerPlan:
 
 
 def _required(state: ProjectState, config: Config) -> SetupRecord:
-    """What setup recorded; ConfigError when it must run first, ToolMissing when the engine is out of reach."""
+    """What setup recorded; ConfigError when it must run first, ToolMissingError when the engine is out of reach."""
     record = require_setup(state.setup, config)
     if runtime_kind(record.runtime).is_container:
         require_engine_in_reach(config)
@@ -81,7 +81,7 @@ def _required(state: ProjectState, config: Config) -> SetupRecord:
 
 
 def _wanted(config: Config, record: SetupRecord) -> tuple[ServerSpec, Mapping[str, list[int]]]:
-    """The spec to serve, and the versions that must become AVAILABLE; ModelInvalid when one cannot be served."""
+    """The spec to serve, and the versions that must become AVAILABLE; InvalidModelError when one cannot be served."""
     spec = server_spec(config, record)
     return spec, check_models(spec, runtime_kind(record.runtime).reader())
 
@@ -92,6 +92,6 @@ def _plan(spec: ServerSpec, runtimes: Runtimes, state: ProjectState) -> ServerPl
 
 
 def raise_ended(runtime: Runtime, server: ModelServer) -> None:
-    """Raise NotReady with the diagnosis of a server that ended by itself, once or in a loop."""
+    """Raise ServerNotReadyError with the diagnosis of a server that ended by itself, once or in a loop."""
     _, found, restarted = last_end(runtime, server)
     raise found.error(f"the server ended{restarted}: {found.cause}")

@@ -19,15 +19,15 @@ from tests.client.conftest import Relay, RunningServer
 from tests.client.scripted import ScriptedServer, listening
 from tests.support.waiting import until
 from tfs_workflow.client.bulk.predict_file import BulkOptions, predict_file, predict_text
-from tfs_workflow.client.bulk.row_stream import RowsRefused
-from tfs_workflow.client.interface import JsonClient, NothingAnswers, Target
-from tfs_workflow.client.rest_json import ServingClient
-from tfs_workflow.client.rows import InputMalformed
-from tfs_workflow.errors import ConfigError, PredictionFailed
+from tfs_workflow.client.bulk.row_stream import RowsRejectedError
+from tfs_workflow.client.interface import JsonClient, ModelRef, ServerUnreachableError
+from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.client.rows import MalformedInputError
+from tfs_workflow.errors import ConfigError, PredictionFailedError
 from tfs_workflow.protos import services
 from tfs_workflow.runtimes.ports import free_port
 
-MODEL = Target("half_plus_two")
+MODEL = ModelRef("half_plus_two")
 
 
 def jsonl(path: Path, rows: Sequence[object]) -> str:
@@ -67,7 +67,7 @@ def test_texts_from_the_command_line(client: JsonClient) -> None:
 
 @pytest.mark.parametrize(("instances", "expected"), [("[1", "--instances:1:"), ("3", "--instances"), ("[]", "no rows")])
 def test_malformed_instances_are_named(client: JsonClient, instances: str, expected: str) -> None:
-    with pytest.raises(InputMalformed, match=expected):
+    with pytest.raises(MalformedInputError, match=expected):
         predict_text(client, MODEL, instances=instances)
 
 
@@ -89,7 +89,10 @@ def test_several_requests_are_in_flight(relay: Relay, tmp_path: Path, output: Pa
     """Nobody is answered, and yet more than one batch is asked."""
     relay.fail(path=":predict", silent_after_bytes=0)
     source = jsonl(tmp_path / "rows.jsonl", range(8))
-    with ServingClient(relay.url, 1) as client, pytest.raises(PredictionFailed, match=r"rows 1-2: [\s\S]*no answer"):
+    with (
+        RestJsonClient(relay.url, 1) as client,
+        pytest.raises(PredictionFailedError, match=r"rows 1-2: [\s\S]*no answer"),
+    ):
         predict_file(client, MODEL, source, str(output), bulk=BulkOptions(batch_rows=2))
     assert len([line for line in relay.requests if line.endswith(":predict")]) > 1
 
@@ -149,8 +152,8 @@ def command(url: str, source: str, output: str = "", batch_rows: int = 512) -> l
     program = (
         "import sys; from tfs_workflow.client.connect import connect_json; "
         "from tfs_workflow.client.bulk.predict_file import BulkOptions, predict_file; "
-        "from tfs_workflow.client.interface import Target; "
-        "predict_file(connect_json(sys.argv[1]), Target('half_plus_two'), sys.argv[2], sys.argv[3], "
+        "from tfs_workflow.client.interface import ModelRef; "
+        "predict_file(connect_json(sys.argv[1]), ModelRef('half_plus_two'), sys.argv[2], sys.argv[3], "
         "bulk=BulkOptions(batch_rows=int(sys.argv[4])))"
     )
     return [sys.executable, "-c", program, url, source, output, str(batch_rows)]
@@ -166,7 +169,7 @@ def test_stdin(model_server: RunningServer, content: bytes, expected: bytes) -> 
 
 def test_nan_binary_and_several_outputs(client: JsonClient, tmp_path: Path, output: Path, recorded: Path) -> None:
     def ask(signature: str, rows: Sequence[object]) -> list[Any]:
-        predict_file(client, Target("types", signature=signature), jsonl(tmp_path / "r.jsonl", rows), str(output))
+        predict_file(client, ModelRef("types", signature=signature), jsonl(tmp_path / "r.jsonl", rows), str(output))
         return read_jsonl(output)
 
     odd = ask("float64", [math.nan, math.inf, -math.inf])
@@ -183,7 +186,7 @@ def test_nan_binary_and_several_outputs(client: JsonClient, tmp_path: Path, outp
 def test_the_one_bad_row_is_named(client: JsonClient, tmp_path: Path, output: Path, position: int) -> None:
     rows: list[object] = list(range(1000))
     rows[position] = "bad"
-    with pytest.raises(RowsRefused) as caught:
+    with pytest.raises(RowsRejectedError) as caught:
         predict_file(client, MODEL, jsonl(tmp_path / "rows.jsonl", rows), str(output))
     error = caught.value
     assert (error.first, error.last, error.exit_code) == (position + 1, position + 1, 6)
@@ -198,16 +201,16 @@ def test_the_one_bad_row_is_named(client: JsonClient, tmp_path: Path, output: Pa
 def test_a_row_that_only_the_halving_finds(client: JsonClient, tmp_path: Path, output: Path, recorded: Path) -> None:
     """The model itself refuses negative numbers, and TensorFlow's message names no row."""
     rows = [1.0] * 300 + [-1.0] + [1.0] * 100
-    with pytest.raises(RowsRefused) as caught:
-        predict_file(client, Target("types", signature="check"), jsonl(tmp_path / "r.jsonl", rows), str(output))
+    with pytest.raises(RowsRejectedError) as caught:
+        predict_file(client, ModelRef("types", signature="check"), jsonl(tmp_path / "r.jsonl", rows), str(output))
     assert (caught.value.first, caught.value.last) == (301, 301)
 
 
 def test_a_refusal_that_no_row_is_to_blame_for_names_the_batch(
     client: JsonClient, tmp_path: Path, output: Path, recorded: Path
 ) -> None:
-    target = Target("types", signature="scalar_out")
-    with pytest.raises(PredictionFailed, match="--inputs"):
+    target = ModelRef("types", signature="scalar_out")
+    with pytest.raises(PredictionFailedError, match="--inputs"):
         predict_file(client, target, jsonl(tmp_path / "r.jsonl", [1.0, 2.0]), str(output))
 
 
@@ -215,7 +218,7 @@ def test_a_malformed_line_leaves_nothing_that_looks_whole(client: JsonClient, tm
     source = tmp_path / "rows.jsonl"
     source.write_text("1\n2\n3,\n")
     output.write_text("before\n")
-    with pytest.raises(InputMalformed, match=r"rows.jsonl:3:2: malformed JSON"):
+    with pytest.raises(MalformedInputError, match=r"rows.jsonl:3:2: malformed JSON"):
         predict_file(client, MODEL, str(source), str(output), bulk=BulkOptions(batch_rows=1))
     assert output.read_text() == "before\n"
     assert left(output) == ["predictions.jsonl", "predictions.jsonl.partial"]
@@ -226,7 +229,7 @@ def test_stdout_says_up_to_which_row_it_is_complete(
     client: JsonClient, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     rows: list[object] = [1.0] * 100 + ["bad"]
-    with pytest.raises(RowsRefused, match="the output is complete for 100 rows"):
+    with pytest.raises(RowsRejectedError, match="the output is complete for 100 rows"):
         predict_file(client, MODEL, jsonl(tmp_path / "rows.jsonl", rows), bulk=BulkOptions(batch_rows=10))
     assert capfdbinary.readouterr().out == b"2.5\n" * 100
 
@@ -234,7 +237,7 @@ def test_stdout_says_up_to_which_row_it_is_complete(
 @pytest.mark.parametrize("content", ["", "\n \n"])
 def test_an_empty_input_is_said_so(client: JsonClient, tmp_path: Path, output: Path, content: str) -> None:
     (tmp_path / "rows.jsonl").write_text(content)
-    with pytest.raises(InputMalformed, match="no rows to predict"):
+    with pytest.raises(MalformedInputError, match="no rows to predict"):
         predict_file(client, MODEL, str(tmp_path / "rows.jsonl"), str(output))
     assert left(output) == []
 
@@ -268,7 +271,7 @@ def test_a_link_keeps_pointing_to_its_file(client: JsonClient, tmp_path: Path, o
 
 
 def test_no_server_is_exit_code_5(tmp_path: Path, output: Path) -> None:
-    with pytest.raises(NothingAnswers) as caught, ServingClient(f"http://127.0.0.1:{free_port()}") as client:
+    with pytest.raises(ServerUnreachableError) as caught, RestJsonClient(f"http://127.0.0.1:{free_port()}") as client:
         predict_file(client, MODEL, jsonl(tmp_path / "rows.jsonl", [1.0]), str(output))
     assert caught.value.exit_code == 5
     assert left(output) == []
@@ -294,7 +297,7 @@ def test_an_interrupt_leaves_nothing_whole(relay: Relay, tmp_path: Path, output:
     assert done == [x / 2 + 2 for x in range(len(done))]
     assert len(done) <= 2
     relay.faults.clear()
-    with ServingClient(relay.url) as client:
+    with RestJsonClient(relay.url) as client:
         assert predict_file(client, MODEL, source, str(output), bulk=BulkOptions(resume=True)) == 100
     assert left(output) == ["predictions.jsonl"]
     assert read_jsonl(output) == [x / 2 + 2 for x in range(100)]

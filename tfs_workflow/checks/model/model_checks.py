@@ -12,7 +12,7 @@ from tfs_workflow.checks.finding import Finding, exit_code, failed, failure, ok,
 from tfs_workflow.checks.model import warmup_records
 from tfs_workflow.checks.model.operations import operation_findings
 from tfs_workflow.checks.model.preflight import check_labels, check_readable, check_versions, listed
-from tfs_workflow.errors import ModelInvalid, WorkflowError
+from tfs_workflow.errors import InvalidModelError, WorkflowError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, SERVE_TAG, Skipped
 from tfs_workflow.formats.signature_text import tensor_text
@@ -38,7 +38,7 @@ def model_findings(
     name = f"model {model.name}"
     try:
         found = savedmodel.versions(model.base_path)
-    except ModelInvalid as error:
+    except InvalidModelError as error:
         yield _without_version(name, model.base_path, error)
         return
     present = [version.number for version in found.found]
@@ -75,13 +75,13 @@ def version_is_newer(written: str, server: str) -> bool:
     return bool(ours and theirs and tuple(map(int, theirs.groups())) > tuple(map(int, ours.groups())))
 
 
-def _without_version(name: str, base_path: Path, error: ModelInvalid) -> Finding:
+def _without_version(name: str, base_path: Path, error: InvalidModelError) -> Finding:
     """The mistake, with the command that mends it where one does."""
     found = failed(f"{name}: base path", error)
     if not (base_path / "saved_model.pb").is_file():
         return found
     fix = f"serve it as version 1: {_move_into_version(base_path)}"
-    return failure(found.check, found.evidence, fix, ModelInvalid)
+    return failure(found.check, found.evidence, fix, InvalidModelError)
 
 
 def _move_into_version(base_path: Path) -> str:
@@ -116,7 +116,7 @@ def _version_findings(
         graph = savedmodel.meta_graph(savedmodel.read(directory), tags, directory)
         savedmodel.check_variables(directory, graph)
         _check_pointers(directory)
-    except ModelInvalid as error:
+    except InvalidModelError as error:
         yield failed(f"{name}: files", error)
         return
     size_bytes = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
@@ -133,11 +133,11 @@ def _who(reader: tuple[int, int] | None) -> str:
 
 
 def _check_pointers(version_dir: Path) -> None:
-    """Raise ModelInvalid for variables that are still in git-lfs."""
+    """Raise InvalidModelError for variables that are still in git-lfs."""
     for path in sorted((version_dir / "variables").glob("variables.*")):
         with path.open("rb") as file:
             if file.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise ModelInvalid(
+                raise InvalidModelError(
                     "a git-lfs pointer instead of the variables", where=str(path), fix="git lfs pull, or export again"
                 )
 
@@ -146,7 +146,7 @@ def _signature_finding(name: str, signatures: dict[str, savedmodel.Signature]) -
     check = f"{name}: signatures"
     if not signatures:
         fix = "export it with tf.saved_model.save(model, path, signatures=model.call.get_concrete_function(…))"
-        return failure(check, "none, so that no request can be answered", fix, ModelInvalid)
+        return failure(check, "none, so that no request can be answered", fix, InvalidModelError)
     listing = "; ".join(f"{key}: {_signature_text(one)}" for key, one in signatures.items())
     if DEFAULT_SIGNATURE not in signatures:
         fix = f"ask with --signature {shlex.quote(next(iter(signatures)))}, or export one named {DEFAULT_SIGNATURE}"
@@ -178,5 +178,5 @@ def _warmup(name: str, version_dir: Path) -> Iterator[Finding]:
     if path.exists():
         try:
             yield ok(check, f"{warmup_records.count_records(path)} requests")
-        except ModelInvalid as error:
+        except InvalidModelError as error:
             yield failed(check, error)

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
-from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.protos.saved_model_pb2 import GraphDef
 
@@ -48,7 +48,7 @@ def operation_findings(check: str, graph: GraphDef, server_version: str, *, embe
         evidence = (
             f"needs a TensorFlow of graph version {graph.versions.min_consumer}, this one is {listed.graph_version}"
         )
-        yield failure(check, evidence, "update TensorFlow, or export with this release", ModelInvalid)
+        yield failure(check, evidence, "update TensorFlow, or export with this release", InvalidModelError)
         return
     own = {function.signature.name for function in graph.library.function}
     used = savedmodel.ops(graph) - own
@@ -60,7 +60,7 @@ def operation_findings(check: str, graph: GraphDef, server_version: str, *, embe
     shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
     if exact:
         fix = f"serve it with an image that has them: TensorFlow Serving's own knows {_IMAGE_LIBRARIES}"
-        yield failure(check, f"TensorFlow {listed.release} does not know {shown}", fix, ModelInvalid)
+        yield failure(check, f"TensorFlow {listed.release} does not know {shown}", fix, InvalidModelError)
     else:
         evidence = f"not in TensorFlow {listed.release}: {shown}; {_IMAGE_LIBRARIES}, or operations of your own?"
         yield warning(check, evidence, "see that the server has them; it says 'Op type not registered' if not")

@@ -7,14 +7,14 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 from tfs_workflow.runtimes.spec_builder import wanted_versions
 
 
 def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, list[int]]:
-    """The versions that must become AVAILABLE, by model; ModelInvalid when one of them could not be served.
+    """The versions that must become AVAILABLE, by model; InvalidModelError when one of them could not be served.
 
     `reader` is the uid and gid that the server reads the files with, None for our own.
     """
@@ -30,18 +30,18 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
 
 
 def served_directories(model: ModelSpec) -> list[Path]:
-    """The version directories that will be served, oldest first; ModelInvalid when there is none."""
+    """The version directories that will be served, oldest first; InvalidModelError when there is none."""
     found = savedmodel.versions(model.base_path).found
     wanted = wanted_versions(model, [version.number for version in found])
     return [version.path for version in found if version.number in wanted]
 
 
 def check_readable(directory: Path, reader: tuple[int, int] | None) -> None:
-    """Raise ModelInvalid for the first entry that the reader could not read."""
+    """Raise InvalidModelError for the first entry that the reader could not read."""
     for path in _entries(directory):
         if not _readable(path, reader):
             who = f"uid {reader[0]}, which the server runs as" if reader else "this user"
-            raise ModelInvalid(
+            raise InvalidModelError(
                 f"not readable for {who}",
                 where=str(path),
                 evidence=stat.filemode(path.stat().st_mode),
@@ -54,10 +54,10 @@ def _version_numbers(model: ModelSpec) -> list[int]:
 
 
 def check_versions(model: ModelSpec, wanted: Sequence[int], present: Sequence[int]) -> None:
-    """Raise ModelInvalid when a version that the YAML names is not there."""
+    """Raise InvalidModelError when a version that the YAML names is not there."""
     for version in wanted:
         if version not in present:
-            raise ModelInvalid(
+            raise InvalidModelError(
                 f"version {version} is not there",
                 where=f"models.{model.name}.versions",
                 evidence=f"{model.base_path} holds {listed(present)}",
@@ -66,10 +66,10 @@ def check_versions(model: ModelSpec, wanted: Sequence[int], present: Sequence[in
 
 
 def check_labels(model: ModelSpec, wanted: Sequence[int], present: Sequence[int]) -> None:
-    """Raise ModelInvalid when a label names a version that is not served."""
+    """Raise InvalidModelError when a label names a version that is not served."""
     for label, version in model.labels:
         if version not in wanted:
-            raise ModelInvalid(
+            raise InvalidModelError(
                 f"label {label} names version {version}, which is not served",
                 where=f"models.{model.name}.labels.{label}",
                 evidence=f"served: {listed(wanted)}; on disk: {listed(present)}",

@@ -6,32 +6,34 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import tfrecord
 from tfs_workflow.formats.savedmodel import MAX_WARMUP_RECORDS, WARMUP_FILE
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 
 
 def count_records(path: Path) -> int:
-    """How many requests the file holds; ModelInvalid where the server would refuse the version for it."""
+    """How many requests the file holds; InvalidModelError where the server would refuse the version for it."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ModelInvalid("the warm-up file cannot be read", where=str(path), evidence=str(error.strerror)) from error
+        raise InvalidModelError(
+            "the warm-up file cannot be read", where=str(path), evidence=str(error.strerror)
+        ) from error
     count = 0
     try:
         for record in tfrecord.records(content):
             count += 1
             _check_log(path, count, record)
     except tfrecord.CorruptRecordError as damage:
-        raise ModelInvalid(
+        raise InvalidModelError(
             "the warm-up file is no TFRecord file, or is damaged",
             where=str(path),
             evidence=str(damage),
             fix="write it with tf.io.TFRecordWriter, or remove it",
         ) from damage
     if count > MAX_WARMUP_RECORDS:
-        raise ModelInvalid(
+        raise InvalidModelError(
             f"{count} warm-up requests, more than the server takes",
             where=str(path),
             evidence=f"at most {MAX_WARMUP_RECORDS}",
@@ -54,8 +56,8 @@ def _check_log(path: Path, number: int, record: bytes) -> None:
         raise _no_log(path, number, "it names no request")
 
 
-def _no_log(path: Path, number: int, evidence: str) -> ModelInvalid:
-    return ModelInvalid(
+def _no_log(path: Path, number: int, evidence: str) -> InvalidModelError:
+    return InvalidModelError(
         f"record {number} of the warm-up file is no PredictionLog",
         where=str(path),
         evidence=evidence,

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.cli.lifecycle.server_view import model_lines, server_document, server_lines
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.workflow.inspect_server import ProjectStatus, inspect, raise_unless_served
 
 
@@ -18,7 +18,7 @@ def status(options: CommandOptions) -> None:
     with project_command(options) as loaded:
         try:
             found = inspect(loaded)
-        except NotReady as error:
+        except ServerNotReadyError as error:
             if options.json:
                 console.result_json({"project": loaded.config.project, "running": False, "models": {}, "drift": []})
                 console.error(str(error))

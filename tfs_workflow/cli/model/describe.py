@@ -7,9 +7,9 @@ from typing import Any
 
 from tfs_workflow.checks import served_directories
 from tfs_workflow.cli.command import CommandOptions, project_command, show
-from tfs_workflow.client.rest_json import ServingClient
+from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.config.load import LoadedConfig
-from tfs_workflow.errors import ConfigError, NotReady
+from tfs_workflow.errors import ConfigError, ServerNotReadyError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_request import curl_line, example_request
 from tfs_workflow.formats.savedmodel import Signature
@@ -36,9 +36,9 @@ def _described(loaded: LoadedConfig, names: list[str]) -> Described:
     """By model name: the model's address (a likely one before serving) and its signatures."""
     try:
         _, server = running(loaded)
-    except NotReady:
+    except ServerNotReadyError:
         return _from_files(loaded, names)
-    with ServingClient(server.rest_url) as client:
+    with RestJsonClient(server.rest_url) as client:
         return {name: (client.model_url(name), client.metadata(name)) for name in names}
 
 

@@ -12,8 +12,8 @@ from tfs_workflow.cli.command import CommandOptions, project_command, show, whol
 from tfs_workflow.client.bulk.images import PIXELS, image_row
 from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text, signature_of
 from tfs_workflow.client.connect import connect_json
-from tfs_workflow.client.interface import JsonClient, Target
-from tfs_workflow.client.rows import Document
+from tfs_workflow.client.interface import JsonClient, ModelRef
+from tfs_workflow.client.rows import JsonRequest
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError
@@ -96,13 +96,13 @@ def _address(server: ModelServer, wanted: PredictOptions) -> str:
     return server.rest_url if wanted.transport == REST else f"grpc://{server.grpc_target}"
 
 
-def _target(config: Config, wanted: PredictOptions) -> Target:
+def _target(config: Config, wanted: PredictOptions) -> ModelRef:
     version = int(wanted.version) if wanted.version else None
     name = wanted.model or _only_model(config)
     if name not in config.models:
         there = ", ".join(config.models)
         raise ConfigError(f"the YAML has no model {name!r}", where="--model", fix=f"there are: {there}")
-    return Target(name, version, wanted.label or None, wanted.signature or None)
+    return ModelRef(name, version, wanted.label or None, wanted.signature or None)
 
 
 def _only_model(config: Config) -> str:
@@ -113,13 +113,13 @@ def _only_model(config: Config) -> str:
     return next(iter(config.models))
 
 
-def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, wanted: PredictOptions) -> object:
+def _answer(client: JsonClient, target: ModelRef, loaded: LoadedConfig, wanted: PredictOptions) -> object:
     if wanted.instances or wanted.inputs:
         return predict_text(client, target, instances=wanted.instances, inputs=wanted.inputs)
     if wanted.image:
         signature = signature_of(client, target)
         row = image_row(wanted.image, signature, wanted.pixels)
-        return client.predict_document(target, Document([row]))
+        return client.predict_document(target, JsonRequest([row]))
     example = loaded.config.models[target.model].example
     if example is None:
         raise ConfigError(
@@ -127,10 +127,10 @@ def _answer(client: JsonClient, target: Target, loaded: LoadedConfig, wanted: Pr
             where=f"models.{target.model}.example",
             fix="give --instances, --inputs or --input; invoke describe shows a request that fits",
         )
-    return client.predict_document(target, Document(example.instances, example.inputs, example.signature))
+    return client.predict_document(target, JsonRequest(example.instances, example.inputs, example.signature))
 
 
-def _predict_file(client: JsonClient, target: Target, config: Config, wanted: PredictOptions) -> None:
+def _predict_file(client: JsonClient, target: ModelRef, config: Config, wanted: PredictOptions) -> None:
     bulk = BulkOptions(
         batch_rows=_batch_rows(config, wanted),
         skip_refused=wanted.on_error == "skip",

@@ -52,13 +52,13 @@ def _explain_last_failure(options: CommandOptions) -> None:
         else:
             _show(failure)
         if failure is not None:
-            sys.exit(errors.NotReady.exit_code)
+            sys.exit(errors.ServerNotReadyError.exit_code)
 
 
 def _show(failure: FailureRecord) -> None:
     ended = f"exit code {failure.exit_code}" if failure.exit_code is not None else ""
     console.result("  ".join(filter(None, [failure.at, failure.runtime, ended, failure.diagnosis])))
-    error = errors.NotReady(failure.what, where=failure.where, evidence=failure.evidence, fix=failure.fix)
+    error = errors.ServerNotReadyError(failure.what, where=failure.where, evidence=failure.evidence, fix=failure.fix)
     console.result(str(error))
     if failure.lines:
         console.result("the last lines of its log:")

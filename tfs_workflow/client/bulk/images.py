@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfs_workflow.client.rows import InputMalformed
-from tfs_workflow.errors import ConfigError, ToolMissing
+from tfs_workflow.client.rows import MalformedInputError
+from tfs_workflow.errors import ConfigError, ToolMissingError
 from tfs_workflow.formats.base64_json import base64_object
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
@@ -26,11 +26,11 @@ def image_row(source: str, signature: Signature, pixels: str = "unit") -> Any:
     """The value of a row that holds the image.
 
     `pixels` says what floats are made of the bytes: unit (0 to 1), signed (-1 to 1) or byte (0 to 255). Raises
-    InputMalformed for a file that is not an image or a signature that takes none, ToolMissing without Pillow.
+    MalformedInputError for a file that is not an image or a signature that takes none, ToolMissingError without Pillow.
     """
     content = _content(source)
     if len(signature.inputs) != 1:
-        raise InputMalformed(
+        raise MalformedInputError(
             "an image fits a signature with one input", where=source, evidence=f"inputs: {', '.join(signature.inputs)}"
         )
     ((name, spec),) = signature.inputs.items()
@@ -54,7 +54,7 @@ def _size(spec: TensorSpec, name: str, source: str) -> tuple[int, int, int]:
     """Height, width (-1: any) and channels that an input takes."""
     shape = spec.shape
     if shape is None or len(shape) != 4 or (shape[3] not in _MODES and shape[3] != -1):
-        raise InputMalformed(
+        raise MalformedInputError(
             "the signature takes no image",
             where=source,
             evidence=tensor_text(name, spec),
@@ -67,13 +67,13 @@ def _decoded(content: bytes, source: str) -> Image:
     try:
         from PIL import Image, UnidentifiedImageError  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise ToolMissing(
+        raise ToolMissingError(
             "the package Pillow is not installed", where=source, fix="pip install 'tfs-workflow[image]'"
         ) from error
     try:
         return Image.open(io.BytesIO(content))
     except (UnidentifiedImageError, OSError) as error:
-        raise InputMalformed("not an image that Pillow reads", where=source, evidence=str(error)) from error
+        raise MalformedInputError("not an image that Pillow reads", where=source, evidence=str(error)) from error
 
 
 def _values(image: Image, channels: int, kind: str, scale: tuple[float, float]) -> list[Any]:

@@ -17,9 +17,9 @@ from tfs_workflow.client import rows
 from tfs_workflow.client.bulk.journal import DOCUMENT, LINES, LIST, REFUSED, Journal, LineFormat, check_places, encoded
 from tfs_workflow.client.bulk.row_stream import Predictions, RefusedRow, RowStream
 from tfs_workflow.client.bulk.tables import is_table, row_text, table_rows
-from tfs_workflow.client.interface import JsonClient, Target
-from tfs_workflow.client.rows import Batch, Document
-from tfs_workflow.errors import ConfigError, PredictionFailed, WorkflowError
+from tfs_workflow.client.interface import JsonClient, ModelRef
+from tfs_workflow.client.rows import Batch, JsonRequest
+from tfs_workflow.errors import ConfigError, PredictionFailedError, WorkflowError
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 
 BATCH_ROWS = 512
@@ -47,7 +47,7 @@ class BulkOptions:
     id_field: str = ""
 
 
-def predict_text(client: JsonClient, target: Target, *, instances: str = "", inputs: str = "") -> Any:
+def predict_text(client: JsonClient, target: ModelRef, *, instances: str = "", inputs: str = "") -> Any:
     """The predictions for --instances (a JSON list of rows) or the outputs for --inputs (a JSON value of columns).
 
     A text that begins with @ names a file that holds it.
@@ -56,12 +56,12 @@ def predict_text(client: JsonClient, target: Target, *, instances: str = "", inp
         text, name = _text_of(instances, "--instances")
         return client.predict_document(target, rows.as_document({"instances": rows.parse(text, name)}, name))
     text, name = _text_of(inputs, "--inputs")
-    return client.predict_document(target, Document(None, rows.parse(text, name)))
+    return client.predict_document(target, JsonRequest(None, rows.parse(text, name)))
 
 
 def predict_file(  # noqa: PLR0913  # an input, an output and how to go between them
     client: JsonClient,
-    target: Target,
+    target: ModelRef,
     source: str,
     output: str = "",
     *,
@@ -74,7 +74,8 @@ def predict_file(  # noqa: PLR0913  # an input, an output and how to go between 
     JSON document is answered by a list, or by {"predictions": …} in a .json file. An output file appears only when it
     is whole; rows that were done before a failure are kept beside it (see journal). What reached stdout is complete
     up to the row that an error names. `progress` is called with the numbers of rows done and in all, None where
-    unknown. Raises InputMalformed, RowsRefused, NothingAnswers, PredictionFailed, and ConfigError for a file that
+    unknown. Raises MalformedInputError, RowsRejectedError, ServerUnreachableError, PredictionFailedError, and
+    ConfigError for a file that
     cannot be used or options that exclude each other.
     """
     output = "" if output == STDOUT else output
@@ -109,7 +110,7 @@ def _check(source: str, output: str, bulk: BulkOptions) -> None:
 
 
 def _numbered_rows(
-    client: JsonClient, target: Target, source: str, stream: BinaryIO, name: str
+    client: JsonClient, target: ModelRef, source: str, stream: BinaryIO, name: str
 ) -> Iterator[tuple[int, bytes]]:
     if not is_table(source):
         return rows.json_lines(stream, name)
@@ -117,17 +118,17 @@ def _numbered_rows(
     return ((number, row_text(value)) for number, value in table_rows(source, signature))
 
 
-def signature_of(client: JsonClient, target: Target) -> Signature:
-    """The signature that a target names; raises PredictionFailed where the model has none of that name."""
+def signature_of(client: JsonClient, target: ModelRef) -> Signature:
+    """The signature that a target names; raises PredictionFailedError where the model has none of that name."""
     found = client.metadata(target.model, target.version, target.label)
     name = target.signature or DEFAULT_SIGNATURE
     if name not in found:
         there = f"there are: {', '.join(found)}"
-        raise PredictionFailed(f"there is no signature {name}", where=target.model, fix=there)
+        raise PredictionFailedError(f"there is no signature {name}", where=target.model, fix=there)
     return found[name]
 
 
-def _predict_columns(client: JsonClient, target: Target, document: Document, output: str) -> int:
+def _predict_columns(client: JsonClient, target: ModelRef, document: JsonRequest, output: str) -> int:
     answer = client.predict_document(target, document)
     with _written(output) as write:
         write(encoded({"outputs": answer} if output.endswith(rows.DOCUMENT_SUFFIXES) else answer) + b"\n")
@@ -139,7 +140,7 @@ class _Sink:
     """Where the predictions of one input go, one after another."""
 
     client: JsonClient
-    target: Target
+    target: ModelRef
     name: str
     bulk: BulkOptions
     progress: Callable[[int], object]
@@ -211,7 +212,7 @@ def _without_ids(
     for number, text in numbered:
         row = json.loads(text)
         if not isinstance(row, dict) or field not in row:
-            raise rows.InputMalformed(f"the row has no field {field!r}", where=f"{name}: row {number}")
+            raise rows.MalformedInputError(f"the row has no field {field!r}", where=f"{name}: row {number}")
         ids[number] = row.pop(field)
         yield number, json.dumps(next(iter(row.values())) if len(row) == 1 else row).encode()
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from tfs_workflow.client.interface import JsonClient, RequestRefused, Target, explain
+from tfs_workflow.client.interface import JsonClient, ModelRef, RequestRejectedError, explain
 from tfs_workflow.client.rows import Batch
-from tfs_workflow.errors import PredictionFailed, WorkflowError
+from tfs_workflow.errors import PredictionFailedError, WorkflowError
 
 Predictions = Generator[tuple[Batch, list[Any]], None, None]
 
@@ -23,10 +23,10 @@ INTERRUPT_NOTICED_S = 0.5
 _POSITION = re.compile(r"element: (\d+) |at item (\d+) of")
 
 
-class RowsRefused(RequestRefused):
+class RowsRejectedError(RequestRejectedError):
     """The server refused rows of an input: those from number `first` to `last`."""
 
-    def __init__(self, error: RequestRefused, rows: Batch, where: str) -> None:
+    def __init__(self, error: RequestRejectedError, rows: Batch, where: str) -> None:
         super().__init__(error.server_text, error.status, where=where, evidence=error.evidence, fix=error.fix)
         self.first = rows.first
         self.last = rows.last
@@ -48,14 +48,15 @@ class RowStream:
     With `skip_refused`, a row that the server refuses gets a RefusedRow, and the others of its batch are sent again.
     """
 
-    def __init__(self, client: JsonClient, target: Target, name: str, *, skip_refused: bool = False) -> None:
+    def __init__(self, client: JsonClient, target: ModelRef, name: str, *, skip_refused: bool = False) -> None:
         self.client = client
         self.target = target
         self.name = name
         self.skip_refused = skip_refused
 
     def predictions(self, batches: Iterable[Batch], in_flight: int = IN_FLIGHT) -> Predictions:
-        """Each batch with its predictions, in order; raises RowsRefused, NothingAnswers or PredictionFailed.
+        """Each batch with its predictions, in order; raises RowsRejectedError, ServerUnreachableError or
+        PredictionFailedError.
 
         At most `in_flight` requests are on their way and as many answers wait, whatever the number of batches.
         """
@@ -93,17 +94,17 @@ class RowStream:
     def _predict(self, batch: Batch) -> list[Any]:
         try:
             return self._ask(batch)
-        except RequestRefused as error:
+        except RequestRejectedError as error:
             culprit = self._culprit(batch, error) if error.status == 400 else batch
             if self.skip_refused and error.status == 400:
                 return self._around(batch, culprit, error)
             explain(error, self.target, self.client.metadata)
-            raise RowsRefused(error, culprit, self._place(culprit)) from error
+            raise RowsRejectedError(error, culprit, self._place(culprit)) from error
         except WorkflowError as error:
             error.where = f"{self._place(batch)}: {error.where}"
             raise
 
-    def _around(self, batch: Batch, culprit: Batch, error: RequestRefused) -> list[Any]:
+    def _around(self, batch: Batch, culprit: Batch, error: RequestRejectedError) -> list[Any]:
         """The predictions of a batch with the refused row set aside; rows that only fail together are sent singly."""
         if len(batch.rows) == 1:
             return [RefusedRow(error.server_text)]
@@ -118,10 +119,10 @@ class RowStream:
         predictions = self.client.predict_rows(self.target, batch.rows)
         if len(predictions) != len(batch.rows):
             came = f"{len(batch.rows)} rows were asked, {len(predictions) or 'no'} predictions came"
-            raise PredictionFailed(came, where=self.target.model)
+            raise PredictionFailedError(came, where=self.target.model)
         return predictions
 
-    def _culprit(self, batch: Batch, error: RequestRefused) -> Batch:
+    def _culprit(self, batch: Batch, error: RequestRejectedError) -> Batch:
         """The single row that is to blame: the one that the server names, else the first found by halving.
 
         Rows that are refused together only, such as rows of different shapes, stay a whole batch.
@@ -142,7 +143,7 @@ class RowStream:
     def _is_refused(self, batch: Batch) -> bool:
         try:
             self._ask(batch)
-        except RequestRefused:
+        except RequestRejectedError:
             return True
         return False
 

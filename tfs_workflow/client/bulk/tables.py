@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tfs_workflow.client.rows import InputMalformed
-from tfs_workflow.errors import ToolMissing
+from tfs_workflow.client.rows import MalformedInputError
+from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.formats.base64_json import base64_object
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
@@ -29,7 +29,9 @@ def is_table(source: str) -> bool:
 
 
 def table_rows(source: str, signature: Signature) -> Rows:
-    """Number (from 1) and value of each row; raises InputMalformed, and ToolMissing for a library that is missing."""
+    """Number (from 1) and value of each row; raises MalformedInputError, and ToolMissingError for a library that is
+    missing.
+    """
     readers: dict[str, Callable[[str, Signature], Rows]] = {
         ".npy": _npy_rows,
         ".npz": _npz_rows,
@@ -48,7 +50,7 @@ def _npy_rows(source: str, signature: Signature) -> Rows:
     array = _numpy_file(source)
     name = _only_input(source, signature)
     if array.ndim == 0:
-        raise InputMalformed(
+        raise MalformedInputError(
             "expected an array of rows, got a single value",
             where=source,
             fix=f"its first dimension is the rows of {name}",
@@ -63,7 +65,9 @@ def _npz_rows(source: str, signature: Signature) -> Rows:
         raise _wrong_columns(source, list(arrays), signature)
     lengths = {len(array) if array.ndim else 0 for array in arrays.values()}
     if len(lengths) != 1:
-        raise InputMalformed("the arrays have different numbers of rows", where=source, evidence=str(sorted(lengths)))
+        raise MalformedInputError(
+            "the arrays have different numbers of rows", where=source, evidence=str(sorted(lengths))
+        )
     for number in range(lengths.pop()):
         yield number + 1, _row({name: array[number].tolist() for name, array in arrays.items()})
 
@@ -76,7 +80,7 @@ def _numpy_file(source: str) -> Any:
     try:
         return np.load(source, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputMalformed("cannot be read as a numpy file", where=source, evidence=str(error)) from error
+        raise MalformedInputError("cannot be read as a numpy file", where=source, evidence=str(error)) from error
 
 
 def _csv_rows(source: str, signature: Signature) -> Rows:
@@ -89,18 +93,18 @@ def _csv_rows(source: str, signature: Signature) -> Rows:
                 if cells:
                     yield number, _converted(cells, header, convert, f"{source}:{reader.line_num}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputMalformed("cannot be read as CSV", where=source, evidence=str(error)) from error
+        raise MalformedInputError("cannot be read as CSV", where=source, evidence=str(error)) from error
 
 
 def _converted(
     cells: Sequence[str], header: Sequence[str], convert: Callable[[Mapping[str, str]], Any], at: str
 ) -> Any:
     if len(cells) != len(header):
-        raise InputMalformed(f"expected {len(header)} cells as in the first line, got {len(cells)}", where=at)
+        raise MalformedInputError(f"expected {len(header)} cells as in the first line, got {len(cells)}", where=at)
     try:
         return convert(dict(zip(header, cells, strict=True)))
     except ValueError as error:
-        raise InputMalformed(f"a cell has the wrong type: {error}", where=at) from error
+        raise MalformedInputError(f"a cell has the wrong type: {error}", where=at) from error
 
 
 def _parquet_rows(source: str, signature: Signature) -> Rows:
@@ -111,7 +115,7 @@ def _parquet_rows(source: str, signature: Signature) -> Rows:
     try:
         file = parquet.ParquetFile(source)
     except (OSError, ArrowInvalid) as error:
-        raise InputMalformed("cannot be read as Parquet", where=source, evidence=str(error)) from error
+        raise MalformedInputError("cannot be read as Parquet", where=source, evidence=str(error)) from error
     columns = list(file.schema_arrow.names)
     is_vector = _is_vector(source, columns, signature)
     number = 0
@@ -131,7 +135,9 @@ def _row_converter(source: str, header: Sequence[str], signature: Signature) -> 
 
 
 def _is_vector(source: str, columns: Sequence[str], signature: Signature) -> bool:
-    """Whether the columns are the values of one input, and not inputs by name; raises InputMalformed for neither."""
+    """Whether the columns are the values of one input, and not inputs by name; raises MalformedInputError for
+    neither.
+    """
     if set(columns) == set(signature.inputs):
         return False
     if len(signature.inputs) != 1:
@@ -167,7 +173,7 @@ def _row(values: Mapping[str, Any]) -> Any:
 
 def _only_input(source: str, signature: Signature) -> str:
     if len(signature.inputs) != 1:
-        raise InputMalformed(
+        raise MalformedInputError(
             "a .npy file holds one array, and the signature has several inputs",
             where=source,
             fix=f"save them with numpy.savez under their names: {', '.join(signature.inputs)}",
@@ -175,9 +181,9 @@ def _only_input(source: str, signature: Signature) -> str:
     return next(iter(signature.inputs))
 
 
-def _wrong_columns(source: str, columns: Sequence[str], signature: Signature) -> InputMalformed:
+def _wrong_columns(source: str, columns: Sequence[str], signature: Signature) -> MalformedInputError:
     wanted = ", ".join(tensor_text(name, tensor) for name, tensor in signature.inputs.items())
-    return InputMalformed(
+    return MalformedInputError(
         "the columns do not fit the signature",
         where=source,
         evidence=f"columns: {', '.join(columns[:12])}{', …' * (len(columns) > 12)}",
@@ -185,8 +191,8 @@ def _wrong_columns(source: str, columns: Sequence[str], signature: Signature) ->
     )
 
 
-def _library_missing(library: str, extra: str, source: str) -> ToolMissing:
-    return ToolMissing(
+def _library_missing(library: str, extra: str, source: str) -> ToolMissingError:
+    return ToolMissingError(
         f"the package {library} is not installed", where=source, fix=f"pip install 'tfs-workflow[{extra}]'"
     )
 

@@ -17,7 +17,7 @@ from tfs_workflow.modelserver.inference.lanes import MAX_DEFERRED, Lane, Lanes, 
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.inference.workers import Workers
 from tfs_workflow.modelserver.status_error import StatusError
-from tfs_workflow.modelserver.tensorflow.session import SessionClosed
+from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos.session_pb2 import RunOptions
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class Scheduler:
         assert batching is not None  # noqa: S101  # the lanes of batches are chosen only with it
 
         def done(result: Any) -> None:
-            if isinstance(result, SessionClosed):
+            if isinstance(result, SessionClosedError):
                 self._enqueue(general, completion)
             else:
                 completion.complete_threadsafe(result)
@@ -170,7 +170,7 @@ def attempt(prepare: Fast[T], options: bytes, gate: Gate = _NO_GATE) -> T | Stat
             outputs = plan.compute(options)
             with gate:
                 return plan.finish(outputs)
-        except SessionClosed:
+        except SessionClosedError:
             continue
         except StatusError as error:
             return error

@@ -30,7 +30,7 @@ def quoted(text: str) -> str:
     return f'"{text.translate(_CONTROL)}"'
 
 
-class _CannotPrint(Exception):
+class _UnprintableValueError(Exception):
     """RapidJSON's writer stops at a number that is not finite."""
 
 
@@ -42,7 +42,7 @@ def pretty(value: Json, limit: int | None = None) -> str:
     if type(value) is float:
         return decimal(value, single=abs(value) <= FLOAT32_MAX)
     parts: list[str] = []
-    with contextlib.suppress(_CannotPrint):
+    with contextlib.suppress(_UnprintableValueError):
         _write(value, parts.append, limit)
     text = "".join(parts)
     return text if limit is None else text[:limit]
@@ -80,7 +80,7 @@ def _children(value: Json, depth: int, limit: int | None) -> list[tuple[Json, in
 def _scalar(value: Json) -> str:
     if type(value) is float:
         if not math.isfinite(value):
-            raise _CannotPrint
+            raise _UnprintableValueError
         return _shortest(value)
     constants = {True: "true", False: "false", None: "null"}
     if value is None or isinstance(value, bool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfs_workflow.errors import ModelInvalid
+from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.modelserver import log
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig
@@ -22,7 +22,7 @@ def versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
     base_path = Path(config.base_path)
     try:
         found = {version.number: version.path for version in savedmodel.scan(base_path).found}
-    except ModelInvalid as error:
+    except InvalidModelError as error:
         _say_access_error(f"{error.where}; {error.evidence}")
         return None
     if not base_path.exists():

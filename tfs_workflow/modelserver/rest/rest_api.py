@@ -25,7 +25,7 @@ from tfs_workflow.modelserver.rest import (
     small_request,
 )
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
-from tfs_workflow.modelserver.tensorflow.session import SessionClosed
+from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
 General = Callable[["Route", Body], Plan[Content]]
@@ -151,7 +151,7 @@ class RestApi:
             return None
         try:
             result: Content | StatusError | None = small_request.predictions(servable, call, body)
-        except SessionClosed:
+        except SessionClosedError:
             return None
         except StatusError as error:
             result = error

@@ -20,7 +20,7 @@ from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.modelserver.inference.lanes import prepared_call
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.status_error import StatusError
-from tfs_workflow.modelserver.tensorflow.session import SessionClosed
+from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
@@ -73,7 +73,7 @@ class RequestTemplates:
         started_s = time.perf_counter()
         try:
             shape, computed = call.run(template.shape, memoryview(content)[len(template.before) :])
-        except SessionClosed:
+        except SessionClosedError:
             return None
         except StatusError as error:
             return servable, error

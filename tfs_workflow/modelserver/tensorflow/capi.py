@@ -17,7 +17,7 @@ lib: Any = None
 _threads = threading.local()
 
 
-class LibraryMissing(Exception):
+class LibraryMissingError(Exception):
     """TensorFlow's C library is not installed, or cannot be loaded on this machine."""
 
 
@@ -33,7 +33,7 @@ def load() -> None:
         # Local: its many symbols must not become those of other extension modules, such as gRPC's.
         lib = ffi.dlopen(str(directory / "libtensorflow_cc.so.2"), ffi.RTLD_LOCAL | ffi.RTLD_LAZY)
     except OSError as error:
-        raise LibraryMissing(str(error)) from error
+        raise LibraryMissingError(str(error)) from error
 
 
 def version() -> str:
@@ -65,4 +65,4 @@ def _library_directory() -> Path:
     for location in map(Path, locations):
         if (location / "libtensorflow_cc.so.2").exists():
             return location
-    raise LibraryMissing("libtensorflow_cc.so.2 is not installed")
+    raise LibraryMissingError("libtensorflow_cc.so.2 is not installed")

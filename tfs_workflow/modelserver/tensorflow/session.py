@@ -22,7 +22,7 @@ CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
 Content: TypeAlias = "bytes | memoryview | array[float]"
 
 
-class SessionClosed(StatusError):
+class SessionClosedError(StatusError):
     """The version was unloaded between finding it and running it; its successor is there already, if there is one."""
 
     def __init__(self) -> None:
@@ -132,10 +132,10 @@ class Session:
         return found, int(index or 0)
 
     def enter(self) -> None:
-        """Count a run that begins; raises SessionClosed when the version is being unloaded."""
+        """Count a run that begins; raises SessionClosedError when the version is being unloaded."""
         with self._lock:
             if self._closing:
-                raise SessionClosed
+                raise SessionClosedError
             self._running += 1
 
     def leave(self) -> None:

@@ -17,7 +17,7 @@ from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from requests.exceptions import RequestException
 
-from tfs_workflow.errors import NotReady, ToolMissing, WorkflowError
+from tfs_workflow.errors import ServerNotReadyError, ToolMissingError, WorkflowError
 from tfs_workflow.runtimes.base import (
     DIGEST_LABEL,
     EXPOSE_LABEL,
@@ -29,7 +29,7 @@ from tfs_workflow.runtimes.base import (
     ModelServer,
 )
 from tfs_workflow.runtimes.docker import container, remote_volume
-from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
+from tfs_workflow.runtimes.docker.engine import Engine, EngineFailedError, engine_errors
 from tfs_workflow.runtimes.docker.engine_info import chosen_address, is_local
 from tfs_workflow.runtimes.docker.image_pull import image_identity, pinned_reference
 from tfs_workflow.runtimes.kinds import DOCKER
@@ -59,7 +59,9 @@ class DockerRuntime:
             return [self._observed(one) for one in found]
 
     def start(self, spec: ServerSpec) -> ModelServer:
-        """Create and start the container; raises NotReady when a port is taken, and leaves none behind then."""
+        """Create and start the container; raises ServerNotReadyError when a port is taken, and leaves none behind
+        then.
+        """
         files = server_files(spec, container.base_path)
         write_config_files(self.config_dir, files)
         with self._volume(spec, files) as volume:
@@ -71,7 +73,7 @@ class DockerRuntime:
             return self._observed(created)
         except BaseException as error:
             _remove(created)
-            if isinstance(error, EngineFailed) and _is_port_conflict(error.evidence):
+            if isinstance(error, EngineFailedError) and _is_port_conflict(error.evidence):
                 raise self._port_taken(spec, error) from error
             raise
 
@@ -104,9 +106,9 @@ class DockerRuntime:
             # In a thread, since Ctrl-C must not lose the id of a container that the engine is creating.
             with engine_errors("create the container"), ThreadPoolExecutor(1) as pool:
                 return pool.submit(self.engine.client.containers.create, **arguments).result()
-        except EngineFailed as error:
+        except EngineFailedError as error:
             if "No such image" in error.evidence:
-                raise ToolMissing(
+                raise ToolMissingError(
                     "the image is not on the engine (any more)",
                     where=spec.image,
                     evidence=error.evidence,
@@ -114,23 +116,25 @@ class DockerRuntime:
                 ) from error
             if "is already in use by container" not in error.evidence:
                 raise
-            raise NotReady(
+            raise ServerNotReadyError(
                 f"a container named {arguments['name']} exists already and is not this project's to replace",
                 where=spec.project,
                 evidence=error.evidence,
                 fix="another serve of this project may be starting: try again; else rename `project` in the YAML",
             ) from error
 
-    def _port_taken(self, spec: ServerSpec, error: EngineFailed) -> NotReady:
+    def _port_taken(self, spec: ServerSpec, error: EngineFailedError) -> ServerNotReadyError:
         for key, port in (("rest_port", spec.rest_port), ("grpc_port", spec.grpc_port)):
             holder = self._container_on(port) or port_holder(port)
             if port and holder:
-                return NotReady(
+                return ServerNotReadyError(
                     f"port {port} is taken by {holder}",
                     where=f"server.{key}",
                     fix=f"stop it, or set server.{key} to another port or to auto",
                 )
-        return NotReady("a port is taken", where="server", evidence=error.evidence, fix="set the ports to auto")
+        return ServerNotReadyError(
+            "a port is taken", where="server", evidence=error.evidence, fix="set the ports to auto"
+        )
 
     def _container_on(self, port: int) -> str:
         with suppress(WorkflowError), engine_errors("list containers"):
@@ -259,7 +263,7 @@ def _require_end(found: Container) -> None:
         with suppress(NotFound):
             found.wait(timeout=_END_TIMEOUT_S)
     except RequestException as error:
-        raise ToolMissing(
+        raise ToolMissingError(
             "lost the Docker engine while following the log",
             where=str(found.name),
             evidence="the container still runs",

@@ -14,14 +14,14 @@ from docker.errors import APIError, DockerException
 from requests.exceptions import ChunkedEncodingError, JSONDecodeError, RequestException
 from requests.exceptions import ConnectionError as EngineConnectionError
 
-from tfs_workflow.errors import ToolMissing, WorkflowError
+from tfs_workflow.errors import ToolMissingError, WorkflowError
 
 ANSWER_TIMEOUT_S = 60
 # An engine answers a query for its version at once; one that does not will not do anything else either.
 VERSION_TIMEOUT_S = 10
 
 
-class EngineFailed(WorkflowError):
+class EngineFailedError(WorkflowError):
     """The engine answered with an error that no caller could explain better."""
 
     exit_code = 3
@@ -36,7 +36,7 @@ class Engine:
 
     @cached_property
     def client(self) -> docker.DockerClient:
-        """A connected client; raises ToolMissing when no engine answers or it does not permit us."""
+        """A connected client; raises ToolMissingError when no engine answers or it does not permit us."""
         with engine_errors("connect to the Docker engine"):
             # This queries the engine for its API version, so a dead or forbidden socket shows at once.
             client = _open_client(self.timeout_s)
@@ -60,7 +60,7 @@ def engine_errors(action: str) -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        raise EngineFailed(
+        raise EngineFailedError(
             f"the Docker engine refused to {action}",
             evidence=f"HTTP {error.status_code}: {error.explanation or error}",
             fix="see the engine's own log, for instance: journalctl -u docker",
@@ -69,24 +69,24 @@ def engine_errors(action: str) -> Iterator[None]:
         raise _unreachable(action, error) from error
 
 
-def _unreachable(action: str, error: Exception) -> ToolMissing:
+def _unreachable(action: str, error: Exception) -> ToolMissingError:
     text = str(error)
     evidence = f"{_address()}: {_innermost(text)}"
     if "PermissionError" in text or "Permission denied" in text:
-        return ToolMissing(
+        return ToolMissingError(
             f"not permitted to {action}",
             evidence=evidence,
             fix="add yourself to the engine's group (sudo usermod -aG docker $USER, then log in again), "
             "use a rootless engine, or set runtime: embedded",
         )
     if "timed out" in text:
-        return ToolMissing(
+        return ToolMissingError(
             f"the Docker engine says nothing: cannot {action}",
             evidence=evidence,
             fix="see whether docker info answers, restart the engine if not, then run it again; "
             "or set runtime: embedded",
         )
-    return ToolMissing(
+    return ToolMissingError(
         f"lost the Docker engine while trying to {action}"
         if _is_cut_off(error, text)
         else f"no Docker engine answers: cannot {action}",

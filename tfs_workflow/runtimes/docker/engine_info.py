@@ -70,7 +70,7 @@ def is_local(address: str) -> bool:
 
 
 def engine_facts(reference: str) -> EngineFacts:
-    """Ask the engine; `reference` is the image that is to run. Raises ToolMissing when it cannot be had."""
+    """Ask the engine; `reference` is the image that is to run. Raises ToolMissingError when it cannot be had."""
     origin, address = chosen_address()
     client = Engine(ANSWER_TIMEOUT_S).client
     with engine_errors("query the engine"):

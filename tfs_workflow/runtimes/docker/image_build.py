@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from tfs_workflow.errors import ToolMissing
+from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.runtimes.docker.engine import Engine, engine_errors
 
 PACKAGE = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ def build_image(
 ) -> None:
     """Build and tag the image; `wheels` is a directory to install from instead of the package index.
 
-    `base` replaces the Dockerfile's base image. `report` gets each line of the build. Raises ToolMissing when the
+    `base` replaces the Dockerfile's base image. `report` gets each line of the build. Raises ToolMissingError when the
     build fails, with the step that failed.
     """
     arguments = {"PIP_OPTIONS": "--no-index --find-links=wheels"} if wheels else {}
@@ -64,7 +64,7 @@ def _build_lines(events: Iterator[dict[str, Any]], tag: str) -> Iterator[str]:
     last: deque[str] = deque(maxlen=4)
     for event in events:
         if "error" in event:
-            raise ToolMissing(
+            raise ToolMissingError(
                 "the image could not be built",
                 where=tag,
                 evidence="\n    ".join([*last, event["error"].strip()]),

@@ -10,10 +10,10 @@ from typing import Any
 from docker.errors import APIError, ImageNotFound
 from docker.utils import parse_repository_tag
 
-from tfs_workflow.errors import FetchFailed, ToolMissing
+from tfs_workflow.errors import FetchFailedError, ToolMissingError
 from tfs_workflow.runtimes.base import ImageIdentity
-from tfs_workflow.runtimes.docker.engine import Engine, EngineFailed, engine_errors
-from tfs_workflow.sources.transfer import TransferContext, TransientFault, with_retries
+from tfs_workflow.runtimes.docker.engine import Engine, EngineFailedError, engine_errors
+from tfs_workflow.sources.transfer import TransferContext, TransientFetchError, with_retries
 
 # What engines and registries print when the same request may well succeed later.
 TRANSIENT = re.compile(
@@ -48,7 +48,7 @@ def image_identity(engine: Engine, reference: str) -> ImageIdentity:
 def pinned_reference(engine: Engine, reference: str, digest: str) -> str:
     """A reference that no tag can move: by registry digest, or by id for an image that was built here.
 
-    The reference itself where no digest is known. ToolMissing when the engine has no such image (any more).
+    The reference itself where no digest is known. ToolMissingError when the engine has no such image (any more).
     """
     if not digest:
         return reference
@@ -57,7 +57,7 @@ def pinned_reference(engine: Engine, reference: str, digest: str) -> str:
             with suppress(ImageNotFound):
                 engine.client.images.get(pinned)
                 return pinned
-    raise ToolMissing(
+    raise ToolMissingError(
         "the image that setup recorded is not on the engine (any more)",
         where=reference,
         evidence=digest,
@@ -71,11 +71,13 @@ def _repository(reference: str) -> str:
 
 
 def pull(engine: Engine, reference: str, context: TransferContext) -> str:
-    """Pull the image and return its digest; FetchFailed with the reason, TransientFault where a retry may work."""
+    """Pull the image and return its digest; FetchFailedError with the reason, TransientFetchError where a retry may
+    work.
+    """
     with_retries(lambda: _pull_once(engine, reference, context), context)
     digest = image_digest(engine, reference)
     if digest is None:
-        raise FetchFailed("the engine reported success, but the image is not there", where=reference)
+        raise FetchFailedError("the engine reported success, but the image is not there", where=reference)
     return digest
 
 
@@ -98,7 +100,7 @@ def _pull_once(engine: Engine, reference: str, context: TransferContext) -> None
         if "error" in event:
             fault = explained(reference, str(event["error"]))
             if engine_retried:  # the engine itself retried five times, with growing pauses: more would not help
-                raise FetchFailed(fault.what, where=fault.where, evidence=fault.evidence, fix=fault.fix)
+                raise FetchFailedError(fault.what, where=fault.where, evidence=fault.evidence, fix=fault.fix)
             raise fault
         detail = event.get("progressDetail") or {}
         if event.get("status") == "Downloading" and detail.get("total"):
@@ -110,28 +112,28 @@ def _pull_events(engine: Engine, reference: str) -> Iterator[dict[str, Any]]:
     try:
         with engine_errors("pull the image"):
             yield from engine.client.api.pull(reference, stream=True, decode=True)
-    except EngineFailed as error:
+    except EngineFailedError as error:
         cause = error.__cause__
         text = str(cause.explanation or cause) if isinstance(cause, APIError) else error.evidence
         raise explained(reference, text) from error
 
 
-def explained(reference: str, text: str) -> FetchFailed:
+def explained(reference: str, text: str) -> FetchFailedError:
     """The registry's or the engine's words as one of our errors; order matters, since texts overlap."""
     if NO_SPACE.search(text):
-        return FetchFailed(
+        return FetchFailedError(
             "no space for the image",
             where=reference,
             evidence=text,
             fix="free space on the engine: docker system prune",
         )
     if TRANSIENT.search(text):
-        return TransientFault("the registry did not deliver the image", where=reference, evidence=text, fix=_LATER)
+        return TransientFetchError("the registry did not deliver the image", where=reference, evidence=text, fix=_LATER)
     if FORBIDDEN.search(text):
-        return FetchFailed("the registry refuses the image", where=reference, evidence=text, fix=_LOGIN)
+        return FetchFailedError("the registry refuses the image", where=reference, evidence=text, fix=_LOGIN)
     if NOT_FOUND.search(text):
-        return FetchFailed("no such image", where=reference, evidence=text, fix="check server.image: name and tag")
-    return FetchFailed("the image could not be pulled", where=reference, evidence=text, fix=_LATER)
+        return FetchFailedError("no such image", where=reference, evidence=text, fix="check server.image: name and tag")
+    return FetchFailedError("the image could not be pulled", where=reference, evidence=text, fix=_LATER)
 
 
 _LATER = "check the network and the registry's limits, then run it again; runtime: embedded needs no image"

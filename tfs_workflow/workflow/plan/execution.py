@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import ServerSpec
@@ -97,14 +97,14 @@ class Execution:
 
     def _wait(self, runtime: Runtime, server: ModelServer, wanted: Mapping[str, Sequence[int]]) -> Statuses:
         # Here and not above: while these are imported, the server starts.
-        from tfs_workflow.client.rest_json import ServingClient  # noqa: PLC0415
+        from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415
         from tfs_workflow.health.readiness import wait_until_available  # noqa: PLC0415
 
         watched = WatchedServer(runtime, server)
-        with ServingClient(server.rest_url) as client:
+        with RestJsonClient(server.rest_url) as client:
             try:
                 return wait_until_available(wanted, client, watched, self.ready_timeout_s)
-            except NotReady as error:
+            except ServerNotReadyError as error:
                 if watched.server.restarts:
                     error.what += f"; the engine restarted it {watched.server.restarts} times"
                 raise

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tfs_workflow.errors import NotReady
+from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import ServerSpec
@@ -36,7 +36,8 @@ def observe(
 ) -> tuple[ObservedServer, ...]:
     """The project's servers under the runtimes of these names, running or ended.
 
-    Only the `required` runtime must answer; else ToolMissing. With `spec`, a running server that was started from it
+    Only the `required` runtime must answer; else ToolMissingError. With `spec`, a running server that was started
+    from it
     is queried for the status of its models.
     """
     found = (server for _, server in runtimes.find(project, tuple(names), required))
@@ -46,8 +47,11 @@ def observe(
 def _statuses(server: ModelServer, spec: ServerSpec | None) -> Statuses | None:
     if spec is None or server.exit_code is not None or server.digest != spec.digest():
         return None
-    from tfs_workflow.client.rest_json import ServingClient  # noqa: PLC0415  # a first start has no server to query
+    from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415  # a first start has no server to query
 
-    with suppress(NotReady), ServingClient(server.rest_url) as client:  # the wait for readiness explains a silent one
+    with (
+        suppress(ServerNotReadyError),
+        RestJsonClient(server.rest_url) as client,
+    ):  # the wait for readiness explains a silent one
         return {model.name: client.status(model.name) for model in spec.models}
     return None
