@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.signals import interruptible
@@ -26,6 +26,16 @@ class CommandOptions:
     dry_run: bool = False
 
 
+class Plan(Protocol):
+    """What a verb would do, for people and for programs."""
+
+    def lines(self) -> Iterator[str]:
+        """A line for each step."""
+
+    def document(self) -> dict[str, Any]:
+        """The same as a JSON document."""
+
+
 @contextmanager
 def project_command(options: CommandOptions) -> Iterator[LoadedConfig]:
     """The loaded YAML; an expected error inside ends in one message and its exit code."""
@@ -42,6 +52,12 @@ def show(options: CommandOptions, document: Any, lines: Iterable[str]) -> None:
     else:
         for line in lines:
             console.result(line)
+
+
+def show_plan(options: CommandOptions, plan: Plan) -> None:
+    """Print what a verb would do, for --dry-run."""
+    lines = (line if line.startswith(" ") else f"would {line}" for line in plan.lines())
+    show(options, {"dry_run": True} | plan.document(), lines)
 
 
 def whole_number(text: str, option: str, *, least: int = 0) -> int:

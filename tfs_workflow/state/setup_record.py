@@ -14,6 +14,10 @@ from tfs_workflow.config.types import Config, Model
 from tfs_workflow.errors import ConfigError
 
 
+class SetupRequiredError(ConfigError):
+    """Setup must run first, or once more."""
+
+
 @dataclass(frozen=True)
 class ModelRecord:
     """Where a model's files are, the digest of these files, and the sources that the YAML gave for it."""
@@ -54,14 +58,14 @@ def require_setup(record: SetupRecord | None, config: Config) -> SetupRecord:
         raise not_set_up(config)
     for name, model in config.models.items():
         if name not in record.models or record.models[name].sources != source_list(model):
-            raise ConfigError("the YAML changed since setup", where=f"models.{name}.source", fix="invoke setup")
+            raise SetupRequiredError("the YAML changed since setup", where=f"models.{name}.source", fix="invoke setup")
     runtime = record.runtime if config.runtime == "auto" else config.runtime
     return replace(record, runtime=runtime, models={name: record.models[name] for name in config.models})
 
 
-def not_set_up(config: Config) -> ConfigError:
+def not_set_up(config: Config) -> SetupRequiredError:
     """The error of every verb that needs what setup prepares."""
-    return ConfigError("not set up yet", where=config.workspace, fix="invoke setup")
+    return SetupRequiredError("not set up yet", where=config.workspace, fix="invoke setup")
 
 
 def runtime_inputs(config: Config) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import CommandOptions, project_command, show
+from tfs_workflow.cli.command import CommandOptions, project_command, show, show_plan
 from tfs_workflow.cli.lifecycle.server_view import curl_line, model_lines, server_document
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import ModelServer
@@ -13,12 +13,15 @@ from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
-from tfs_workflow.workflow.start import Served, raise_ended, start
+from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
 
 
 def serve(options: CommandOptions, *, follow: bool = False) -> None:
     """Start the server, show its endpoints and with `follow` its log until Ctrl-C."""
     with project_command(options) as loaded:
+        if options.dry_run:
+            show_plan(options, plan_serve(loaded))
+            return
         done = start(loaded, TransferContext(notify=console.note))
         _say_what_is_unusual(done)
         document = server_document(done.server, done.models) | {

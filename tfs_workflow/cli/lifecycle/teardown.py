@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show
+from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show, show_plan
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.workflow.orphans import Orphan, find_orphans, remove_orphans
-from tfs_workflow.workflow.remove import TornDown, remove
+from tfs_workflow.workflow.remove import TornDown, plan_remove, remove
 
 
 def teardown(  # noqa: PLR0913  # its options
@@ -36,6 +36,9 @@ def teardown(  # noqa: PLR0913  # its options
 
 def _teardown_project(options: CommandOptions, *, purge: bool, image: bool) -> None:
     with project_command(options) as loaded:
+        if options.dry_run:
+            show_plan(options, plan_remove(loaded, purge=purge, image=image))
+            return
         done = remove(loaded, TransferContext(notify=console.note), purge=purge, image=image)
         show(options, _document(done), _lines(done))
 
