@@ -138,7 +138,7 @@ def test_an_image_that_is_gone_since_setup_leads_to_setup(lab: CommandLine, engi
     lab.config["server"]["image"] = f"{lab.project}:gone"
     lab.ok("setup")
     engine.images.remove(f"{lab.project}:gone")
-    assert "invoke setup" in lab.fails(3, "serve")
+    assert "tfs setup" in lab.fails(3, "serve")
 
 
 def test_an_image_that_has_lost_its_tag_since_setup_is_served_by_its_id(

@@ -110,8 +110,8 @@ class Faults:
         lab.ok("serve")
         kill(servers(lab)[0])
         until(lambda: not running(lab))
-        assert "invoke serve" in lab.fails(5, "status")
-        assert "invoke serve" in lab.fails(5, "predict")
+        assert "tfs serve" in lab.fails(5, "status")
+        assert "tfs serve" in lab.fails(5, "predict")
         self.works_again(lab)
 
     def test_an_interrupted_teardown_can_be_repeated(self, lab: CommandLine) -> None:

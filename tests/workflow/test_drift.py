@@ -71,7 +71,7 @@ def test_a_changed_yaml_is_named_by_its_keys(lab: CommandLine) -> None:
     assert found["server.metrics"]["kind"] == "configuration"
     assert found["server.metrics"]["evidence"] == "was false, is true"
     assert found["server.metrics"]["fix"] == "run invoke serve"
-    assert "drift  configuration: server.metrics: was false, is true; run tfs serve" in lab.ok("status")
+    assert "drift  configuration: server.metrics: was false, is true; run invoke serve" in lab.ok("status")
     assert "server.metrics: was false, is true" in healed(lab)
 
 
