@@ -55,16 +55,14 @@ def test_a_model_that_is_still_to_be_fetched_says_from_where(lab: CommandLine) -
 
 
 def test_the_table_is_aligned_and_has_every_fix(lab: CommandLine) -> None:
-    lab.config["models"]["half_plus_two"]["source"] = [
-        {"directory": str(models.saved_model_at_the_root(lab.directory))}
-    ]
+    lab.config["models"]["half_plus_two"]["source"] = [{"directory": str(models.version_named_v01(lab.directory))}]
     done = lab.run("doctor")
     assert done.returncode == 4
     lines = done.stdout.splitlines()
     assert "1 failure," in lines[0]
     failing = next(line for line in lines if line.startswith("failure"))
     fix = lines[lines.index(failing) + 1]
-    assert fix.index("fix: serve it as version 1: mkdir") == lines[0].index("1 failure,")
+    assert fix.index("fix: rename it to a number") == lines[0].index("1 failure,")
     assert "ports: server.rest_port" in done.stdout
 
 

@@ -21,7 +21,6 @@ class Mistakes:
         [
             (models.without_version, "no version directory"),
             (models.version_named_v01, "'v0.1' is not a plain number"),
-            (models.saved_model_at_the_root, "saved_model.pb lies in the base path itself"),
             (models.corrupt, "not a SavedModel"),
             (models.empty_saved_model, "not a SavedModel"),
         ],
@@ -35,6 +34,19 @@ class Mistakes:
         assert words in message
         assert "next step: " in message
         assert servers(lab) == []
+
+    def test_a_saved_model_without_version_directories_is_served_in_place(self, lab: CommandLine) -> None:
+        flat = models.saved_model_at_the_root(lab.directory)
+        lab.config["models"]["half_plus_two"]["source"] = [{"directory": str(flat)}]
+        lab.ok("setup", "serve")
+        assert json.loads(lab.ok("predict", "--instances", "[1.0]")) == [2.5]
+        assert lab.ok_json("status")["models"]["half_plus_two"][0]["version"] == 1
+        lab.config["models"]["half_plus_two"]["version"] = 7
+        lab.ok("setup", "serve")
+        assert json.loads(lab.ok("predict", "--instances", "[1.0]", "--version", "7")) == [2.5]
+        assert sorted(path.name for path in flat.iterdir() if path.name.isdigit()) == []
+        lab.ok("teardown", "--purge")
+        assert (flat / "saved_model.pb").is_file()
 
     def test_a_model_that_breaks_after_setup_is_found_by_serve(self, lab: CommandLine) -> None:
         base_path = models.good(lab.directory)

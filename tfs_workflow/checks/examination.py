@@ -27,6 +27,7 @@ from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.runtimes.spec_builder import build_spec
 from tfs_workflow.sources.registry import model_source
 from tfs_workflow.sources.source import ModelSource
+from tfs_workflow.state.fingerprints import served_files
 from tfs_workflow.state.project_state import read_state
 from tfs_workflow.state.setup_record import SetupRecord, source_list
 from tfs_workflow.state.workspace import Workspace
@@ -243,4 +244,4 @@ def _tools(directory: Path, git_needed: bool, facts: EngineFacts | None) -> Iter
 
 
 def _size_bytes(base_path: Path) -> int:
-    return sum(path.stat().st_size for path in base_path.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in served_files(base_path)) if base_path.is_dir() else 0

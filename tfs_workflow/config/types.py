@@ -78,6 +78,9 @@ class Model(Frozen):
     versions: VersionPolicy = Field(
         default="latest", description="latest, all, {latest: N}, or a list of version numbers."
     )
+    version: value.Version = Field(
+        default=1, description="The version that a SavedModel without version directories counts as."
+    )
     labels: dict[value.Label, value.Version] = Field(default_factory=dict, description="Label to version number.")
     example: Example | None = Field(default=None, description="The request that predict sends without input.")
 

@@ -90,11 +90,26 @@ def scan(base_path: Path) -> Versions:
     return Versions(tuple(found[number] for number in sorted(found)), tuple(skipped))
 
 
-def versions(base_path: Path) -> Versions:
-    """Like scan, with at least one version; raises InvalidModelError with the likely mistake otherwise."""
+def is_saved_model(directory: Path) -> bool:
+    """Whether a directory is a SavedModel itself, not a base path with versions of one."""
+    return any((directory / name).is_file() for name in _GRAPH_FILES)
+
+
+def is_flat(base_path: Path) -> bool:
+    """Whether a base path is a SavedModel itself, without version directories; Keras's `model.export` writes one."""
+    return is_saved_model(base_path) and not scan(base_path).found
+
+
+def versions(base_path: Path, flat_version: int | None = None) -> Versions:
+    """Like scan, with at least one version; raises InvalidModelError with the likely mistake otherwise.
+
+    With a `flat_version`, a base path that is a SavedModel itself counts as this one version.
+    """
     seen = scan(base_path)
     if seen.found:
         return seen
+    if flat_version is not None and is_saved_model(base_path):
+        return Versions((Version(flat_version, base_path),), ())
     raise _no_version(base_path, seen)
 
 

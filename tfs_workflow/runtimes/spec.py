@@ -19,6 +19,8 @@ class ModelSpec:
 
     `base_path` is on this machine; `latest` is the number of newest versions, 0 for all, and None when `versions`
     names them; `content` is the digest of the files that setup recorded, so that a changed model is another spec.
+    A SavedModel in the base path itself counts as `flat_version`. `links` are version directories that lie elsewhere:
+    name in the base path, and place.
     """
 
     name: str
@@ -27,6 +29,8 @@ class ModelSpec:
     versions: tuple[int, ...] = ()
     labels: tuple[tuple[str, int], ...] = ()
     content: str = ""
+    flat_version: int = 1
+    links: tuple[tuple[str, Path], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tfs_workflow.config.types import Config, Latest, Model
@@ -55,13 +55,30 @@ def parse_size(text: str) -> int:
 
 
 def _model(name: str, model: Model, base_path: Path, content: str) -> ModelSpec:
-    labels = tuple(sorted(model.labels.items()))
     policy = model.versions
+    latest: int | None = None
     if isinstance(policy, Latest):
-        return ModelSpec(name, base_path, policy.latest, (), labels, content)
-    if isinstance(policy, str):
-        return ModelSpec(name, base_path, 1 if policy == "latest" else 0, (), labels, content)
-    return ModelSpec(name, base_path, None, tuple(policy), labels, content)
+        latest = policy.latest
+    elif isinstance(policy, str):
+        latest = 1 if policy == "latest" else 0
+    return ModelSpec(
+        name,
+        base_path,
+        latest,
+        tuple(policy) if isinstance(policy, tuple) else (),
+        labels=tuple(sorted(model.labels.items())),
+        content=content,
+        flat_version=model.version,
+        links=tuple(_links(base_path)),
+    )
+
+
+def _links(base_path: Path) -> Iterator[tuple[str, Path]]:
+    """The version directories that are links: a container does not see what they lead to."""
+    entries = sorted(base_path.iterdir()) if base_path.is_dir() else []
+    for entry in entries:
+        if entry.name.isdigit() and entry.is_symlink() and entry.is_dir():
+            yield entry.name, entry.resolve()
 
 
 def _port(port: PortOrAuto) -> int:

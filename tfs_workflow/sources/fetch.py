@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tfs_workflow.config.types import Source
 from tfs_workflow.errors import FetchFailedError, SourceUnreachableError
+from tfs_workflow.sources.layout import Layout, publish
 from tfs_workflow.sources.registry import model_source
 from tfs_workflow.sources.safe_directory import disk_errors
 from tfs_workflow.sources.source import ModelSource
@@ -53,32 +54,38 @@ def fetch(  # noqa: PLR0913  # each is another condition of the same fetch
     offline: bool = False,
     update: bool = False,
     locked: LockedModel | None = None,
+    flat_version: int = 1,
 ) -> Fetched:
     """Provide the model's files from the first source that can be reached; a no-op while they are as recorded.
 
     `update` contacts the sources again. `offline` makes no network call. With `locked`, anything else than the lock
-    says is FetchFailedError, and the files stay as they were. The caller holds the workspace's lock; several models
+    says is FetchFailedError, and the files stay as they were. A SavedModel without version directories becomes version
+    `flat_version`. The caller holds the workspace's lock; several models
     may be
     fetched at the same time. Raises what the sources raise: ConfigError, FetchFailedError, SourceUnreachableError,
     ToolMissingError.
     """
-    found = None if update else recorded(name, sources, session, yaml_dir)
+    found = None if update else recorded(name, sources, session, yaml_dir, flat_version)
     if found and locked and (offline or not model_differences(locked, found.locked)):
         _check_lock(name, locked, found)
     elif not found or locked:
         resolved = tuple(model_source(source, yaml_dir) for source in sources)
-        found = _Fetch(name, resolved, session, context or TransferContext(), offline, locked).from_first_reachable()
+        layout = Layout(session.workspace, name, flat_version)
+        found = _Fetch(name, resolved, session, context or TransferContext(), offline, locked, layout).run()
     return found
 
 
-def recorded(name: str, sources: Sequence[Source], session: StateSession, yaml_dir: Path) -> Fetched | None:
+def recorded(
+    name: str, sources: Sequence[Source], session: StateSession, yaml_dir: Path, flat_version: int = 1
+) -> Fetched | None:
     """The result of an earlier fetch from these sources, None if its files changed; reads no file, no network."""
     record = session.state.fetched.get(name)
     resolved = [model_source(source, yaml_dir) for source in sources]
-    if record is None or record.sources != tuple(source.identity for source in resolved):
+    layout = Layout(session.workspace, name, flat_version)
+    if record is None or record.sources != layout.identities(resolved):
         return None
     source = resolved[record.used]
-    base_path = _base_path(source, session, name)
+    base_path = layout.base_path(source)
     return _fetched(source, base_path, record, fresh=False) if is_intact(base_path, record.files) else None
 
 
@@ -92,8 +99,9 @@ class _Fetch:
     context: TransferContext
     offline: bool
     locked: LockedModel | None
+    layout: Layout
 
-    def from_first_reachable(self) -> Fetched:
+    def run(self) -> Fetched:
         """Try the sources in order; only an unreachable one moves on to the next, with a notice."""
         unreachable: list[str] = []
         for number in range(len(self.sources)):
@@ -114,20 +122,21 @@ class _Fetch:
     def _from(self, number: int, fell_back: tuple[str, ...]) -> Fetched:
         """Put the files in place and record them, or raise and leave what was there."""
         source = self.sources[number]
-        base_path = _base_path(source, self.session, self.name)
-        identities = tuple(one.identity for one in self.sources)
+        base_path = self.layout.base_path(source)
+        identities = self.layout.identities(self.sources)
         if source.served_in_place:
             source.require_readable()
+            self.layout.link(source)
             before = self.session.state.fetched.get(self.name)
             files = fingerprints(base_path, before.files if before else {})
             return self._record(source, base_path, FetchRecord(identities, number, "", files, fell_back))
         self._require_network(source)
         with self.session.workspace.staged(self.name) as staging:
             commit = source.fetch_into(staging, self.name, self.context)
-            staged = staging / "model"
+            staged = self.layout.numbered(staging / "model")
             record = FetchRecord(identities, number, commit, fingerprints(staged, {}), fell_back)
             self._check_lock(_fetched(source, staged, record, fresh=True))
-            _publish(staged, base_path, staging / "replaced")
+            publish(staged, base_path, staging / "replaced")
             return self._record(source, base_path, replace(record, files=fingerprints(base_path, record.files)))
 
     def _require_network(self, source: ModelSource) -> None:
@@ -149,12 +158,6 @@ class _Fetch:
             _check_lock(self.name, self.locked, found)
 
 
-def _base_path(source: ModelSource, session: StateSession, name: str) -> Path:
-    """Where the server will read the model: its own directory, else the workspace's."""
-    own = source.base_path if source.served_in_place else None
-    return own or session.workspace.models / name
-
-
 def _fetched(source: ModelSource, base_path: Path, record: FetchRecord, *, fresh: bool) -> Fetched:
     return Fetched(base_path, source.description, record.commit, digests(record.files), record.fell_back, fresh)
 
@@ -168,27 +171,3 @@ def _check_lock(name: str, locked: LockedModel, found: Fetched) -> None:
             evidence="; ".join(lines[:3]) + more,
             fix="run setup without --locked to take the new one, or name the locked commit in the YAML",
         )
-
-
-def _publish(staged: Path, base_path: Path, replaced: Path) -> None:
-    """Put the staged model in place: a new one in one rename; else entry by entry, and only those that changed.
-
-    A model server may be serving from `base_path`: unchanged versions stay as they are under it, and a version
-    appears and goes by rename. Killed in between, the files are not those of any record, and are fetched again.
-    """
-    if not base_path.exists():
-        staged.rename(base_path)
-        return
-    replaced.mkdir()
-    new = {entry.name for entry in staged.iterdir()}
-    for entry in sorted(base_path.iterdir()):
-        if entry.name not in new or not _same(entry, staged / entry.name):
-            entry.rename(replaced / entry.name)
-    for name in sorted(new - {entry.name for entry in base_path.iterdir()}):
-        (staged / name).rename(base_path / name)
-
-
-def _same(old: Path, new: Path) -> bool:
-    if not (old.is_dir() and new.is_dir()):
-        return False
-    return digests(fingerprints(old, {})) == digests(fingerprints(new, {}))

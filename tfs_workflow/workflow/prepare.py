@@ -106,7 +106,14 @@ def _fetches(
     locked = conditions.pinned.models if conditions.pinned else {}
     same = partial(fetch, session=session, yaml_dir=loaded.path.parent, context=context, offline=conditions.offline)
     return {
-        name: partial(same, name, model.source, update=conditions.update, locked=locked.get(name))
+        name: partial(
+            same,
+            name,
+            model.source,
+            update=conditions.update,
+            locked=locked.get(name),
+            flat_version=model.version,
+        )
         for name, model in loaded.config.models.items()
     }
 

@@ -37,9 +37,9 @@ def model_findings(
     """
     name = f"model {model.name}"
     try:
-        found = savedmodel.versions(model.base_path)
+        found = savedmodel.versions(model.base_path, model.flat_version)
     except InvalidModelError as error:
-        yield _without_version(name, model.base_path, error)
+        yield failed(f"{name}: base path", error)
         return
     present = [version.number for version in found.found]
     wanted = wanted_versions(model, present)
@@ -73,22 +73,6 @@ def version_is_newer(written: str, server: str) -> bool:
     release = re.compile(r"(\d+)\.(\d+)")
     ours, theirs = release.match(server), release.match(written)
     return bool(ours and theirs and tuple(map(int, theirs.groups())) > tuple(map(int, ours.groups())))
-
-
-def _without_version(name: str, base_path: Path, error: InvalidModelError) -> Finding:
-    """The mistake, with the command that mends it where one does."""
-    found = failed(f"{name}: base path", error)
-    if not (base_path / "saved_model.pb").is_file():
-        return found
-    fix = f"serve it as version 1: {_move_into_version(base_path)}"
-    return failure(found.check, found.evidence, fix, InvalidModelError)
-
-
-def _move_into_version(base_path: Path) -> str:
-    parts = ("saved_model.pb", "variables", "assets", "assets.extra", "fingerprint.pb", "keras_metadata.pb")
-    there = [shlex.quote(str(base_path / part)) for part in parts if (base_path / part).exists()]
-    target = shlex.quote(str(base_path / "1"))
-    return f"mkdir {target} && mv {' '.join(there)} {target}/"
 
 
 def _skipped(name: str, base_path: Path, skipped: tuple[Skipped, ...]) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
 
 def served_directories(model: ModelSpec) -> list[Path]:
     """The version directories that will be served, oldest first; InvalidModelError when there is none."""
-    found = savedmodel.versions(model.base_path).found
+    found = savedmodel.versions(model.base_path, model.flat_version).found
     wanted = wanted_versions(model, [version.number for version in found])
     return [version.path for version in found if version.number in wanted]
 
@@ -50,7 +50,7 @@ def check_readable(directory: Path, reader: tuple[int, int] | None) -> None:
 
 
 def _version_numbers(model: ModelSpec) -> list[int]:
-    return [version.number for version in savedmodel.versions(model.base_path).found]
+    return [version.number for version in savedmodel.versions(model.base_path, model.flat_version).found]
 
 
 def check_versions(model: ModelSpec, wanted: Sequence[int], present: Sequence[int]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from docker.types import LogConfig, Mount
 
 from tfs_workflow import __version__
+from tfs_workflow.formats import savedmodel
 from tfs_workflow.runtimes.base import (
     DIGEST_LABEL,
     EXPOSE_LABEL,
@@ -90,7 +92,18 @@ def labels(spec: ServerSpec, workspace: Path) -> dict[str, str]:
 
 
 def _binds(spec: ServerSpec, config_dir: Path) -> list[Mount]:
-    return [_mount(CONFIG_DIR, config_dir), *(_mount(base_path(m), m.base_path) for m in spec.models)]
+    return [_mount(CONFIG_DIR, config_dir), *(mount for model in spec.models for mount in _model_mounts(model))]
+
+
+def _model_mounts(model: ModelSpec) -> Iterator[Mount]:
+    """The base path as one mount; where versions are links, each version by itself, since links end at the mount."""
+    if not model.links:
+        yield _mount(base_path(model), model.base_path)
+        return
+    linked = dict(model.links)
+    for version in savedmodel.scan(model.base_path).found:
+        name = version.path.name
+        yield _mount(f"{base_path(model)}/{name}", linked.get(name, version.path))
 
 
 def _mount(target: str, source: Path) -> Mount:
