@@ -90,7 +90,7 @@ def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
         ("", "tfs.yaml: an empty file"),
         ("- a\n", "tfs.yaml:1:1: expected a mapping, got a list"),
         ("hello\n", "tfs.yaml:1:1: expected a mapping, got 'hello'"),
-        ("models: {}\n", "tfs.yaml:1:1: project: missing: Name under which"),
+        ("models: {}\n", "tfs.yaml:1:9: models: expected at least 1 of them, got an empty mapping"),
         ("project: p\nmodels: {}\n", "tfs.yaml:2:9: models: expected at least 1 of them, got an empty mapping"),
         ("project: p\nmodels:\n", "tfs.yaml:2:8: models: expected a mapping, got nothing"),
         ("project: half plus\n", "tfs.yaml:1:10: project: expected a name of at most 63 letters"),

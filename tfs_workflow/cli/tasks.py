@@ -19,8 +19,13 @@ def setup(locked: bool = False, offline: bool = False, update: bool = False) -> 
     """Make the workspace, fetch the models, pull the image."""
 
 
-@verb_task("lifecycle.serve.serve", follow="Stream the server's log until Ctrl-C, then tear down.")
-def serve(follow: bool = False) -> None:
+@verb_task(
+    "lifecycle.serve.serve",
+    path="A SavedModel, a directory of several or an archive, to serve without a YAML.",
+    follow="Stream the server's log until Ctrl-C, then tear down.",
+    setup="Set up first what is not set up yet.",
+)
+def serve(path: str = "", follow: bool = False, setup: bool = True) -> None:
     """Start the server; return once every model is AVAILABLE."""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tfs_workflow.config.environment import CONFIG_VARIABLE, apply_environment, apply_options
+from tfs_workflow.config.implied_path import implied_path, plain_name
 from tfs_workflow.config.problems import problems
 from tfs_workflow.config.types import Config
 from tfs_workflow.config.yaml_reader import Document, Problem, read_file
@@ -42,19 +43,31 @@ def load(
 ) -> LoadedConfig:
     """The configuration of a YAML file, with the environment's values above it and the options' above these.
 
-    Without a path, TFS_CONFIG names the file, else it is config/tfs.yaml or tfs.yaml. `options` goes
-    from key path (server.image) to value. Raises one ConfigError that names everything that is wrong, a line each.
+    Without a path, TFS_CONFIG names the file, else it is config/tfs.yaml or tfs.yaml, else the one that the last
+    `serve PATH` here implied. `options` goes from key path (server.image) to value. Raises one ConfigError that names
+    everything that is wrong, a line each.
     """
-    chosen = Path(path or environ.get(CONFIG_VARIABLE) or _default_path())
+    chosen = Path(path or environ.get(CONFIG_VARIABLE) or default_path())
     document = read_file(chosen)
     overrides = apply_environment(document, Config, environ)
     apply_options(document, options or {})
+    _named_after_its_directory(document, chosen)
     config = _validated(document)
     return LoadedConfig(chosen, config, tuple(overrides))
 
 
-def _default_path() -> str:
-    return next((path for path in DEFAULT_PATHS if Path(path).exists()), DEFAULT_PATHS[0])
+def default_path() -> str:
+    """The YAML of the working directory; without one, that of the path which was last served from here."""
+    own = next((path for path in DEFAULT_PATHS if Path(path).exists()), "")
+    implied = implied_path(Path.cwd())
+    return own or (str(implied) if implied.exists() else DEFAULT_PATHS[0])
+
+
+def _named_after_its_directory(document: Document, path: Path) -> None:
+    """Give a project without a name that of the directory in which its YAML lies."""
+    if isinstance(document.value, dict) and "project" not in document.value:
+        directory = path.absolute().parent
+        document.value["project"] = plain_name((directory.parent if directory.name == "config" else directory).name)
 
 
 def _validated(document: Document) -> Config:

@@ -176,8 +176,10 @@ class Server(Frozen):
 class Config(Frozen):
     """The whole YAML."""
 
-    project: value.Name = Field(description="Name under which the servers are labelled and found again.")
-    workspace: str = Field(default="/tmp/tfserving", min_length=1, description="Directory that setup makes.")  # noqa: S108
+    project: value.Name = Field(
+        default="", description="Name under which the servers are labelled and found again; default: the directory's."
+    )
+    workspace: str = Field(default=".tfs", min_length=1, description="Directory that setup makes, beside this file.")
     runtime: value.RuntimeName = Field(
         default="auto", description="What runs the server; auto takes docker where it can."
     )

@@ -54,7 +54,8 @@ class ProcessRuntime:
         nothing to run.
         """
         command = self._command(spec)
-        rest_port, grpc_port = _port(spec, "rest_port"), _port(spec, "grpc_port")
+        rest, grpc = spec.ports()
+        rest_port, grpc_port = _port(spec, "rest_port", rest), _port(spec, "grpc_port", grpc)
         write_config_files(self.config_dir, server_files(spec, _base_path))
         argv = [*command, *server_flags(spec, str(self.config_dir), rest_port, grpc_port)]
         return self._spawn(argv, _environment(spec, self.name, self.config_dir.parent))
@@ -208,8 +209,7 @@ def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, s
     return inherited | marks | {"PYTHONUNBUFFERED": "1"}
 
 
-def _port(spec: ServerSpec, key: str) -> int:
-    wanted: int = getattr(spec, key)
+def _port(spec: ServerSpec, key: str, wanted: int) -> int:
     if wanted == 0:
         return free_port()
     if not is_free(wanted, spec.address):

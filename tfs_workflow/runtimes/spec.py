@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tfs_workflow.runtimes.ports import is_free
 from tfs_workflow.state.atomic_file import write_errors, write_whole
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
@@ -54,6 +55,8 @@ class ServerSpec:
     batching: tuple[tuple[str, int | bool | tuple[int, ...]], ...] = ()
     flags: tuple[tuple[str, str], ...] = ()
     stop_timeout_s: int = 10
+    # The ports of the server that this one replaces, for ports that may be any; they make no other spec.
+    kept_ports: tuple[int, int] = (0, 0)
 
     @property
     def address(self) -> str:
@@ -62,7 +65,16 @@ class ServerSpec:
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with anything a running server would do differently."""
-        return hashlib.sha256(json.dumps(asdict(self), default=str, sort_keys=True).encode()).hexdigest()[:12]
+        values = asdict(self)
+        del values["kept_ports"]
+        return hashlib.sha256(json.dumps(values, default=str, sort_keys=True).encode()).hexdigest()[:12]
+
+    def ports(self) -> tuple[int, int]:
+        """The REST and the gRPC port to listen on; 0 is any free one. A kept port is taken where it is free."""
+        wanted = (self.rest_port, self.grpc_port)
+        pairs = zip(wanted, self.kept_ports, strict=True)
+        rest, grpc = (port or (kept if kept and is_free(kept, self.address) else 0) for port, kept in pairs)
+        return rest, grpc
 
 
 def server_files(spec: ServerSpec, base_path: Callable[[ModelSpec], str]) -> dict[str, str]:

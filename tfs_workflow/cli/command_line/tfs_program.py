@@ -20,7 +20,7 @@ from tfs_workflow.cli.command_line.suggestions import meant_word
 from tfs_workflow.errors import ConfigError
 
 # A word behind this verb that is neither an option nor a verb is the value of this option.
-_POSITIONAL: dict[str, str] = {}
+_POSITIONAL = {"serve": "--path"}
 
 
 class TfsProgram(Program):

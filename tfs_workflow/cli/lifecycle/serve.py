@@ -2,35 +2,80 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import CommandOptions, project_command, show, show_plan
-from tfs_workflow.cli.lifecycle.server_view import curl_line, model_lines, server_document
-from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show, show_plan
+from tfs_workflow.cli.lifecycle.server_view import curl_lines, model_lines, server_document
+from tfs_workflow.config.load import LoadedConfig, default_path
+from tfs_workflow.errors import ConfigError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.state.setup_record import SetupRequiredError
+from tfs_workflow.workflow.implied_project import write_implied_project
+from tfs_workflow.workflow.prepare import prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
 from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
 
 
-def serve(options: CommandOptions, *, follow: bool = False) -> None:
-    """Start the server, show its endpoints and with `follow` its log until Ctrl-C."""
+def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setup: bool = True) -> None:
+    """Start the server, show its endpoints and with `follow` its log until Ctrl-C.
+
+    `path` holds a model to serve without a YAML. With `setup`, what is not set up yet is set up first.
+    """
+    if path:
+        options = _with_implied_yaml(options, path)
     with project_command(options) as loaded:
         if options.dry_run:
-            show_plan(options, plan_serve(loaded))
+            _show_plan(options, loaded)
             return
-        done = start(loaded, TransferContext(notify=console.note))
+        done = _started(loaded, setup=setup)
         _say_what_is_unusual(done)
         document = server_document(done.server, done.models) | {
             "unchanged": done.unchanged,
             "replaced": [asdict(reason) for reason in done.replaced],
         }
-        show(options, document, [*model_lines(done.server, done.models), curl_line(loaded.config, done.server)])
+        show(options, document, [*model_lines(done.server, done.models), *curl_lines(loaded, done.server)])
         if follow:
             _follow(loaded, done.server)
+
+
+def _with_implied_yaml(options: CommandOptions, path: str) -> CommandOptions:
+    """The options with the YAML that a path implies, which is written for the verbs that follow."""
+    with reported_errors(options):
+        if options.config:
+            raise ConfigError("PATH and --config exclude each other", where="serve", fix="leave one of them out")
+        implied = str(write_implied_project(path, Path.cwd()))
+        if default_path() != implied:
+            console.note(
+                f"the verbs that follow take {default_path()}, which lies here; name this one: --config {implied}"
+            )
+        return replace(options, config=implied)
+
+
+def _show_plan(options: CommandOptions, loaded: LoadedConfig) -> None:
+    try:
+        show_plan(options, plan_serve(loaded))
+    except SetupRequiredError as error:
+        document = {"dry_run": True, "action": "setup, then start"}
+        show(options, document, [f"would set up first ({error.what}), then start the server"])
+
+
+def _started(loaded: LoadedConfig, *, setup: bool) -> Served:
+    """Start the server, after set-up where that is missing."""
+    context = TransferContext(notify=console.note)
+    try:
+        return start(loaded, context)
+    except SetupRequiredError as error:
+        if not setup:
+            raise
+        console.note(f"{error.what}: setup comes first")
+    with console.progress_bars() as bars:
+        prepare(loaded, replace(context, progress=bars))
+    return start(loaded, context)
 
 
 def _say_what_is_unusual(done: Served) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.client.interface import VersionStatus
-from tfs_workflow.config.types import Config
+from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.formats.example_request import curl_line
 from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.workflow.model_request import model_request
 
 if TYPE_CHECKING:
     from tfs_workflow.health.diagnosis import Diagnosis
@@ -80,12 +80,8 @@ def uptime(server: ModelServer, now: datetime) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
-def curl_line(config: Config, server: ModelServer) -> str:
-    """A request that works when it is pasted into a shell: the first example of the YAML, else the metadata."""
-    for name, model in config.models.items():
-        if model.example is not None:
-            body = model.example.model_dump(exclude_none=True)
-            if signature := body.pop("signature", None):
-                body = {"signature_name": signature} | body
-            return f"curl -d {shlex.quote(json.dumps(body))} {server.rest_url}/v1/models/{name}:predict"
-    return f"curl {server.rest_url}/v1/models/{next(iter(config.models))}/metadata"
+def curl_lines(loaded: LoadedConfig, server: ModelServer) -> Iterator[str]:
+    """A request for each model that works when it is pasted into a shell; its metadata where none can be made."""
+    for name in loaded.config.models:
+        url = f"{server.rest_url}/v1/models/{name}"
+        yield curl_line(url, model_request(loaded, name)) or f"curl {url}/metadata"

@@ -18,6 +18,7 @@ from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.workflow.model_request import model_request
 from tfs_workflow.workflow.project import running
 
 REST, GRPC = "rest", "grpc"
@@ -120,14 +121,24 @@ def _answer(client: JsonClient, target: ModelRef, loaded: LoadedConfig, wanted: 
         signature = signature_of(client, target)
         row = image_row(wanted.image, signature, wanted.pixels)
         return client.predict_document(target, JsonRequest([row]))
-    example = loaded.config.models[target.model].example
-    if example is None:
+    request = model_request(loaded, target.model, target.signature or "")
+    if request.body is None or request.verb != "predict":
         raise ConfigError(
-            "nothing to ask: the YAML has no example for this model",
-            where=f"models.{target.model}.example",
-            fix="give --instances, --inputs or --input; invoke describe shows a request that fits",
+            "no request can be made for this model",
+            where=f"models.{target.model}",
+            evidence=request.note or f"its signature is made for {request.verb}",
+            fix="give --instances, --inputs or --input, or an example in the YAML",
         )
-    return client.predict_document(target, JsonRequest(example.instances, example.inputs, example.signature))
+    body = request.body
+    document = JsonRequest(body.get("instances"), body.get("inputs"), body.get("signature_name"))
+    if loaded.config.models[target.model].example is None:
+        console.note(f"sent {_shortened(body)}, made from the signature")
+    return client.predict_document(target, document)
+
+
+def _shortened(body: object) -> str:
+    text = json.dumps(body)
+    return text if len(text) <= 100 else text[:99] + "…"
 
 
 def _predict_file(client: JsonClient, target: ModelRef, config: Config, wanted: PredictOptions) -> None:

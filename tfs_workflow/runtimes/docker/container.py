@@ -70,8 +70,8 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
         "restart_policy": {"Name": spec.restart, "MaximumRetryCount": RESTARTS} if spec.restart != "no" else None,
         "mounts": [Mount(MODELS_DIR, volume, type="volume", read_only=True)] if volume else _binds(spec, config_dir),
         "ports": {
-            f"{REST_PORT}/tcp": (spec.address, spec.rest_port or None),
-            f"{GRPC_PORT}/tcp": (spec.address, spec.grpc_port or None),
+            f"{inside}/tcp": (spec.address, outside or None)
+            for inside, outside in zip((REST_PORT, GRPC_PORT), spec.ports(), strict=True)
         },
         "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m", "max-file": "3"}),
         "use_config_proxy": False,

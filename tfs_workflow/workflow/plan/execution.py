@@ -58,7 +58,7 @@ class Execution:
         removal = _removed_on_failure(runtime, plan.project, {server.id for server in plan.running})
         recording = recording_failure(self.session, runtime)
         with self._replacing_with_rollback(plan.running), removal, recording as attempt:
-            attempt.server = server = runtime.start(spec)
+            attempt.server = server = runtime.start(_with_kept_ports(spec, plan.running))
             statuses = self._wait(runtime, server, wanted)
             self._record(server, spec, wanted)
             self.session.change(failure=None)
@@ -108,6 +108,11 @@ class Execution:
                 if watched.server.restarts:
                     error.what += f"; the engine restarted it {watched.server.restarts} times"
                 raise
+
+
+def _with_kept_ports(spec: ServerSpec, running: Sequence[ModelServer]) -> ServerSpec:
+    """The spec with the ports of the server that is replaced, so that its clients find the new one."""
+    return replace(spec, kept_ports=(running[0].rest_port, running[0].grpc_port)) if running else spec
 
 
 @dataclass

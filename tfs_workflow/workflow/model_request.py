@@ -1,0 +1,49 @@
+"""The request that shows a model at work: the YAML's example, else one made from the model's files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfs_workflow.checks import served_directories
+from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.config.types import Model
+from tfs_workflow.formats import savedmodel
+from tfs_workflow.formats.example_request import ExampleRequest, example_request
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
+from tfs_workflow.state.project_state import read_state
+from tfs_workflow.state.setup_record import require_setup
+from tfs_workflow.workflow.project import require_workspace, server_spec
+
+
+def model_request(loaded: LoadedConfig, name: str, signature: str = "") -> ExampleRequest:
+    """A request that the model answers; without a body, and with the reason, where none can be made.
+
+    `signature` is the one to call; empty is the default one, or the only one where no default is there. Raises
+    WorkflowError where setup has not fetched the model.
+    """
+    example = _of_the_yaml(loaded.config.models[name])
+    if example is not None and signature in ("", example.body and example.body.get("signature_name", "")):
+        return example
+    directory = newest_version(loaded, name)
+    signatures = savedmodel.signatures(directory)
+    chosen = signature or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures else next(iter(signatures), ""))
+    if chosen not in signatures:
+        return ExampleRequest("predict", None, f"the model has no signature {chosen or DEFAULT_SIGNATURE}")
+    return example_request(chosen, signatures[chosen], savedmodel.features(directory))
+
+
+def newest_version(loaded: LoadedConfig, name: str) -> Path:
+    """The directory of the newest served version; raises ConfigError before setup, InvalidModelError without one."""
+    record = require_setup(read_state(require_workspace(loaded)).setup, loaded.config)
+    (model,) = (model for model in server_spec(loaded.config, record).models if model.name == name)
+    return served_directories(model)[-1]
+
+
+def _of_the_yaml(model: Model) -> ExampleRequest | None:
+    if model.example is None:
+        return None
+    body: dict[str, Any] = model.example.model_dump(exclude_none=True)
+    if name := body.pop("signature", None):
+        body = {"signature_name": name} | body
+    return ExampleRequest("predict", body)
