@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -163,3 +164,56 @@ def test_a_dry_run_says_that_setup_comes_first(user: User) -> None:
     flat(user.directory, "m")
     assert "would set up first" in user.ok("serve", "m", "--dry-run")
     assert user.run("status").returncode == 5
+
+
+def test_config_init_writes_a_yaml_for_models_of_ones_own(user: User) -> None:
+    flat(user.directory, "m")
+    versioned(user.directory, "other")
+    user.ok("config.init", "--model", "mine=m", "--model", "theirs=other")
+    written = yaml.safe_load((user.directory / "tfs.yaml").read_text())
+    assert written["models"]["mine"] == {"source": {"directory": "./m"}, "example": {"instances": [1.0]}}
+    assert "# input   x: float32 any rank" in (user.directory / "tfs.yaml").read_text()
+    assert "good" in user.ok("config.check")
+    user.ok("serve")
+    assert json.loads(user.ok("predict", "--model", "theirs")) == [2.5]
+    user.ok("teardown", "--purge")
+
+
+@pytest.mark.parametrize("given", ["mine", "=m", "mine=", "mine=nowhere"])
+def test_config_init_refuses_what_is_not_a_name_and_a_model(user: User, given: str) -> None:
+    done = user.run("config.init", "--model", given)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert not (user.directory / "tfs.yaml").exists()
+
+
+def test_serve_sends_each_model_one_request(user: User) -> None:
+    flat(user.directory, "m")
+    assert user.json("serve", "m")["smoke"] == {"m": "answered"}
+    assert user.json("serve", "m")["smoke"] == {}  # the same server runs on
+
+
+def test_a_model_that_is_loaded_and_does_not_answer_is_told(user: User) -> None:
+    document: dict[str, Any] = {**OWN_YAML, "models": {"half": {"source": {"bundled": "half_plus_two"}}}}
+    document["models"]["half"]["example"] = {"instances": ["text"]}
+    (user.directory / "tfs.yaml").write_text(yaml.safe_dump(document))
+    done = user.run("serve", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "half is loaded and does not answer" in done.stderr
+    assert "is not of expected type: float" in json.loads(done.stdout)["smoke"]["half"]
+    document["models"]["half"]["smoke"] = False
+    document["server"] = {**document["server"], "metrics": True}
+    (user.directory / "tfs.yaml").write_text(yaml.safe_dump(document))
+    assert user.json("serve")["smoke"] == {}
+    user.ok("teardown", "--purge")
+
+
+def test_the_demo_leaves_a_taken_port_alone(user: User) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        document = {**OWN_YAML, "server": {"rest_port": holder.getsockname()[1], "grpc_port": "auto"}}
+        (user.directory / "tfs.yaml").write_text(yaml.safe_dump(document))
+        done = user.run("demo")
+    assert done.returncode == 0, done.stderr
+    assert "this demo takes any free one" in done.stderr
+    assert "[2.5]" in done.stdout
+    user.ok("teardown", "--purge")

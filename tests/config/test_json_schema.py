@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tfs_workflow.config.json_schema import json_schema, schema_text
+from tfs_workflow.config.load import load
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "config").rglob("*.yaml"))
@@ -64,4 +65,8 @@ def test_every_key_is_described() -> None:
 
 def test_a_new_configuration_starts_as_the_default_one() -> None:
     """`config.init` writes the package's copy, since config/ is not installed."""
-    assert (ROOT / "tfs_workflow/bundled/tfs.yaml").read_text() == (ROOT / "config/tfs.yaml").read_text()
+    bundled = load(ROOT / "tfs_workflow/bundled/tfs.yaml", environ={}).config
+    tutorial = load(ROOT / "config/tfs.yaml", environ={}).config
+    assert bundled.models == tutorial.models
+    assert (bundled.server.rest_port, bundled.server.grpc_port, bundled.workspace) == ("auto", "auto", ".tfs")
+    assert (tutorial.server.rest_port, tutorial.workspace) == (8501, "/tmp/tfserving")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from invoke.collection import Collection
 
 from tfs_workflow.cli.verb_task import verb_task
@@ -122,8 +124,13 @@ def schema(output: str = "") -> None:
     """Print the JSON Schema of the YAML."""
 
 
-@verb_task("project.configuration.init", path="File to write (default: tfs.yaml here).")
-def init(path: str = "tfs.yaml") -> None:
+@verb_task(
+    "project.configuration.init",
+    repeatable=["model"],
+    path="File to write (default: tfs.yaml here).",
+    model="NAME=PATH of a model of your own, once or several times.",
+)
+def init(path: str = "tfs.yaml", model: Sequence[str] = ()) -> None:
     """Write a commented YAML to start from."""
 
 

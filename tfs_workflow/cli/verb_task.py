@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, cast
@@ -43,10 +43,10 @@ class Verb(Task[Any]):
             self.help = help_texts
 
 
-def verb_task(place: str, **help_texts: str) -> Callable[[Declaration], Verb]:
+def verb_task(place: str, *, repeatable: Sequence[str] = (), **help_texts: str) -> Callable[[Declaration], Verb]:
     """A task for the function `place` ("module.function" below tfs_workflow.cli); raises nothing of its own.
 
-    `help_texts` describe the declaration's own options.
+    `help_texts` describe the declaration's own options; a `repeatable` one may be given several times.
     """
     module, _, function = place.rpartition(".")
 
@@ -59,21 +59,27 @@ def verb_task(place: str, **help_texts: str) -> Callable[[Declaration], Verb]:
             verb(chain.options_for(c, **common), **values)
 
         body.__name__, body.__doc__ = declaration.__name__, declaration.__doc__
-        body.__signature__ = _with_common_options(declaration)  # type: ignore[attr-defined]
-        make = cast("Callable[[Declaration], Verb]", task(klass=Verb, help=help_texts | COMMON, auto_shortflags=False))
+        body.__signature__ = _with_common_options(declaration, repeatable)  # type: ignore[attr-defined]
+        options = {"help": help_texts | COMMON, "iterable": list(repeatable), "auto_shortflags": False}
+        make = cast("Callable[[Declaration], Verb]", task(klass=Verb, **options))
         return make(body)
 
     return declare
 
 
-def _with_common_options(declaration: Declaration) -> inspect.Signature:
-    """Invoke reads a task's options off its signature: the context first, then a parameter an option."""
+def _with_common_options(declaration: Declaration, repeatable: Sequence[str]) -> inspect.Signature:
+    """Invoke reads a task's options off its signature: the context first, then a parameter an option.
+
+    To Invoke, an option that may be repeated has no default.
+    """
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     context = inspect.Parameter("c", kind)
-    own = inspect.signature(declaration).parameters.values()
+    declared = inspect.signature(declaration).parameters
+    lists = [inspect.Parameter(name, kind) for name in repeatable]
+    own = [parameter for name, parameter in declared.items() if name not in repeatable]
     defaults = {name: _TEXT if name == "config" else _SWITCH for name in COMMON}
     common = [inspect.Parameter(name, kind, default=value) for name, value in defaults.items()]
-    return inspect.Signature([context, *own, *common])
+    return inspect.Signature([context, *lists, *own, *common])
 
 
 @contextmanager

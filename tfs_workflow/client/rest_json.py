@@ -114,6 +114,17 @@ class RestJsonClient:
             raise
         return answer["predictions"] if "predictions" in answer else answer["outputs"]
 
+    def send(self, model: str, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The answer to a whole request as api_rest.md describes it; `verb` is predict, classify or regress.
+
+        Raises ServerUnreachableError, PredictionFailedError or RequestRejectedError with what the signature expects.
+        """
+        try:
+            return self._post(f"{self.model_url(model)}:{verb}", json.dumps(body).encode(), self.timeout_s)
+        except RequestRejectedError as error:
+            explain(error, ModelRef(model, signature=body.get("signature_name")), self.metadata)
+            raise
+
     def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:
         """The predictions or outputs for one request, in one call."""
         return self.predict(

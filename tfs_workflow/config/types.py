@@ -82,6 +82,7 @@ class Model(Frozen):
         default=1, description="The version that a SavedModel without version directories counts as."
     )
     labels: dict[value.Label, value.Version] = Field(default_factory=dict, description="Label to version number.")
+    smoke: bool = Field(default=True, description="Whether serve sends the model one request when it is loaded.")
     example: Example | None = Field(default=None, description="The request that predict sends without input.")
 
     @field_validator("versions")

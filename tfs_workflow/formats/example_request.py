@@ -75,7 +75,7 @@ def curl_line(model_url: str, request: ExampleRequest) -> str:
     if request.body is None:
         return ""
     url = shlex.quote(f"{model_url}:{request.verb}")
-    if _count(request.body) <= MAX_SPELLED_VALUES:
+    if spelled_values(request.body) <= MAX_SPELLED_VALUES:
         return f"curl -d {shlex.quote(json.dumps(request.body))} {url}"
     program = f"import json; print(json.dumps({_expression(request.body)}))"
     return f"python3 -c {shlex.quote(program)} | curl -d @- {url}"
@@ -174,7 +174,8 @@ def _bare(dtype: str) -> str:
     return dtype_name(TensorSpec("", dtype, ()))
 
 
-def _count(value: Any) -> int:
+def spelled_values(value: Any) -> int:
+    """The number of values in a request."""
     return sum(1 for _ in _leaves(value))
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import CommandOptions
+from tfs_workflow.cli.command import CommandOptions, project_command
 from tfs_workflow.cli.lifecycle.serve import serve
 from tfs_workflow.cli.lifecycle.setup import setup
 from tfs_workflow.cli.lifecycle.teardown import teardown
 from tfs_workflow.cli.model.predict import predict
 from tfs_workflow.cli.signals import interruptible
+from tfs_workflow.runtimes.ports import is_free
+from tfs_workflow.workflow.remove import plan_remove
 
 
 def demo(options: CommandOptions) -> None:
     """setup, serve, predict, teardown; the last one also when the others fail."""
     console.set_json_lines(True)
+    _leave_taken_ports(options)
     suffix = f" --config {options.config}" if options.config else ""
     console.step("invoke setup" + suffix)
     with interruptible():  # one for all of them: a second Ctrl-C does not keep the teardown from its work
@@ -26,3 +31,15 @@ def demo(options: CommandOptions) -> None:
         finally:
             console.step("invoke teardown" + suffix)
             teardown(options)
+
+
+def _leave_taken_ports(options: CommandOptions) -> None:
+    """Let the demo take any free port where one of the YAML's is taken, unless a server of its own holds it."""
+    with project_command(options) as loaded:
+        if any(server.exit_code is None for server in plan_remove(loaded).servers):
+            return
+        for key in ("rest_port", "grpc_port"):
+            port = getattr(loaded.config.server, key)
+            if port != "auto" and not is_free(port):
+                console.note(f"port {port} is taken: this demo takes any free one")
+                os.environ[f"TFS_SERVER__{key.upper()}"] = "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tfs_workflow.workflow.implied_project import write_implied_project
 from tfs_workflow.workflow.prepare import prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
+from tfs_workflow.workflow.smoke import SmokeResult, smoke_test
 from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
 
 
@@ -34,7 +36,9 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
             return
         done = _started(loaded, setup=setup)
         _say_what_is_unusual(done)
+        smoke = [] if done.unchanged else list(_smoke_tested(loaded, done))
         document = server_document(done.server, done.models) | {
+            "smoke": {one.model: _smoke_word(one) for one in smoke},
             "unchanged": done.unchanged,
             "replaced": [asdict(reason) for reason in done.replaced],
         }
@@ -76,6 +80,20 @@ def _started(loaded: LoadedConfig, *, setup: bool) -> Served:
     with console.progress_bars() as bars:
         prepare(loaded, replace(context, progress=bars))
     return start(loaded, context)
+
+
+def _smoke_tested(loaded: LoadedConfig, done: Served) -> Iterator[SmokeResult]:
+    for result in smoke_test(loaded, done.server):
+        if result.error is not None:
+            console.warn(f"{result.model} is loaded and does not answer a request made for it: {result.error}")
+            console.note("an `example:` of yours in the YAML is sent instead; `smoke: false` sends none")
+        yield result
+
+
+def _smoke_word(result: SmokeResult) -> str:
+    if result.error is not None:
+        return f"refused: {result.error.what}"
+    return f"skipped: {result.skipped}" if result.skipped else "answered"
 
 
 def _say_what_is_unusual(done: Served) -> None:

@@ -10,6 +10,7 @@ from tfs_workflow.cli.program_name import program_name
 from tfs_workflow.config.json_schema import SCHEMA_NAME, schema_text
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.state.atomic_file import write_whole
+from tfs_workflow.workflow.own_yaml import named_paths, own_yaml
 
 TEMPLATE = Path(__file__).parents[2] / "bundled" / "tfs.yaml"
 
@@ -32,19 +33,23 @@ def schema(options: CommandOptions, *, output: str) -> None:
             console.result(schema_text().rstrip())
 
 
-def init(options: CommandOptions, *, path: str) -> None:
-    """Write the commented YAML and, beside it, the schema that its first line names; never overwrite the YAML."""
+def init(options: CommandOptions, *, path: str, model: list[str]) -> None:
+    """Write a commented YAML and, beside it, the schema that its first line names; never overwrite the YAML.
+
+    `model` holds NAME=PATH of models of one's own; without any, the YAML is the tutorial's.
+    """
     with reported_errors(options):
         target = Path(path)
         if target.exists():
             raise ConfigError("exists already, and is left as it is", where=path, fix="give another path")
+        text = own_yaml(named_paths(model), target.parent, program_name()) if model else TEMPLATE.read_text("utf-8")
         if options.dry_run:
             console.note(f"would write {target} and {target.with_name(SCHEMA_NAME)}")
             return
-        _write(target, TEMPLATE.read_text(encoding="utf-8"))
+        _write(target, text)
         _write(target.with_name(SCHEMA_NAME), schema_text())
         written = [str(target), str(target.with_name(SCHEMA_NAME))]
-        show(options, {"written": written}, [f"{' and '.join(written)}; next: {program_name()} setup serve predict"])
+        show(options, {"written": written}, [f"{' and '.join(written)}; next: {program_name()} serve predict"])
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,45 @@
+"""One request to each model after a start: AVAILABLE says that a model is loaded, an answer says that it works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.errors import PredictionFailedError, WorkflowError
+from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.workflow.model_request import model_request
+
+if TYPE_CHECKING:
+    from tfs_workflow.client.rest_json import RestJsonClient
+
+
+@dataclass(frozen=True)
+class SmokeResult:
+    """How a model answered: `error` is None where it did, `skipped` the reason where no request can be made."""
+
+    model: str
+    error: WorkflowError | None = None
+    skipped: str = ""
+
+
+def smoke_test(loaded: LoadedConfig, server: ModelServer) -> Iterator[SmokeResult]:
+    """Send the example of the YAML, or one made from the signature, to each model that does not opt out."""
+    from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415  # while it is imported, the server starts
+
+    with RestJsonClient(server.rest_url) as client:
+        for name, model in loaded.config.models.items():
+            if model.smoke:
+                yield _result(loaded, client, name)
+
+
+def _result(loaded: LoadedConfig, client: RestJsonClient, name: str) -> SmokeResult:
+    request = model_request(loaded, name)
+    if request.body is None or request.note:
+        return SmokeResult(name, skipped=request.note)
+    try:
+        client.send(name, request.verb, request.body)
+    except PredictionFailedError as error:
+        return SmokeResult(name, error)
+    return SmokeResult(name)
