@@ -109,8 +109,12 @@ def demo() -> None:
     """Run the whole lab: setup, serve, predict, teardown."""
 
 
-@verb_task("project.doctor.doctor", after="Explain the last failure instead: of a server that ended, or of a start.")
-def doctor(after: bool = False) -> None:
+@verb_task(
+    "project.doctor.doctor",
+    after="Explain the last failure instead: of a server that ended, or of a start.",
+    all="Show what is ok, too.",
+)
+def doctor(after: bool = False, all: bool = False) -> None:
     """Check what serving needs, or explain what failed."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from tfs_workflow.cli.program_name import in_words_of_the_program
 from tfs_workflow.client.interface import VersionStatus
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.formats.example_request import curl_line
@@ -32,7 +33,7 @@ def model_lines(server: ModelServer, models: Statuses) -> Iterator[str]:
             error = f"  {version.error_message}" if version.error_message else ""
             yield f"{name}  v{version.version}  {version.state.value}  {server.rest_url}/v1/models/{name}{error}"
             if found := _diagnosis(version):
-                yield f"  {found.name}: {found.cause}; {found.fix}"
+                yield in_words_of_the_program(f"  {found.name}: {found.cause}; {found.fix}")
 
 
 def server_document(server: ModelServer, models: Statuses) -> dict[str, Any]:

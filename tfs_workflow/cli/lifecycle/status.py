@@ -9,6 +9,7 @@ from dataclasses import asdict
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.cli.lifecycle.server_view import model_lines, server_document, server_lines
+from tfs_workflow.cli.program_name import in_words_of_the_program
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.workflow.inspect_server import ProjectStatus, inspect, raise_unless_served
 
@@ -32,4 +33,4 @@ def status(options: CommandOptions) -> None:
 def _lines(found: ProjectStatus) -> Iterator[str]:
     yield from server_lines(found.server)
     yield from model_lines(found.server, found.models)
-    yield from (f"drift  {one}; {one.fix}" for one in found.drift)
+    yield from (in_words_of_the_program(f"drift  {one}; {one.fix}") for one in found.drift)

@@ -12,6 +12,7 @@ from tfs_workflow.checks.finding import Finding, FindingStatus, exit_code
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors
 from tfs_workflow.cli.lifecycle.logs import show_line
+from tfs_workflow.cli.program_name import in_words_of_the_program
 from tfs_workflow.health.diagnosis import marked
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 SHOWN_LINES = 20
 
 
-def doctor(options: CommandOptions, *, after: bool = False) -> None:
-    """Show what every check found; with `after`, explain the last failure instead."""
-    (_explain_last_failure if after else _examine)(options)
+def doctor(options: CommandOptions, *, after: bool = False, all: bool = False) -> None:  # its option
+    """Show what every check found, with `all` what is ok as well; with `after`, explain the last failure instead."""
+    if after:
+        _explain_last_failure(options)
+    else:
+        _examine(options, all_=all)
 
 
-def _examine(options: CommandOptions) -> None:
+def _examine(options: CommandOptions, *, all_: bool) -> None:
     """Show what every check found; ends with the code of the first failure's kind."""
     from tfs_workflow.checks.examination import doctor as examined  # noqa: PLC0415  # the checks cost as much as the rest
 
@@ -34,7 +38,10 @@ def _examine(options: CommandOptions) -> None:
         if options.json:
             console.result_json(_document(findings))
         else:
-            console.table(list(_rows(findings)))
+            rows = list(_rows(findings, all_=all_))
+            if len(rows) > 1:
+                console.table(rows)
+            console.result(_summary(findings, all_=all_))
         if code := exit_code(findings):
             sys.exit(code)
 
@@ -59,30 +66,43 @@ def _show(failure: FailureRecord) -> None:
     ended = f"exit code {failure.exit_code}" if failure.exit_code is not None else ""
     console.result("  ".join(filter(None, [failure.at, failure.runtime, ended, failure.diagnosis])))
     error = errors.ServerNotReadyError(failure.what, where=failure.where, evidence=failure.evidence, fix=failure.fix)
-    console.result(str(error))
+    console.result(in_words_of_the_program(str(error)))
     if failure.lines:
         console.result("the last lines of its log:")
     for line, row in marked(failure.lines[-SHOWN_LINES:]):
         show_line(line, is_telling=row is not None)
 
 
-def _rows(findings: Sequence[Finding]) -> Iterator[tuple[str, str, str]]:
-    """A heading, a row a finding, and below what is not ok its fix."""
+def _rows(findings: Sequence[Finding], *, all_: bool) -> Iterator[tuple[str, str, str]]:
+    """A heading, a row for each finding, failures first, and below what is not ok its fix."""
+    yield "", "check", "found"
+    for status in (FindingStatus.FAILURE, FindingStatus.WARNING, *([FindingStatus.OK] if all_ else [])):
+        for finding in (one for one in findings if one.status is status):
+            yield status.value, finding.check, in_words_of_the_program(" ".join(finding.evidence.split()))
+            if status is not FindingStatus.OK and finding.fix:
+                yield "", "", in_words_of_the_program(f"fix: {finding.fix}")
+
+
+def _summary(findings: Sequence[Finding], *, all_: bool) -> str:
     counts = ", ".join(_counted(findings, status) for status in (FindingStatus.FAILURE, FindingStatus.WARNING))
-    yield "", "check", counts
-    for finding in findings:
-        yield finding.status.value, finding.check, " ".join(finding.evidence.split())
-        if finding.status is not FindingStatus.OK and finding.fix:
-            yield "", "", f"fix: {finding.fix}"
+    fine = f"{_count(findings, FindingStatus.OK)} ok"
+    return f"{counts}, {fine}" + ("" if all_ else " (--all shows them)")
 
 
 def _document(findings: Sequence[Finding]) -> dict[str, Any]:
     return {
         "failures": _count(findings, FindingStatus.FAILURE),
         "warnings": _count(findings, FindingStatus.WARNING),
-        "findings": [
-            {"check": f.check, "status": f.status.value, "evidence": f.evidence, "fix": f.fix} for f in findings
-        ],
+        "findings": [_finding_document(finding) for finding in findings],
+    }
+
+
+def _finding_document(finding: Finding) -> dict[str, str]:
+    return {
+        "check": finding.check,
+        "status": finding.status.value,
+        "evidence": finding.evidence,
+        "fix": in_words_of_the_program(finding.fix),
     }
 
 
