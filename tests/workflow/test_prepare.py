@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +204,25 @@ def test_a_second_setup_waits_for_the_first(lab: CommandLine, source: dict[str, 
     first.communicate()
     second.communicate(timeout=60)
     assert second.returncode == 0
+
+
+def test_a_fall_back_for_want_of_an_engine_is_tried_again_once_one_listens(lab: CommandLine, tmp_path: Path) -> None:
+    lab.config["runtime"] = "auto"
+    place = tmp_path / "engine.sock"
+    lab.environment["DOCKER_HOST"] = f"unix://{place}"
+    first = lab.ok_json("setup")
+    assert first["runtime"] == "embedded"
+    assert "No such file" in first["reason"]
+    assert lab.ok_json("setup")["reason"] == first["reason"]
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(place))
+        engine.listen()
+        threading.Thread(target=_hang_up, args=(engine,), daemon=True).start()
+        assert "No such file" not in lab.ok_json("setup")["reason"]
+
+
+def _hang_up(engine: socket.socket) -> None:
+    """Answer no request: what listens is not an engine, and setup says what it is now."""
+    with suppress(OSError):
+        while True:
+            engine.accept()[0].close()

@@ -125,7 +125,11 @@ class _Examination:
     def engine(self) -> Iterator[Finding]:
         """The engine, or why there is none; then the server that the runtime starts."""
         if self.facts is None:
-            why = f" ({self.record.reason})" if self.config.runtime == "auto" and self.record else ""
+            why = (
+                f" (chosen by an earlier setup: {self.record.reason}; invoke setup --update chooses again)"
+                if self.config.runtime == "auto" and self.record
+                else ""
+            )
             yield ok(docker_host.CHECK, f"not needed by runtime: {self.kind().name}{why}")
         else:
             server = self.config.server

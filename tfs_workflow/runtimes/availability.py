@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import socket
+from urllib.parse import urlsplit
 
 from tfs_workflow.errors import ToolMissingError
 
 EMBEDDED_MODULES = ("tensorflow", "cffi", "numpy", "orjson", "httptools", "simdjson", "uvloop", "ngh2")
+
+
+ENGINE_TIMEOUT_S = 0.1
 
 
 def require_embedded() -> None:
@@ -28,3 +34,18 @@ def native_binary(command: str) -> str:
             f"no {command} on this machine", where="server.native_binary", fix="install it, or take another runtime"
         )
     return found
+
+
+def engine_listens() -> bool:
+    """Whether something listens where a Docker engine would; docker-py is not imported, and nothing is sent."""
+    address = urlsplit(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
+    try:
+        if address.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as engine:
+                engine.settimeout(ENGINE_TIMEOUT_S)
+                engine.connect(address.path)
+        else:
+            socket.create_connection((address.hostname or "", address.port or 2375), ENGINE_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True

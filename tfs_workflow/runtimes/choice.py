@@ -12,11 +12,15 @@ from tfs_workflow.runtimes.kinds import FALLBACK, PREFERRED, RuntimeKind, runtim
 
 @dataclass(frozen=True)
 class Choice:
-    """The runtime, why it was chosen, and the digest of its image where it has one."""
+    """The runtime, why it was chosen, and the digest of its image where it has one.
+
+    `without_engine` is true where no engine answered, which may change at any time.
+    """
 
     runtime: str
     reason: str
     image_digest: str = ""
+    without_engine: bool = False
 
 
 def choose(config: Config, provide_image: Callable[[], str]) -> Choice:
@@ -48,7 +52,7 @@ def _fallback(config: Config, obstacle: WorkflowError) -> Choice:
             evidence=f"docker: {_in_one_line(obstacle)}; embedded: {missing.what}",
             fix=f"{missing.fix}, or: {obstacle.fix}",
         ) from obstacle
-    return Choice(FALLBACK.name, _in_one_line(obstacle))
+    return Choice(FALLBACK.name, _in_one_line(obstacle), without_engine=isinstance(obstacle, ToolMissingError))
 
 
 def _in_one_line(error: WorkflowError) -> str:

@@ -31,7 +31,8 @@ class ModelRecord:
 class SetupRecord:
     """The chosen runtime with its reason and image digest, every model, and the YAML's values behind the choice.
 
-    `locked` is true after `setup --locked`: then no verb follows an image tag that moved.
+    `locked` is true after `setup --locked`: then no verb follows an image tag that moved. `without_engine` is true
+    where the choice fell back since no engine answered.
     """
 
     runtime: str
@@ -40,6 +41,7 @@ class SetupRecord:
     models: dict[str, ModelRecord]
     runtime_inputs: list[str]
     locked: bool = False
+    without_engine: bool = False
 
     @property
     def base_paths(self) -> dict[str, Path]:

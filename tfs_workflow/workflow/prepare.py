@@ -15,7 +15,7 @@ from tfs_workflow.checks.machine import cpu_flags, processor
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError, FetchFailedError
-from tfs_workflow.runtimes.availability import require_embedded
+from tfs_workflow.runtimes.availability import engine_listens, require_embedded
 from tfs_workflow.runtimes.choice import Choice, choose
 from tfs_workflow.runtimes.kinds import FALLBACK, runtime_kind
 from tfs_workflow.runtimes.ports import is_free, port_holder
@@ -119,12 +119,14 @@ def _fetches(
 
 
 def _choose(config: Config, record: SetupRecord | None, provide_image: Callable[[], str]) -> Choice:
-    """The runtime; where auto fell back last time, the engine is not tried again until --update."""
+    """The runtime; an earlier fall-back is kept while its cause is, and an image is not pulled again until --update."""
     fell_back = record is not None and record.runtime == FALLBACK.name and config.runtime == "auto"
-    if record is not None and fell_back and record.runtime_inputs == runtime_inputs(config):
-        require_embedded()
-        return Choice(record.runtime, record.reason)
-    return choose(config, provide_image)
+    if record is None or not fell_back or record.runtime_inputs != runtime_inputs(config):
+        return choose(config, provide_image)
+    if record.without_engine and engine_listens():
+        return choose(config, provide_image)
+    require_embedded()
+    return Choice(record.runtime, record.reason, without_engine=record.without_engine)
 
 
 def _provide_image(config: Config, context: TransferContext, conditions: _Conditions) -> str:
@@ -155,7 +157,9 @@ def _setup_record(config: Config, fetched: Mapping[str, Fetched], choice: Choice
         name: ModelRecord(str(one.base_path), content_digest(one.files), source_list(config.models[name]))
         for name, one in fetched.items()
     }
-    return SetupRecord(choice.runtime, choice.reason, choice.image_digest, models, runtime_inputs(config))
+    inputs = runtime_inputs(config)
+    without = choice.without_engine
+    return SetupRecord(choice.runtime, choice.reason, choice.image_digest, models, inputs, without_engine=without)
 
 
 def _lock(
