@@ -28,10 +28,15 @@ class GitSource(Frozen):
 
 
 class ArchiveSource(Frozen):
-    """A tar or zip archive over http or https."""
+    """A tar or zip archive over http or https, or on this machine."""
 
-    archive: value.ArchiveUrl = Field(description="Address of a .tar, .tar.gz, .tar.xz, .tar.bz2 or .zip file.")
-    sha256: value.Sha256 = Field(description="Digest of the archive, lower-case hexadecimal.")
+    archive: value.ArchiveAddress = Field(
+        description="Address or path of a .tar, .tar.gz, .tar.xz, .tar.bz2 or .zip file; relative to the YAML file."
+    )
+    sha256: value.Sha256 | None = Field(
+        default=None,
+        description="Digest that the archive must have, lower-case hexadecimal; else only the lock pins it.",
+    )
     path: value.InnerPath = Field(default=".", description="The model's base path inside the archive.")
 
 

@@ -67,7 +67,12 @@ GitUrl = Annotated[
     expected("a repository address (https, ssh, git or file)"),
 ]
 GitRef = Annotated[str, Field(pattern=r"^[^-\s]\S*$"), expected("a branch, tag or commit")]
-ArchiveUrl = Annotated[str, Field(pattern=r"^https?://\S+$"), expected("an http or https address")]
+ArchiveAddress = Annotated[
+    str,
+    # A path has no colon, so that an address of another protocol is not taken for one.
+    Field(pattern=r"^(https?://\S+|[^:]+\.(tar|tar\.gz|tgz|tar\.xz|tar\.bz2|zip))$"),
+    expected("an http or https address, or a path of a .tar, .tar.gz, .tgz, .tar.xz, .tar.bz2 or .zip file"),
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), expected("64 lower-case hexadecimal digits")]
 ImageReference = Annotated[
     str,

@@ -1,4 +1,7 @@
-"""A model in a tar or zip archive on a web server: downloaded whole, compared with its sha256, then unpacked."""
+"""A model in a tar or zip archive, on a web server or on this machine: hashed whole, compared, then unpacked.
+
+Without a sha256 in the YAML, the one that was found goes into the lock file, and `setup --locked` holds to it.
+"""
 
 from __future__ import annotations
 
@@ -38,37 +41,82 @@ _FIXES = {
 
 
 class ArchiveModelSource(ModelSource):
-    """Downloads the whole archive, compares its sha256 with the YAML's, and unpacks it."""
+    """Downloads the archive or reads the local file, compares its sha256 with the YAML's if given, and unpacks it."""
 
-    needs_network = True
-
-    def __init__(self, configured: ArchiveSource, yaml_dir: Path) -> None:  # noqa: ARG002  # as every kind is made
+    def __init__(self, configured: ArchiveSource, yaml_dir: Path) -> None:
         self._configured = configured
+        self._yaml_dir = yaml_dir
+        self._where = f"archive {without_secrets(configured.archive)}"
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether the archive is on a web server."""
+        return self._configured.archive.startswith(("http://", "https://"))
 
     @property
     def description(self) -> str:
         """The address without credentials, and the path in the archive."""
-        return f"archive {without_secrets(self._configured.archive)} {self._configured.path}"
+        return f"{self._where} {self._configured.path}"
 
     @property
     def identity(self) -> str:
-        """The description with the archive's checksum."""
-        return f"{self.description} {self._configured.sha256}"
+        """The description with the archive's checksum, or with size and time of a local file without one."""
+        if self._configured.sha256 or self.needs_network:
+            return f"{self.description} {self._configured.sha256 or ''}".rstrip()
+        return f"{self.description} {_size_and_time(self._local_file)}"
+
+    @property
+    def _local_file(self) -> Path:
+        return self._yaml_dir / Path(self._configured.archive).expanduser()
 
     def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
         """Write the base path to `staging`/model and return the archive's sha256."""
-        configured, archive = self._configured, staging / "archive"
-        where = f"archive {without_secrets(configured.archive)}"
-        found = with_retries(lambda: _download(configured.archive, where, archive, label, context), context)
-        if found != configured.sha256:
-            raise FetchFailedError(
-                "the archive is not the one that the YAML names",
-                where=where,
-                evidence=f"sha256 expected {configured.sha256}, found {found}",
-                fix="if the new archive is the right one, put its sha256 into the YAML",
-            )
+        configured, where = self._configured, self._where
+        if self.needs_network:
+            archive = staging / "archive"
+            found = with_retries(lambda: _download(configured.archive, where, archive, label, context), context)
+        else:
+            archive = self._local_file
+            found = _digest(archive, where, label, context)
+        _compare(configured.sha256, found, where)
         unpack(archive, configured.path, staging / "model", where, WriteLimits())
         return found
+
+
+def _compare(expected: str | None, found: str, where: str) -> None:
+    if expected and found != expected:
+        raise FetchFailedError(
+            "the archive is not the one that the YAML names",
+            where=where,
+            evidence=f"sha256 expected {expected}, found {found}",
+            fix="if the new archive is the right one, put its sha256 into the YAML",
+        )
+
+
+def _size_and_time(file: Path) -> str:
+    try:
+        found = file.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _digest(file: Path, where: str, label: str, context: TransferContext) -> str:
+    """The sha256 of a local file."""
+    digest, done_bytes = hashlib.sha256(), 0
+    try:
+        total_bytes = file.stat().st_size
+        _check_size(total_bytes, where)
+        with file.open("rb") as content:
+            while chunk := content.read(_CHUNK_BYTES):
+                context.check()
+                digest.update(chunk)
+                done_bytes += len(chunk)
+                context.progress(label, done_bytes, total_bytes)
+    except OSError as error:
+        evidence, fix = f"{error.strerror}: {file}", "a relative path starts at the YAML file"
+        raise FetchFailedError("the archive cannot be read", where=where, evidence=evidence, fix=fix) from error
+    return digest.hexdigest()
 
 
 def _download(address: str, where: str, archive: Path, label: str, context: TransferContext) -> str:

@@ -56,7 +56,7 @@ class GitModelSource(ModelSource):
         return f"git {without_secrets(self._configured.git)} {self._configured.ref} {self._configured.path}"
 
     @property
-    def needs_network(self) -> bool:  # type: ignore[override]  # it depends on the address
+    def needs_network(self) -> bool:  # it depends on the address
         """Whether the repository is on another machine."""
         return not self._configured.git.startswith("file://") and _is_remote(self._configured.git)
 

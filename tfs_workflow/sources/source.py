@@ -15,8 +15,12 @@ class ModelSource(Protocol):
     members that have a value here are for the kinds that differ from the others.
     """
 
-    needs_network: bool = False
     needs_git: bool = False
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether a fetch contacts another machine, so that it fails with --offline."""
+        return False
 
     @property
     def description(self) -> str:
