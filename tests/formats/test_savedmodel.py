@@ -98,10 +98,17 @@ def test_a_directory_without_saved_model_pb_says_what_it_holds(tmp_path: Path) -
     assert "export.meta" in caught.value.evidence
 
 
-@pytest.mark.parametrize("content", [b"version https://git-lfs.github.com/spec/v1\n", b"", b"\xff" * 30])
-def test_a_corrupt_saved_model_is_recognised(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "not a SavedModel but a git-lfs pointer"),
+        (b"", "corrupt"),
+        (b"\xff" * 30, "corrupt"),
+    ],
+)
+def test_a_corrupt_saved_model_is_recognised(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "saved_model.pb").write_bytes(content)
-    with pytest.raises(InvalidModelError, match="corrupt") as caught:
+    with pytest.raises(InvalidModelError, match=words) as caught:
         savedmodel.signatures(tmp_path)
     assert caught.value.where == str(tmp_path / "saved_model.pb")
     assert f"{len(content)} bytes" in caught.value.evidence

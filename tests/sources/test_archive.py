@@ -408,6 +408,25 @@ def test_what_is_no_archive_is_one_clear_error(fetching: Fetching, put: Put, arc
     assert not fetching.base_path.exists()
 
 
+IN_PLACE = {
+    "a sign-in page": (b"<!doctype html><title>Sign in</title>", "model.tar", "a web page, such as a sign-in"),
+    "a Keras file": (zipped({"metadata.json": b"{}", "config.json": b"{}"}), "model", "a Keras model file"),
+    "an ONNX model": (b"\x08\x07\x12\x07pytorch", "m.onnx", "an ONNX model"),
+    "a pointer": (b"version https://git-lfs.github.com/spec/v1\n", "model.tar", "a git-lfs pointer"),
+}
+
+
+@pytest.mark.parametrize("given", IN_PLACE)
+def test_what_comes_in_place_of_an_archive_is_named(
+    fetching: Fetching, archive_server: ArchiveServer, given: str
+) -> None:
+    content, name, words = IN_PLACE[given]
+    address, _ = archive_server.put(name, content)
+    with pytest.raises(FetchFailedError, match=f"not an archive but {words}") as failure:
+        fetching(ArchiveSource(archive=address, sha256="0" * 64))
+    assert failure.value.fix
+
+
 def test_an_encrypted_zip(fetching: Fetching, put: Put) -> None:
     archive = bytearray(zipped({"1/a": b"secret"}))
     archive[6] |= 1

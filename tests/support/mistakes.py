@@ -23,6 +23,7 @@ class Mistakes:
             (models.version_named_v01, "'v0.1' is not a plain number"),
             (models.corrupt, "not a SavedModel"),
             (models.empty_saved_model, "not a SavedModel"),
+            (models.keras_file, "not a SavedModel but a Keras model file"),
         ],
         ids=lambda value: getattr(value, "__name__", ""),
     )

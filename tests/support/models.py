@@ -41,5 +41,10 @@ def empty_saved_model(directory: Path) -> Path:
     return base_path
 
 
+def keras_file(directory: Path) -> Path:
+    (directory / "model.keras").write_bytes(b"PK\x03\x04" + bytes(26) + b"metadata.json{}")
+    return directory / "model.keras"
+
+
 def not_there(directory: Path) -> Path:
     return directory / "nowhere"

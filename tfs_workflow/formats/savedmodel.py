@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import InvalidModelError
+from tfs_workflow.formats import model_kinds
 
 if TYPE_CHECKING:
     from tfs_workflow.formats.example_features import ParsedFeature
@@ -135,18 +136,13 @@ def read(version_dir: Path) -> saved_model_pb2.SavedModel:
     """The parsed saved_model.pb (or .pbtxt) of a version directory; raises InvalidModelError."""
     path = next((p for p in (version_dir / name for name in _GRAPH_FILES) if p.exists()), None)
     if path is None:
-        raise InvalidModelError(
-            "no saved_model.pb",
-            where=str(version_dir),
-            evidence=f"it holds {_listing(version_dir)}",
-            fix="export the model again with tf.saved_model.save, or name the directory above its version",
-        )
+        raise _no_graph(version_dir)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from error
     model = _parse(path, content)
-    if not model.meta_graphs:
+    if not model.meta_graphs or model_kinds.kind_of(path):
         raise _corrupt(path, f"{len(content)} bytes hold no graph")
     return model
 
@@ -168,7 +164,7 @@ def meta_graph(
 
 
 def check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> None:
-    """Raises InvalidModelError when the graph has variables but their files are missing or incomplete."""
+    """Raises InvalidModelError when the graph has variables but their files are missing, incomplete or other ones."""
     if not _VARIABLE_OPS & ops(graph.graph_def):
         return
     variables = version_dir / "variables"
@@ -184,6 +180,9 @@ def check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> N
             evidence=f"not there: {', '.join(missing)}",
             fix="copy the whole version directory, variables/ included, or export the model again",
         )
+    for name in sorted(names):
+        if name.startswith("variables.") and (other := model_kinds.named(variables / name)):
+            raise other
 
 
 def ops(graph: saved_model_pb2.GraphDef) -> set[str]:
@@ -214,18 +213,33 @@ def _skip_reason(entry: Path) -> str | None:
 
 def _no_version(base_path: Path, seen: Versions) -> InvalidModelError:
     names = [entry.name for entry in seen.skipped]
+    directories = [name for name in names if (base_path / name).is_dir()]
+    renamable = next((m for m in map(re.compile(r"\D*(\d+)\D.*|\D+(\d+)").fullmatch, directories) if m), None)
+    evidence = f"it holds {_listing(base_path)}"
+    if not renamable and not set(names) & set(_GRAPH_FILES) and (other := model_kinds.named(base_path, evidence)):
+        return other
     if not base_path.is_dir():
         what, fix = "the base path is not a directory", "give the directory that holds the model's version directories"
     elif any(name in names for name in _GRAPH_FILES):
         what = "saved_model.pb lies in the base path itself, not in a version directory"
         fix = "move everything into a directory named by a number, such as 1"
-    elif renamable := next((m for m in map(re.compile(r"\D*(\d+)\D.*|\D+(\d+)").fullmatch, names) if m), None):
+    elif renamable:
         number = renamable[1] or renamable[2]
         what = f"no version: {renamable[0]!r} is not a plain number"
         fix = f"rename it to a number, such as {int(number) or 1}"
     else:
         what, fix = "no version directory", _LAYOUT
-    return InvalidModelError(what, where=str(base_path), evidence=f"it holds {_listing(base_path)}", fix=fix)
+    return InvalidModelError(what, where=str(base_path), evidence=evidence, fix=fix)
+
+
+def _no_graph(version_dir: Path) -> InvalidModelError:
+    evidence = f"it holds {_listing(version_dir)}"
+    if (other := model_kinds.other_model(version_dir)) and version_dir.is_dir():
+        what, fix = f"no saved_model.pb, but {other[1].name}", other[1].fix_for(other[0])
+    else:
+        what = "no saved_model.pb"
+        fix = 'export the model again, in Keras with model.export("DIR"), or name the directory above its version'
+    return InvalidModelError(what, where=str(version_dir), evidence=evidence, fix=fix)
 
 
 def _listing(directory: Path) -> str:
@@ -272,11 +286,11 @@ def _unreadable(path: Path, error: OSError) -> InvalidModelError:
 
 
 def _corrupt(path: Path, evidence: str) -> InvalidModelError:
-    return InvalidModelError(
+    return model_kinds.named(path, evidence) or InvalidModelError(
         "not a SavedModel: the file is corrupt or incomplete",
         where=str(path),
         evidence=evidence,
-        fix="fetch or export the model again; a git-lfs pointer or a cut download looks like this",
+        fix="fetch or export the model again; a download that ended early looks like this",
     )
 
 

@@ -11,13 +11,14 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from tfs_workflow import __version__
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailedError, SourceUnreachableError
+from tfs_workflow.formats.model_kinds import kind_of
 from tfs_workflow.sources.safe_directory import WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext, TransientFetchError, with_retries
@@ -78,9 +79,17 @@ class ArchiveModelSource(ModelSource):
         else:
             archive = self._local_file
             found = _digest(archive, where, label, context)
+        _refuse_other_kinds(archive, configured.archive, where)
         _compare(configured.sha256, found, where)
         unpack(archive, configured.path, staging / "model", where, WriteLimits())
         return found
+
+
+def _refuse_other_kinds(archive: Path, address: str, where: str) -> None:
+    """Name what was given, or arrived, in place of an archive, before its checksum is found to be another one."""
+    name = PurePosixPath(address.partition("?")[0]).name
+    if kind := kind_of(archive, name):
+        raise FetchFailedError(f"not an archive but {kind.name}", where=where, fix=kind.fix_for(Path(name)))
 
 
 def _compare(expected: str | None, found: str, where: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tfs_workflow.config.types import DirectorySource
 from tfs_workflow.errors import FetchFailedError
+from tfs_workflow.formats import model_kinds
 from tfs_workflow.sources.source import ModelSource
 
 _ADDRESS = re.compile(r"[a-z0-9]+://")
@@ -40,7 +41,9 @@ class DirectoryModelSource(ModelSource):
         return evidence, "copy it here first (aws s3 sync), or give it as an archive over https"
 
     def require_readable(self) -> None:
-        """Raise FetchFailedError unless the directory is there and readable."""
+        """Raise FetchFailedError unless the directory is there and readable; InvalidModelError names another file."""
+        if self.base_path.is_file() and (error := model_kinds.named(self.base_path)):
+            raise error
         try:
             next(self.base_path.iterdir(), None)
         except (OSError, ValueError) as error:

@@ -15,6 +15,7 @@ from typing import IO
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailedError
+from tfs_workflow.formats.model_kinds import LFS_POINTER
 from tfs_workflow.sources.git_process import GitRefusedError, GitRepository
 from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits
 from tfs_workflow.sources.source import ModelSource
@@ -26,7 +27,6 @@ _OPTION = re.compile(r"^-|[\x00-\x1f\x7f]")
 _REFSPEC = re.compile(_OPTION.pattern + r"|^\+|[ :*^?~\[\\]")
 _OBJECTS_PER_CALL = 1000  # 41 bytes each: far below the system's limit for a command line
 _SMALL_BYTES = 4096
-_LFS_POINTER = b"version https://git-lfs"
 _NO_NEGOTIATION = ("-c", "fetch.negotiationAlgorithm=noop")
 # From the smallest request, which not every server accepts, to the one that every server accepts.
 _PLANS = (("--depth=1", "--filter=blob:none"), ("--depth=1",), ())
@@ -56,7 +56,7 @@ class GitModelSource(ModelSource):
         return f"git {without_secrets(self._configured.git)} {self._configured.ref} {self._configured.path}"
 
     @property
-    def needs_network(self) -> bool:  # it depends on the address
+    def needs_network(self) -> bool:
         """Whether the repository is on another machine."""
         return not self._configured.git.startswith("file://") and _is_remote(self._configured.git)
 
@@ -171,7 +171,7 @@ def _write_entry(writer: SafeWriter, entry: _Entry, blobs: IO[bytes], size_bytes
     if entry.mode == "120000":
         writer.link(entry.name, content.decode("utf-8", "surrogateescape"))
         return
-    if content.startswith(_LFS_POINTER):
+    if content.startswith(LFS_POINTER):
         raise FetchFailedError(
             "a file of the model is only a Git LFS pointer in this repository",
             where=f"{where}: {entry.name}",

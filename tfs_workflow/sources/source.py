@@ -53,4 +53,4 @@ class ModelSource(Protocol):
         """
 
     def require_readable(self) -> None:
-        """Raise FetchFailedError unless a base path that is served in place can be read."""
+        """Raise FetchFailedError or InvalidModelError unless a base path that is served in place can be read."""

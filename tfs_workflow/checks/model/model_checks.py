@@ -19,8 +19,6 @@ from tfs_workflow.formats.signature_text import tensor_text
 from tfs_workflow.runtimes.spec import ModelSpec
 from tfs_workflow.runtimes.spec_builder import wanted_versions
 
-LFS_POINTER = b"version https://git-lfs"
-
 
 def model_findings(
     model: ModelSpec,
@@ -99,7 +97,6 @@ def _version_findings(
     try:
         graph = savedmodel.meta_graph(savedmodel.read(directory), tags, directory)
         savedmodel.check_variables(directory, graph)
-        _check_pointers(directory)
     except InvalidModelError as error:
         yield failed(f"{name}: files", error)
         return
@@ -116,20 +113,10 @@ def _who(reader: tuple[int, int] | None) -> str:
     return f"for uid {reader[0]}, which the server runs as" if reader else "for this user, as which the server runs"
 
 
-def _check_pointers(version_dir: Path) -> None:
-    """Raise InvalidModelError for variables that are still in git-lfs."""
-    for path in sorted((version_dir / "variables").glob("variables.*")):
-        with path.open("rb") as file:
-            if file.read(len(LFS_POINTER)) == LFS_POINTER:
-                raise InvalidModelError(
-                    "a git-lfs pointer instead of the variables", where=str(path), fix="git lfs pull, or export again"
-                )
-
-
 def _signature_finding(name: str, signatures: dict[str, savedmodel.Signature]) -> Finding:
     check = f"{name}: signatures"
     if not signatures:
-        fix = "export it with tf.saved_model.save(model, path, signatures=model.call.get_concrete_function(…))"
+        fix = 'export it with model.export("DIR") in Keras, or a tf.Module with tf.saved_model.save(…, signatures=…)'
         return failure(check, "none, so that no request can be answered", fix, InvalidModelError)
     listing = "; ".join(f"{key}: {_signature_text(one)}" for key, one in signatures.items())
     if DEFAULT_SIGNATURE not in signatures:
