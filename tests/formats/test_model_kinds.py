@@ -8,15 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import models
-from tests.support.keras_models import write_models
 from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import model_kinds, savedmodel
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One small model in every form that Keras and TensorFlow write."""
-    return write_models(tmp_path_factory.mktemp("written"))
 
 
 def refused(base_path: Path) -> InvalidModelError:
@@ -25,7 +18,7 @@ def refused(base_path: Path) -> InvalidModelError:
     return caught.value
 
 
-def test_every_form_that_keras_and_tensorflow_write(written: Path, tmp_path: Path) -> None:
+def test_every_form_that_keras_and_tensorflow_write(keras_models: Path, tmp_path: Path) -> None:
     expected = {
         "model.keras": model_kinds.KERAS,
         "model.h5": model_kinds.HDF5,
@@ -39,28 +32,28 @@ def test_every_form_that_keras_and_tensorflow_write(written: Path, tmp_path: Pat
         "export/variables/variables.data-00000-of-00001": None,
         "tf1_reference/saved_model.pb": None,
     }
-    assert {name: model_kinds.kind_of(written / name) for name in expected} == expected
+    assert {name: model_kinds.kind_of(keras_models / name) for name in expected} == expected
     for name in ("model.keras", "model.h5", "model.tflite", "frozen.pb"):
-        renamed = shutil.copy(written / name, tmp_path / ("renamed.pb" if name == "frozen.pb" else "renamed"))
+        renamed = shutil.copy(keras_models / name, tmp_path / ("renamed.pb" if name == "frozen.pb" else "renamed"))
         assert model_kinds.kind_of(Path(renamed)) == expected[name]
 
 
-def test_a_base_path_that_is_such_a_file_or_holds_one(written: Path, tmp_path: Path) -> None:
-    shutil.copy(written / "model.keras", tmp_path / "my model.keras")
+def test_a_base_path_that_is_such_a_file_or_holds_one(keras_models: Path, tmp_path: Path) -> None:
+    shutil.copy(keras_models / "model.keras", tmp_path / "my model.keras")
     for base_path in (tmp_path, tmp_path / "my model.keras"):
         error = refused(base_path)
         assert error.what == "not a SavedModel but a Keras model file"
         assert error.where == str(tmp_path / "my model.keras")
         assert f"invoke convert '{tmp_path}/my model.keras'" in error.fix
         assert 'export("DIR")' in error.fix
-    assert "a TensorFlow checkpoint" in refused(written / "checkpoint1").what
-    assert "a frozen graph" in refused(written / "frozen.pb").what
+    assert "a TensorFlow checkpoint" in refused(keras_models / "checkpoint1").what
+    assert "a frozen graph" in refused(keras_models / "frozen.pb").what
 
 
-def test_a_version_directory_that_holds_another_kind(written: Path, tmp_path: Path) -> None:
-    shutil.copytree(written / "checkpoint2", tmp_path / "1")
-    shutil.copytree(written / "checkpoint2", tmp_path / "2")
-    shutil.copy(written / "frozen.pb", tmp_path / "2" / "saved_model.pb")
+def test_a_version_directory_that_holds_another_kind(keras_models: Path, tmp_path: Path) -> None:
+    shutil.copytree(keras_models / "checkpoint2", tmp_path / "1")
+    shutil.copytree(keras_models / "checkpoint2", tmp_path / "2")
+    shutil.copy(keras_models / "frozen.pb", tmp_path / "2" / "saved_model.pb")
     with pytest.raises(InvalidModelError, match=r"no saved_model.pb, but a TensorFlow checkpoint"):
         savedmodel.signatures(tmp_path / "1")
     with pytest.raises(InvalidModelError, match="not a SavedModel but a frozen graph") as caught:

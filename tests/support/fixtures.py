@@ -12,6 +12,7 @@ import pytest
 from tests.support.archive_server import ArchiveServer
 from tests.support.faulty import serving
 from tests.support.git_server import GitServer, tutorial_repository
+from tests.support.keras_models import write_models
 from tests.support.registry import RegistryServer, registry
 
 
@@ -28,6 +29,12 @@ def git_server(tmp_path: Path) -> Iterator[GitServer]:
 def archive_server() -> Iterator[ArchiveServer]:
     with serving(ArchiveServer()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def keras_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One small model in every form that Keras and TensorFlow write; seconds, so its tests are slow."""
+    return write_models(tmp_path_factory.mktemp("keras-models"))
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# File or directory by form, as `write_models` writes them.
-FILES = ("model.keras", "model.h5", "model.tflite", "frozen.pb", "checkpoint2", "checkpoint1")
+# The SavedModels that can be served, of those that `write_models` writes.
 GOOD = ("export", "module", "lookup", "tf1_resource", "tf1_reference", "untracked_constant")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tfs_workflow.client.rows import JsonRequest
 from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError
+from tfs_workflow.formats.model_kinds import EXPORT_FIX
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 from tfs_workflow.formats.signature_text import expectation
 
@@ -145,11 +146,16 @@ class JsonClient(Protocol):
     ) -> None: ...
 
 
+# TensorFlow's words for a model that was loaded without its variables (resource_variable_ops.cc).
+_WITHOUT_VALUE = "Could not find variable"
 Metadata = Callable[[str, int | None, str | None], Mapping[str, Signature]]
 
 
 def explain(error: RequestRejectedError, target: ModelRef, metadata: Metadata) -> None:
-    """Say in the refusal what the signature expects, where the server tells."""
+    """Add to the refusal what the signature expects, or how to mend a model that has no values for its variables."""
+    if _WITHOUT_VALUE in error.server_text:
+        error.fix = EXPORT_FIX
+        return
     try:
         signatures = metadata(target.model, target.version, target.label)
     except (ServerNotReadyError, PredictionFailedError):

@@ -17,6 +17,8 @@ from tfs_workflow.errors import InvalidModelError
 
 LFS_POINTER = b"version https://git-lfs"
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+# For a Keras model whose variables are in no checkpoint, as tf.saved_model.save leaves them (Keras 3).
+EXPORT_FIX = 'export the Keras model again with model.export("DIR") in place of tf.saved_model.save(model, "DIR")'
 _HEAD_BYTES = 4096
 _EXPORT = 'export the original model: model.export("DIR") in Keras'
 

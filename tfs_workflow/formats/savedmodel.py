@@ -115,14 +115,20 @@ def versions(base_path: Path, flat_version: int | None = None) -> Versions:
 
 
 def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> dict[str, Signature]:
-    """Signature name to signature of one version directory.
+    """Signature name to signature of one version directory; raises InvalidModelError like servable_graph."""
+    graph = servable_graph(version_dir, tags)
+    return {name: signature_of(graph.signature_def[name]) for name in sorted(graph.signature_def) if name[:2] != "__"}
+
+
+def servable_graph(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> saved_model_pb2.MetaGraphDef:
+    """The graph of one version directory that bears the tags.
 
     Raises InvalidModelError when saved_model.pb is missing, unreadable or corrupt, has no graph with the tags,
     or names variables that are not there.
     """
     graph = meta_graph(read(version_dir), tags, version_dir)
-    check_variables(version_dir, graph)
-    return {name: signature_of(graph.signature_def[name]) for name in sorted(graph.signature_def) if name[:2] != "__"}
+    _check_variables(version_dir, graph)
+    return graph
 
 
 def features(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> tuple[ParsedFeature, ...]:
@@ -163,7 +169,7 @@ def meta_graph(
     )
 
 
-def check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> None:
+def _check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> None:
     """Raises InvalidModelError when the graph has variables but their files are missing, incomplete or other ones."""
     if not _VARIABLE_OPS & ops(graph.graph_def):
         return

@@ -12,10 +12,17 @@ from tfs_workflow.checks.finding import Finding, exit_code, failed, failure, ok,
 from tfs_workflow.checks.model import warmup_records
 from tfs_workflow.checks.model.operations import operation_findings
 from tfs_workflow.checks.model.preflight import check_labels, check_readable, check_versions, listed
+from tfs_workflow.checks.model.variable_values import (
+    check_variables_have_values,
+    variables_without_value,
+    without_value_text,
+)
 from tfs_workflow.errors import InvalidModelError, WorkflowError
 from tfs_workflow.formats import savedmodel
+from tfs_workflow.formats.model_kinds import EXPORT_FIX
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, SERVE_TAG, Skipped
 from tfs_workflow.formats.signature_text import tensor_text
+from tfs_workflow.protos.saved_model_pb2 import MetaGraphDef
 from tfs_workflow.runtimes.spec import ModelSpec
 from tfs_workflow.runtimes.spec_builder import wanted_versions
 
@@ -95,18 +102,29 @@ def _version_findings(
     name: str, directory: Path, server_version: str, tags: frozenset[str], *, embedded: bool
 ) -> Iterator[Finding]:
     try:
-        graph = savedmodel.meta_graph(savedmodel.read(directory), tags, directory)
-        savedmodel.check_variables(directory, graph)
+        graph = savedmodel.servable_graph(directory, tags)
     except InvalidModelError as error:
         yield failed(f"{name}: files", error)
         return
     size_bytes = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     yield ok(f"{name}: files", f"saved_model.pb parses, variables complete, {size_bytes:,} bytes")
+    yield from _variable_findings(f"{name}: variables", directory, graph)
     signatures = {key: savedmodel.signature_of(graph.signature_def[key]) for key in sorted(graph.signature_def)}
     yield _signature_finding(name, {key: one for key, one in signatures.items() if not key.startswith("__")})
     yield from _writer(name, graph.meta_info_def.tensorflow_version, server_version)
     yield from operation_findings(f"{name}: operations", graph.graph_def, server_version, embedded=embedded)
     yield from _warmup(name, directory)
+
+
+def _variable_findings(check: str, directory: Path, graph: MetaGraphDef) -> Iterator[Finding]:
+    """Variables that are read and never get a value: a failure where that is so in every signature."""
+    try:
+        check_variables_have_values(directory, graph)
+    except InvalidModelError as error:
+        yield failed(check, error)
+        return
+    if found := variables_without_value(graph):
+        yield warning(check, without_value_text(found), EXPORT_FIX)
 
 
 def _who(reader: tuple[int, int] | None) -> str:

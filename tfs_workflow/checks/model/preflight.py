@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from tfs_workflow.checks.model.variable_values import check_variables_have_values
 from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
@@ -24,7 +25,7 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
         check_versions(model, wanted[model.name], present[model.name])
         check_labels(model, wanted[model.name], present[model.name])
         for version in served_directories(model):
-            savedmodel.signatures(version)
+            check_variables_have_values(version, savedmodel.servable_graph(version))
             check_readable(version, reader)
     return wanted
 
