@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import model_kinds
+from tfs_workflow.formats.savedmodel_errors import GRAPH_FILES, corrupt, no_graph, no_version, unreadable
 
 if TYPE_CHECKING:
     from tfs_workflow.formats.example_features import ParsedFeature
@@ -24,10 +25,8 @@ REGRESS_METHOD = "tensorflow/serving/regress"
 # Where a version keeps its recorded requests, and how many TensorFlow Serving accepts (saved_model_warmup_util.h).
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_WARMUP_RECORDS = 1000
-_GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
 _SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
-_LAYOUT = "a base path holds directories named by plain numbers, each with a saved_model.pb"
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def scan(base_path: Path) -> Versions:
     try:
         entries = sorted(base_path.iterdir()) if base_path.is_dir() else []
     except OSError as error:
-        raise _unreadable(base_path, error) from error
+        raise unreadable(base_path, error) from error
     found = {int(entry.name): Version(int(entry.name), entry) for entry in entries if _skip_reason(entry) is None}
     skipped = (Skipped(entry.name, _skip_reason(entry) or "") for entry in entries if _skip_reason(entry))
     return Versions(tuple(found[number] for number in sorted(found)), tuple(skipped))
@@ -93,7 +92,7 @@ def scan(base_path: Path) -> Versions:
 
 def is_saved_model(directory: Path) -> bool:
     """Whether a directory is a SavedModel itself, not a base path with versions of one."""
-    return any((directory / name).is_file() for name in _GRAPH_FILES)
+    return any((directory / name).is_file() for name in GRAPH_FILES)
 
 
 def is_flat(base_path: Path) -> bool:
@@ -111,7 +110,7 @@ def versions(base_path: Path, flat_version: int | None = None) -> Versions:
         return seen
     if flat_version is not None and is_saved_model(base_path):
         return Versions((Version(flat_version, base_path),), ())
-    raise _no_version(base_path, seen)
+    raise no_version(base_path, [entry.name for entry in seen.skipped])
 
 
 def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> dict[str, Signature]:
@@ -140,16 +139,16 @@ def features(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -
 
 def read(version_dir: Path) -> saved_model_pb2.SavedModel:
     """The parsed saved_model.pb (or .pbtxt) of a version directory; raises InvalidModelError."""
-    path = next((p for p in (version_dir / name for name in _GRAPH_FILES) if p.exists()), None)
+    path = next((p for p in (version_dir / name for name in GRAPH_FILES) if p.exists()), None)
     if path is None:
-        raise _no_graph(version_dir)
+        raise no_graph(version_dir)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     model = _parse(path, content)
     if not model.meta_graphs or model_kinds.kind_of(path):
-        raise _corrupt(path, f"{len(content)} bytes hold no graph")
+        raise corrupt(path, f"{len(content)} bytes hold no graph")
     return model
 
 
@@ -177,7 +176,7 @@ def _check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> 
     try:
         names = {entry.name for entry in variables.iterdir()} if variables.is_dir() else set()
     except OSError as error:
-        raise _unreadable(variables, error) from error
+        raise unreadable(variables, error) from error
     missing = sorted(_missing_variable_files(names))
     if missing:
         raise InvalidModelError(
@@ -217,49 +216,6 @@ def _skip_reason(entry: Path) -> str | None:
     return None if entry.is_dir() else "not a directory"
 
 
-def _no_version(base_path: Path, seen: Versions) -> InvalidModelError:
-    names = [entry.name for entry in seen.skipped]
-    directories = [name for name in names if (base_path / name).is_dir()]
-    renamable = next((m for m in map(re.compile(r"\D*(\d+)\D.*|\D+(\d+)").fullmatch, directories) if m), None)
-    evidence = f"it holds {_listing(base_path)}"
-    if not renamable and not set(names) & set(_GRAPH_FILES) and (other := model_kinds.named(base_path, evidence)):
-        return other
-    if not base_path.is_dir():
-        what, fix = "the base path is not a directory", "give the directory that holds the model's version directories"
-    elif any(name in names for name in _GRAPH_FILES):
-        what = "saved_model.pb lies in the base path itself, not in a version directory"
-        fix = "move everything into a directory named by a number, such as 1"
-    elif renamable:
-        number = renamable[1] or renamable[2]
-        what = f"no version: {renamable[0]!r} is not a plain number"
-        fix = f"rename it to a number, such as {int(number) or 1}"
-    else:
-        what, fix = "no version directory", _LAYOUT
-    return InvalidModelError(what, where=str(base_path), evidence=evidence, fix=fix)
-
-
-def _no_graph(version_dir: Path) -> InvalidModelError:
-    evidence = f"it holds {_listing(version_dir)}"
-    if (other := model_kinds.other_model(version_dir)) and version_dir.is_dir():
-        what, fix = f"no saved_model.pb, but {other[1].name}", other[1].fix_for(other[0])
-    else:
-        what = "no saved_model.pb"
-        fix = 'export the model again, in Keras with model.export("DIR"), or name the directory above its version'
-    return InvalidModelError(what, where=str(version_dir), evidence=evidence, fix=fix)
-
-
-def _listing(directory: Path) -> str:
-    if not directory.exists():
-        return "nothing: it does not exist"
-    if not directory.is_dir():
-        return "no directory: it is a file"
-    try:
-        names = sorted(entry.name + "/" * entry.is_dir() for entry in directory.iterdir())
-    except OSError as error:
-        return f"what cannot be read: {error.strerror}"
-    return ", ".join(names[:8]) + ", …" * (len(names) > 8) if names else "nothing"
-
-
 def _parse(path: Path, content: bytes) -> saved_model_pb2.SavedModel:
     from google.protobuf.message import DecodeError
 
@@ -268,7 +224,7 @@ def _parse(path: Path, content: bytes) -> saved_model_pb2.SavedModel:
     try:
         return saved_model_pb2.SavedModel.FromString(content) if path.suffix == ".pb" else _parse_text(content)
     except (DecodeError, ValueError) as error:
-        raise _corrupt(path, f"{len(content)} bytes: {error}") from error
+        raise corrupt(path, f"{len(content)} bytes: {error}") from error
 
 
 def _parse_text(content: bytes) -> saved_model_pb2.SavedModel:
@@ -280,24 +236,6 @@ def _parse_text(content: bytes) -> saved_model_pb2.SavedModel:
         return text_format.Parse(content.decode(), saved_model_pb2.SavedModel(), allow_unknown_field=True)
     except text_format.ParseError as error:
         raise ValueError(str(error)) from error
-
-
-def _unreadable(path: Path, error: OSError) -> InvalidModelError:
-    return InvalidModelError(
-        "cannot be read",
-        where=str(path),
-        evidence=str(error.strerror or error),
-        fix="make the model's directories and files readable for the user that serves them",
-    )
-
-
-def _corrupt(path: Path, evidence: str) -> InvalidModelError:
-    return model_kinds.named(path, evidence) or InvalidModelError(
-        "not a SavedModel: the file is corrupt or incomplete",
-        where=str(path),
-        evidence=evidence,
-        fix="fetch or export the model again; a download that ended early looks like this",
-    )
 
 
 def _tensor(info: saved_model_pb2.TensorInfo) -> TensorSpec:

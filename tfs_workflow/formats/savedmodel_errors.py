@@ -1,0 +1,77 @@
+"""What is wrong with the files of a model, each with the likely mistake and the way on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfs_workflow.errors import InvalidModelError
+from tfs_workflow.formats import model_kinds
+
+GRAPH_FILES = ("saved_model.pb", "saved_model.pbtxt")
+_LAYOUT = "a base path holds directories named by plain numbers, each with a saved_model.pb"
+
+
+def no_version(base_path: Path, names: Sequence[str]) -> InvalidModelError:
+    """A base path without a version; `names` are its entries."""
+    directories = [name for name in names if (base_path / name).is_dir()]
+    renamable = next((m for m in map(re.compile(r"\D*(\d+)\D.*|\D+(\d+)").fullmatch, directories) if m), None)
+    evidence = f"it holds {_listing(base_path)}"
+    if not renamable and not set(names) & set(GRAPH_FILES) and (other := model_kinds.named(base_path, evidence)):
+        return other
+    if not base_path.is_dir():
+        what, fix = "the base path is not a directory", "give the directory that holds the model's version directories"
+    elif any(name in names for name in GRAPH_FILES):
+        what = "saved_model.pb lies in the base path itself, not in a version directory"
+        fix = "move everything into a directory named by a number, such as 1"
+    elif renamable:
+        number = renamable[1] or renamable[2]
+        what = f"no version: {renamable[0]!r} is not a plain number"
+        fix = f"rename it to a number, such as {int(number) or 1}"
+    else:
+        what, fix = "no version directory", _LAYOUT
+    return InvalidModelError(what, where=str(base_path), evidence=evidence, fix=fix)
+
+
+def no_graph(version_dir: Path) -> InvalidModelError:
+    """A version directory without saved_model.pb."""
+    evidence = f"it holds {_listing(version_dir)}"
+    if (other := model_kinds.other_model(version_dir)) and version_dir.is_dir():
+        what, fix = f"no saved_model.pb, but {other[1].name}", other[1].fix_for(other[0])
+    else:
+        what = "no saved_model.pb"
+        fix = 'export the model again, in Keras with model.export("DIR"), or name the directory above its version'
+    return InvalidModelError(what, where=str(version_dir), evidence=evidence, fix=fix)
+
+
+def unreadable(path: Path, error: OSError) -> InvalidModelError:
+    """A file or directory that the operating system does not let us read."""
+    return InvalidModelError(
+        "cannot be read",
+        where=str(path),
+        evidence=str(error.strerror or error),
+        fix="make the model's directories and files readable for the user that serves them",
+    )
+
+
+def corrupt(path: Path, evidence: str) -> InvalidModelError:
+    """A saved_model.pb that holds something else."""
+    return model_kinds.named(path, evidence) or InvalidModelError(
+        "not a SavedModel: the file is corrupt or incomplete",
+        where=str(path),
+        evidence=evidence,
+        fix="fetch or export the model again; a download that ended early looks like this",
+    )
+
+
+def _listing(directory: Path) -> str:
+    if not directory.exists():
+        return "nothing: it does not exist"
+    if not directory.is_dir():
+        return "no directory: it is a file"
+    try:
+        names = sorted(entry.name + "/" * entry.is_dir() for entry in directory.iterdir())
+    except OSError as error:
+        return f"what cannot be read: {error.strerror}"
+    return ", ".join(names[:8]) + ", …" * (len(names) > 8) if names else "nothing"
