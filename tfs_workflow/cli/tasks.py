@@ -148,8 +148,17 @@ def build(tag: str = "tfs-workflow/model-server:latest", base: str = "", wheels:
     """Build the embedded server's own image, for server.image."""
 
 
+@verb_task(
+    "project.convert.convert",
+    file="Keras model file: .keras, .h5 or .hdf5; `tfs convert FILE` is the short form.",
+    output="Base path to make, with the model as its version 1 (default: the file's path without its suffix).",
+)
+def convert(file: str = "", output: str = "") -> None:
+    """Make a SavedModel of a Keras model file; needs TensorFlow."""
+
+
 def collection() -> Collection:
     """The tasks as `invoke` and `tfs` show them."""
     config = Collection("config", check, schema, init)
     image = Collection("image", build)
-    return Collection(setup, serve, predict, describe, status, logs, teardown, doctor, demo, config, image)
+    return Collection(setup, serve, predict, describe, status, logs, teardown, doctor, demo, convert, config, image)

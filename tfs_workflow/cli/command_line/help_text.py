@@ -9,6 +9,7 @@ from invoke.collection import Collection
 _GROUPS = {
     "Serve a model": ("setup", "serve", "status", "logs", "teardown"),
     "Ask it": ("predict", "describe"),
+    "Make a SavedModel": ("convert",),
     "Look after it": ("doctor", "demo", "config.check", "config.init", "config.schema", "image.build"),
 }
 _HEAD = """\

@@ -20,7 +20,7 @@ from tfs_workflow.cli.command_line.suggestions import meant_word
 from tfs_workflow.errors import ConfigError
 
 # A word behind this verb that is neither an option nor a verb is the value of this option.
-_POSITIONAL = {"serve": "--path"}
+_POSITIONAL = {"serve": "--path", "convert": "--file"}
 
 
 class TfsProgram(Program):
@@ -148,7 +148,7 @@ class TfsProgram(Program):
 
 
 def _with_positional(words: list[str], contexts: dict[str, ParserContext]) -> list[str]:
-    """The command line with the word behind `serve` made the value of its option."""
+    """The command line with the word behind such a verb made the value of its option."""
     return list(_placed(words, contexts))
 
 
