@@ -57,6 +57,13 @@ def schema(c: Context) -> None:
 
 
 @task
+def docs(c: Context) -> None:
+    """Write the pages of docs/ that are generated: configuration, command line, diagnoses."""
+    for module in ("tools.write_reference", "tests.support.diagnosis_document"):
+        c.run(f"{sys.executable} -m {module}")
+
+
+@task
 def protos(c: Context) -> None:
     """Compile the messages of tfs_workflow/protos."""
     c.run(f"{sys.executable} tools/compile_protos.py")
@@ -69,4 +76,4 @@ def bundle(c: Context) -> None:
 
 
 ns = collection()
-ns.add_collection(Collection("dev", check, test, bench, figures, lock, schema, protos, bundle))
+ns.add_collection(Collection("dev", check, test, bench, figures, lock, schema, docs, protos, bundle))

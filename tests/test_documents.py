@@ -11,6 +11,7 @@ import pytest
 from tests.support import diagnosis_document
 from tests.support.options import options
 from tfs_workflow import errors
+from tools.write_reference import PAGES
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "tfs_workflow"
@@ -58,6 +59,11 @@ def test_the_readme_names_every_verb_and_its_options() -> None:
         for argument in options(name):
             if argument.name not in common:
                 assert f"--{str(argument.name).replace('_', '-')}" in row, (name, argument.name)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run: invoke dev.docs"
 
 
 def test_the_diagnoses_are_those_of_the_table() -> None:
