@@ -64,6 +64,13 @@ def docs(c: Context) -> None:
 
 
 @task
+def pictures(c: Context) -> None:
+    """Draw the README's pictures: a terminal from a real run, and the chart of the measured ratios."""
+    for module in ("tools.terminal_picture", "tools.ratio_chart"):
+        c.run(f"{sys.executable} -m {module}")
+
+
+@task
 def protos(c: Context) -> None:
     """Compile the messages of tfs_workflow/protos."""
     c.run(f"{sys.executable} tools/compile_protos.py")
@@ -76,4 +83,4 @@ def bundle(c: Context) -> None:
 
 
 ns = collection()
-ns.add_collection(Collection("dev", check, test, bench, figures, lock, schema, docs, protos, bundle))
+ns.add_collection(Collection("dev", check, test, bench, figures, lock, schema, docs, pictures, protos, bundle))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.support import diagnosis_document
 from tests.support.options import options
 from tfs_workflow import errors
+from tools import ratio_chart, terminal_picture
 from tools.write_reference import PAGES
 
 ROOT = Path(__file__).parents[1]
@@ -64,6 +66,20 @@ def test_the_readme_names_every_verb_and_its_options() -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run: invoke dev.docs"
+
+
+def test_the_chart_shows_the_figures() -> None:
+    figures = json.loads(ratio_chart.FIGURES.read_text())
+    assert ratio_chart.CHART.read_text() == ratio_chart.chart(figures), "run: invoke dev.pictures"
+
+
+def test_the_picture_of_the_terminal_shows_what_a_run_prints() -> None:
+    drawn = terminal_picture.picture(terminal_picture.terminal_lines())
+    assert terminal_picture.PICTURE.read_text() == drawn, "run: invoke dev.pictures"
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= 700
 
 
 def test_the_diagnoses_are_those_of_the_table() -> None:
