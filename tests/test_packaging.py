@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tfs_workflow.config.types import Server
+
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = (ROOT / "constraints.txt").read_text()
 
@@ -40,7 +42,19 @@ def test_constraints_pin_every_direct_dependency(project: dict[str, list[str]]) 
 
 def test_the_image_installs_what_the_extra_names(project: dict[str, list[str]]) -> None:
     image = names((ROOT / "tfs_workflow" / "image" / "requirements.txt").read_text().splitlines())
-    assert names(project["embedded"]) <= image
+    assert names(project["embedded"] + project["server"]) - {"tfs-workflow"} <= image
+
+
+def test_the_extra_server_is_the_extra_embedded_without_tensorflow(project: dict[str, list[str]]) -> None:
+    assert names(project["embedded"]) == {"tfs-workflow", "tensorflow", "tensorflow-cpu"}
+    assert "tfs-workflow[server]" in project["embedded"]
+
+
+def test_tensorflow_is_of_the_default_images_release_line(project: dict[str, list[str]]) -> None:
+    line = ".".join(Server().image.rpartition(":")[2].split(".")[:2])
+    assert all(f">={line}," in one for one in project["embedded"] if one.startswith("tensorflow"))
+    pinned = re.findall(r"^tensorflow(?:-cpu)?==(\S+)", CONSTRAINTS, re.MULTILINE)
+    assert {".".join(version.split(".")[:2]) for version in pinned} == {line}
 
 
 def test_nothing_of_this_machine_is_in_the_tree() -> None:

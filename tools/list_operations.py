@@ -5,13 +5,18 @@ python tools/list_operations.py
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
+from typing import Any
 
-from tfs_workflow.modelserver.tensorflow import capi
+import cffi
+
 from tfs_workflow.protos.saved_model_pb2 import OpList, VersionDef
 
-TARGET = Path(__file__).parents[1] / "tfs_workflow" / "checks" / "model" / "operations.txt"
+PACKAGE = Path(__file__).parents[1] / "tfs_workflow"
+TARGET = PACKAGE / "checks" / "model" / "operations.txt"
+HEADER = PACKAGE / "modelserver" / "tensorflow" / "capi.h"
 DECLARATIONS = """
 TF_Buffer* TF_GetAllOpList(void);
 void TF_GraphVersions(TF_Graph*, TF_Buffer*, TF_Status*);
@@ -19,10 +24,11 @@ void TF_GraphVersions(TF_Graph*, TF_Buffer*, TF_Status*);
 
 
 def main() -> None:
-    """Ask the library; operations that it makes for itself while it runs (_…) are in no model."""
-    capi.load()
-    capi.ffi.cdef(DECLARATIONS)
-    ffi, lib = capi.ffi, capi.lib
+    """Read the library's list; operations that it makes for itself while it runs (_…) are in no model."""
+    ffi: Any = cffi.FFI()
+    ffi.cdef(HEADER.read_text(encoding="utf-8") + DECLARATIONS)
+    tensorflow = importlib.util.find_spec("tensorflow")
+    lib = ffi.dlopen(str(Path(str(tensorflow and tensorflow.origin)).with_name("libtensorflow_cc.so.2")))
     listed = lib.TF_GetAllOpList()
     operations = OpList.FromString(bytes(ffi.buffer(listed.data, listed.length))).op
     known = sorted(operation.name for operation in operations if not operation.name.startswith("_"))

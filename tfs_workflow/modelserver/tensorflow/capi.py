@@ -37,7 +37,7 @@ def load() -> None:
 
 
 def version() -> str:
-    """TensorFlow's version, such as 2.21.0."""
+    """TensorFlow's version, such as 2.20.0."""
     return str(ffi.string(lib.TF_Version()).decode())
 
 
