@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +16,7 @@ from tfs_workflow.checks.finding import Finding, ok
 from tfs_workflow.checks.model.model_checks import model_findings
 from tfs_workflow.checks.port_use import port_finding
 from tfs_workflow.checks.runner import gathered, in_background
+from tfs_workflow.checks.tensorflow_packages import installed, tensorflow_findings, tensorflow_version
 from tfs_workflow.config.load import LoadedConfig, load
 from tfs_workflow.config.types import Config, Model, Source
 from tfs_workflow.errors import ConfigError, ToolMissingError, WorkflowError
@@ -137,7 +137,9 @@ class _Examination:
         kind = self.kind()
         if not kind.is_container:
             binary = kind.require(self.config.server.native_binary)
-            yield ok("server", binary or f"{kind.name}, on TensorFlow {_tensorflow_version()}")
+            yield ok("server", binary or f"{kind.name}, on TensorFlow {tensorflow_version()}")
+        if kind.own_code:
+            yield from tensorflow_findings(installed(), DEFAULT_IMAGE)
 
     def machine(self) -> Iterator[Finding]:
         """Processor and memory of the machine that serves."""
@@ -212,16 +214,7 @@ def server_version(runtime: str, image: str) -> str:
         tag = image.partition("@")[0].rpartition(":")[2]
         found = re.match(r"\d+\.\d+(\.\d+)?", tag) if docker_host.is_official(image) else None
         return found[0] if found else ""
-    return _tensorflow_version() if runtime_kind(runtime).own_code else ""
-
-
-def _tensorflow_version() -> str:
-    for name in ("tensorflow-cpu", "tensorflow"):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ""
+    return tensorflow_version() if runtime_kind(runtime).own_code else ""
 
 
 def _engine_facts(image: str) -> EngineFacts:

@@ -1,8 +1,12 @@
 """The same tasks as a console command, `tfs`, for any directory."""
 
-from tfs_workflow.cli.signals import arm
+from tfs_workflow.cli.python_version import require_supported_python
 
-arm()  # before anything else, so that Ctrl-C during the imports ends like one during a verb
+require_supported_python()  # before any module that an old Python cannot read
+
+from tfs_workflow.cli.signals import arm  # noqa: E402
+
+arm()  # before the other imports, so that Ctrl-C during the imports ends like one during a verb
 
 from tfs_workflow import __version__  # noqa: E402
 from tfs_workflow.cli.command_line.tfs_program import TfsProgram  # noqa: E402
