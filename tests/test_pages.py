@@ -1,0 +1,59 @@
+"""The commands of the pages run in their order and print what the pages show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from tests.support.exported import export_models
+from tests.support.page import DOCS, PageDirectory, page_files, page_steps
+
+pytestmark = pytest.mark.slow
+COOKBOOK = (DOCS / "cookbook.md").read_text()
+CI = (DOCS / "ci.md").read_text()
+LAB_IN_ENGLISH, LAB_IN_PORTUGUESE = "getting-started.md", "getting-started.pt.md"
+
+
+def test_every_command_of_the_cookbook_prints_what_it_shows(tmp_path: Path) -> None:
+    lab, steps = PageDirectory(tmp_path, page_files(COOKBOOK)), page_steps(COOKBOOK)
+    (tmp_path / "models").mkdir()
+    export_models(tmp_path / "models")
+    Image.new("RGB", (8, 8), (51, 102, 255)).save(tmp_path / "photo.png")
+    assert len(steps) == COOKBOOK.count("\n$ ")
+    try:
+        lab.run("tfs setup serve")
+        for command, output in steps:
+            assert lab.run(command) == output, command
+    finally:
+        lab.run("tfs teardown --purge")
+
+
+def test_the_ci_job_passes(tmp_path: Path) -> None:
+    lab = PageDirectory(tmp_path, page_files(CI) | {"rows.jsonl": "1.0\n2.0\n", "expected.jsonl": "2.5\n3.0\n"})
+    lab.environment["TFS_MODELS__HALF_PLUS_TWO__SOURCE"] = "{bundled: half_plus_two}"
+    job = yaml.safe_load(page_files(CI)[".github/workflows/model.yml"])["jobs"]["serve"]
+    lab.environment |= job["env"]
+    commands = [step["run"] for step in job["steps"] if "run" in step and not step["run"].startswith("pip ")]
+    lab.run("tfs config.init && tfs setup && tfs teardown --purge")
+    try:
+        for command in commands[:-1]:
+            lab.run(command)
+    finally:
+        assert "removed embedded server" in lab.run(commands[-1])
+
+
+@pytest.mark.parametrize("name", [LAB_IN_ENGLISH, LAB_IN_PORTUGUESE])
+def test_the_commands_of_the_lab_succeed(tmp_path: Path, name: str) -> None:
+    lab, steps = PageDirectory(tmp_path, {}), page_steps((DOCS / name).read_text())
+    lab.environment["TFS_MODELS__HALF_PLUS_TWO__SOURCE"] = "{bundled: half_plus_two}"
+    assert {command.split()[1] for command, _ in steps} >= {"config.init", "setup", "serve", "predict", "teardown"}
+    try:
+        for command, output in steps:
+            printed = lab.run(command)
+            if command.startswith(("tfs predict", "tfs config")):
+                assert printed == output
+    finally:
+        lab.run("tfs teardown --purge")
