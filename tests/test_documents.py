@@ -56,11 +56,12 @@ def test_the_readme_names_every_exit_code() -> None:
 def test_the_readme_names_every_verb_and_its_options() -> None:
     readme = (ROOT / "README.md").read_text()
     common = {"config", "json", "verbose", "dry_run", "instances", "inputs", "input", "output"}
-    for name in ("setup", "serve", "predict", "describe", "status", "logs", "teardown", "demo"):
+    for name in ("setup", "serve", "predict", "describe", "status", "logs", "teardown", "doctor", "convert", "demo"):
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
         for argument in options(name):
             if argument.name not in common:
-                assert f"--{str(argument.name).replace('_', '-')}" in row, (name, argument.name)
+                prefix = "--no-" if argument.default is True else "--"
+                assert f"{prefix}{str(argument.name).replace('_', '-')}" in row, (name, argument.name)
 
 
 @pytest.mark.parametrize("name", PAGES)
