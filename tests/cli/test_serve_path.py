@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -217,3 +218,11 @@ def test_the_demo_leaves_a_taken_port_alone(user: User) -> None:
     assert "this demo takes any free one" in done.stderr
     assert "[2.5]" in done.stdout
     user.ok("teardown", "--purge")
+
+
+def test_an_archive_of_ones_own(user: User) -> None:
+    path = flat(user.directory, "m")
+    with tarfile.open(user.directory / "model.tar.gz", "w:gz") as tar:
+        tar.add(path, ".")
+    shutil.rmtree(path)
+    assert "model  v1  AVAILABLE" in user.ok("serve", "model.tar.gz")

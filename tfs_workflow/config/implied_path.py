@@ -1,4 +1,4 @@
-"""Where the YAML lies that a path alone implies: `tfs serve ./my_model` works without a file of one's own.
+"""Where the YAML lies that a path alone implies: a model's path is served without a YAML of one's own.
 
 It lies in the user's cache directory, in a place for each working directory. The verbs that follow in the same working
 directory find it there, as long as it has no YAML itself.

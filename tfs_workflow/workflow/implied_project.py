@@ -14,8 +14,8 @@ from tfs_workflow.formats.savedmodel import is_saved_model, scan
 from tfs_workflow.state.atomic_file import write_whole
 
 _HEADER = """\
-# Written by `tfs serve {path}` in {directory}.
-# `tfs config.init --model NAME=PATH` writes one to keep and to change.
+# Written to serve {path} from {directory}.
+# `config.init --model NAME=PATH` writes a YAML to keep and to change.
 """
 
 

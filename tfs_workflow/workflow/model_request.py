@@ -8,6 +8,7 @@ from typing import Any
 from tfs_workflow.checks import served_directories
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Model
+from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_request import ExampleRequest, example_request
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
@@ -19,17 +20,18 @@ from tfs_workflow.workflow.project import require_workspace, server_spec
 def model_request(loaded: LoadedConfig, name: str, signature: str = "") -> ExampleRequest:
     """A request that the model answers; without a body, and with the reason, where none can be made.
 
-    `signature` is the one to call; empty is the default one, or the only one where no default is there. Raises
-    WorkflowError where setup has not fetched the model.
+    `signature` is the one to call where the YAML has no example; empty is the default one, else the first. Raises
+    PredictionFailedError for a signature that the model does not have, ConfigError before setup.
     """
     example = _of_the_yaml(loaded.config.models[name])
-    if example is not None and signature in ("", example.body and example.body.get("signature_name", "")):
+    if example is not None:
         return example
     directory = newest_version(loaded, name)
     signatures = savedmodel.signatures(directory)
     chosen = signature or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures else next(iter(signatures), ""))
     if chosen not in signatures:
-        return ExampleRequest("predict", None, f"the model has no signature {chosen or DEFAULT_SIGNATURE}")
+        there = f"there are: {', '.join(signatures)}" if signatures else "export the model with a signature"
+        raise PredictionFailedError(f"there is no signature {chosen or DEFAULT_SIGNATURE}", where=name, fix=there)
     return example_request(chosen, signatures[chosen], savedmodel.features(directory))
 
 

@@ -35,10 +35,10 @@ def smoke_test(loaded: LoadedConfig, server: ModelServer) -> Iterator[SmokeResul
 
 
 def _result(loaded: LoadedConfig, client: RestJsonClient, name: str) -> SmokeResult:
-    request = model_request(loaded, name)
-    if request.body is None or request.note:
-        return SmokeResult(name, skipped=request.note)
     try:
+        request = model_request(loaded, name)
+        if request.body is None or request.note:
+            return SmokeResult(name, skipped=request.note)
         client.send(name, request.verb, request.body)
     except PredictionFailedError as error:
         return SmokeResult(name, error)

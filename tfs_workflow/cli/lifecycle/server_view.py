@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.cli.program_name import in_words_of_the_program
 from tfs_workflow.client.interface import VersionStatus
 from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.errors import WorkflowError
 from tfs_workflow.formats.example_request import curl_line
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.model_request import model_request
@@ -85,4 +87,7 @@ def curl_lines(loaded: LoadedConfig, server: ModelServer) -> Iterator[str]:
     """A request for each model that works when it is pasted into a shell; its metadata where none can be made."""
     for name in loaded.config.models:
         url = f"{server.rest_url}/v1/models/{name}"
-        yield curl_line(url, model_request(loaded, name)) or f"curl {url}/metadata"
+        line = ""
+        with suppress(WorkflowError):  # a model without a signature is served all the same
+            line = curl_line(url, model_request(loaded, name))
+        yield line or f"curl {url}/metadata"
