@@ -15,11 +15,11 @@ from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state.setup_record import SetupRequiredError
-from tfs_workflow.workflow.implied_project import write_implied_project
+from tfs_workflow.workflow.model.implied_project import write_implied_project
+from tfs_workflow.workflow.model.smoke import SmokeResult, smoke_test
 from tfs_workflow.workflow.prepare import prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
-from tfs_workflow.workflow.smoke import SmokeResult, smoke_test
 from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
 
 

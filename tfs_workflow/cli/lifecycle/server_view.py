@@ -13,7 +13,7 @@ from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import WorkflowError
 from tfs_workflow.formats.example_request import curl_line
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.workflow.model_request import model_request
+from tfs_workflow.workflow.model.model_request import model_request
 
 if TYPE_CHECKING:
     from tfs_workflow.health.diagnosis import Diagnosis

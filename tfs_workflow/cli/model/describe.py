@@ -16,7 +16,7 @@ from tfs_workflow.formats.example_features import ParsedFeature
 from tfs_workflow.formats.example_request import curl_line, example_request
 from tfs_workflow.formats.savedmodel import Signature
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
-from tfs_workflow.workflow.model_request import newest_version
+from tfs_workflow.workflow.model.model_request import newest_version
 from tfs_workflow.workflow.project import running
 
 

@@ -18,7 +18,7 @@ from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.workflow.model_request import model_request
+from tfs_workflow.workflow.model.model_request import model_request
 from tfs_workflow.workflow.project import running
 
 REST, GRPC = "rest", "grpc"

@@ -10,7 +10,7 @@ from tfs_workflow.cli.program_name import program_name
 from tfs_workflow.config.json_schema import SCHEMA_NAME, schema_text
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.state.atomic_file import write_whole
-from tfs_workflow.workflow.own_yaml import named_paths, own_yaml
+from tfs_workflow.workflow.model.own_yaml import named_paths, own_yaml
 
 TEMPLATE = Path(__file__).parents[2] / "bundled" / "tfs.yaml"
 

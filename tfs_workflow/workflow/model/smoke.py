@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import PredictionFailedError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.workflow.model_request import model_request
+from tfs_workflow.workflow.model.model_request import model_request
 
 if TYPE_CHECKING:
     from tfs_workflow.client.rest_json import RestJsonClient

@@ -14,7 +14,7 @@ from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_request import MAX_SPELLED_VALUES, example_request, spelled_values
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.signature_text import tensor_text
-from tfs_workflow.workflow.implied_project import model_sources
+from tfs_workflow.workflow.model.implied_project import model_sources
 
 # What YAML 1.1 would read as something else than text.
 _YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
