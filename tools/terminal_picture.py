@@ -1,6 +1,6 @@
 """Draw docs/pictures/terminal.svg from a real run of `tfs` on a pseudo terminal: `invoke dev.pictures`.
 
-The run serves the bundled model with the embedded runtime, and needs neither Docker nor a network. Ports, process
+The run serves a copy of the bundled model with the embedded runtime, without Docker, network or YAML. Ports, process
 ids and times differ with each run; they are replaced by constants, so that the same output gives the same picture.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 import tempfile
 from html import escape
@@ -16,22 +17,17 @@ from pathlib import Path
 import pexpect
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "terminal.svg"
+MODEL = Path(__file__).parents[1] / "tfs_workflow" / "bundled" / "half_plus_two" / "00000123"
 COMMANDS = (
-    "tfs config.init",
-    "tfs setup serve predict",
+    "tfs serve ./my_model",
+    "tfs predict",
     "tfs predict --instances '[8, 16]'",
     "tfs status",
     "tfs teardown",
 )
-# The default YAML with what makes a run the same on every machine.
-_OVERRIDES = {
-    "TFS_RUNTIME": "embedded",
-    "TFS_MODELS__HALF_PLUS_TWO__SOURCE": "{bundled: half_plus_two}",
-    "TFS_SERVER__REST_PORT": "auto",
-    "TFS_SERVER__GRPC_PORT": "auto",
-}
 _CONSTANTS = {
     r"\x1b\[[0-9;?]*[A-Za-z]": "",
+    r"\bwork-[0-9a-f]{8}\b": "work-5e2b7c90",
     r"http://127\.0\.0\.1:\d+": "http://127.0.0.1:8501",
     r"gRPC 127\.0\.0\.1:\d+": "gRPC 127.0.0.1:8500",
     r"up \d+ min \d+ s": "up 0 min 2 s",
@@ -48,22 +44,21 @@ def main() -> None:
 def terminal_lines() -> list[str]:
     """The commands, each behind a prompt, and what they print."""
     with tempfile.TemporaryDirectory() as directory:
-        overrides = _OVERRIDES | {"TFS_WORKSPACE": f"{directory}/workspace", "TFS_PROJECT": f"picture-{os.getpid()}"}
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TFS_")} | overrides
+        work = Path(directory) / "work"
+        shutil.copytree(MODEL, work / "my_model")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TFS_")}
+        environment |= {"TFS_RUNTIME": "embedded", "XDG_CACHE_HOME": f"{directory}/cache"}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         try:
-            return [line for command in COMMANDS for line in _command_lines(command, directory, environment)]
+            return [line for command in COMMANDS for line in _command_lines(command, work, environment)]
         finally:
-            pexpect.run("tfs teardown --purge", cwd=directory, env=environment, timeout=60)
+            pexpect.run("tfs teardown --purge", cwd=work, env=environment, timeout=60)
 
 
-def _command_lines(command: str, directory: str, environment: dict[str, str]) -> list[str]:
-    output, code = pexpect.run(
-        command, withexitstatus=True, cwd=directory, env=environment, timeout=60, encoding="utf-8"
-    )
+def _command_lines(command: str, directory: Path, environment: dict[str, str]) -> list[str]:
+    text, code = pexpect.run(command, withexitstatus=True, cwd=directory, env=environment, timeout=60, encoding="utf-8")
     if code != 0:
-        raise SystemExit(f"{command} exited {code}\n{output}")
-    text = output.replace(environment["TFS_PROJECT"], "half-plus-two")
+        raise SystemExit(f"{command} exited {code}\n{text}")
     for pattern, constant in _CONSTANTS.items():
         text = re.sub(pattern, constant, text)
     return [f"$ {command}", *text.replace("\r", "").splitlines()]

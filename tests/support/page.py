@@ -34,6 +34,7 @@ class PageDirectory:
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "TFS_PROJECT": f"page-{os.getpid()}-{directory.name}",
             "TFS_WORKSPACE": str(directory / "workspace"),
+            "XDG_CACHE_HOME": str(directory / "cache"),
             "TFS_RUNTIME": "embedded",
             "TFS_SERVER__REST_PORT": "auto",
             "TFS_SERVER__GRPC_PORT": "auto",

@@ -19,7 +19,7 @@ HEAD = """# Command line
 safe to repeat. Results go to stdout, everything else to stderr. In a clone of the repository, `invoke` has the same
 verbs.
 
-`tfs --help` shows all verbs, `tfs VERB --help` one of them. Tab completion:
+`tfs serve PATH` is `tfs serve --path PATH`. `tfs --help` shows all verbs, `tfs VERB --help` one. Tab completion:
 `source <(tfs --print-completion-script bash)`, or `zsh`, or `fish`.
 
 """
@@ -63,9 +63,11 @@ def _options(arguments: list[Argument]) -> str:
 
 def _option(argument: Argument) -> tuple[str, str, str]:
     name = str(argument.name).replace("_", "-")
-    value = "" if argument.kind is bool else f" {name.upper()}"
-    default = f"`{argument.default}`" if argument.default not in ("", False) else ""
-    return f"`--{name}{value}`", default, escaped(argument.help or "")
+    option = f"`--{name}`" if argument.kind is bool else f"`--{name} {name.upper()}`"
+    if argument.default is True:
+        return f"{option}, `--no-{name}`", option, escaped(argument.help or "")
+    default = f"`{argument.default}`" if argument.default and isinstance(argument.default, str) else ""
+    return option, default, escaped(argument.help or "")
 
 
 def _exit_codes() -> str:

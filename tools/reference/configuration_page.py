@@ -24,7 +24,8 @@ A value comes from the first of these that has it:
 1. an option of the command
 2. the environment: `TFS_` and the key path, with `__` between levels, read as YAML:
    `TFS_SERVER__REST_PORT=auto`, `TFS_MODELS__HALF_PLUS_TWO__VERSIONS=all`
-3. the YAML: `--config FILE`, else `$TFS_CONFIG`, else `config/tfs.yaml`, else `tfs.yaml`
+3. the YAML: `--config FILE`, else `$TFS_CONFIG`, else `config/tfs.yaml`, else `tfs.yaml`, else that of the last
+   `tfs serve PATH` in this directory
 4. the default
 
 """
@@ -76,7 +77,7 @@ def _row(key: str, value: Schema, required: bool) -> tuple[str, str, str, str]:
 
 
 def _default(value: Any) -> str:
-    return "none" if value in (None, {}) else f"`{value if isinstance(value, str) else json.dumps(value)}`"
+    return "none" if value in (None, {}, "") else f"`{value if isinstance(value, str) else json.dumps(value)}`"
 
 
 def _type(value: Schema) -> str:
