@@ -19,7 +19,8 @@ HEAD = """# Command line
 safe to repeat. Results go to stdout, everything else to stderr. In a clone of the repository, `invoke` has the same
 verbs.
 
-`tfs serve PATH` is `tfs serve --path PATH`. `tfs --help` shows all verbs, `tfs VERB --help` one. Tab completion:
+`tfs serve PATH` is `tfs serve --path PATH`, and `tfs convert FILE` is `tfs convert --file FILE`. `tfs --help` shows all
+verbs, `tfs VERB --help` one. Tab completion:
 `source <(tfs --print-completion-script bash)`, or `zsh`, or `fish`.
 
 """
@@ -39,7 +40,7 @@ _CODES_IN_WORDS = {
 def command_page() -> str:
     """The whole page."""
     verbs = collection()
-    names = ["setup", "serve", "predict", "describe", "status", "logs", "teardown", "demo", "doctor"]
+    names = ["setup", "serve", "predict", "describe", "status", "logs", "teardown", "doctor", "convert", "demo"]
     names += sorted(set(verbs.task_names) - set(names))
     common = [a for a in verbs["status"].get_arguments() if a.name in COMMON]
     parts = [*(_verb(name, verbs[name]) for name in names), _COMMON + _options(common), _exit_codes()]
