@@ -71,6 +71,20 @@ def test_a_column_of_ids_is_kept_beside_the_prediction(client: RestJsonClient, t
     ]
 
 
+def test_a_column_of_ids_in_a_table(client: RestJsonClient, tmp_path: Path) -> None:
+    expected = [{"id": "x", "prediction": 3}, {"id": "y", "prediction": 7}]
+    (tmp_path / "rows.csv").write_text("key,a,b\nx,1,2\ny,3,4\n")
+    assert predicted(client, IDS, tmp_path / "rows.csv", tmp_path, id_field="key") == expected
+    parquet.write_table(pa.table({"a": [1, 3], "key": ["x", "y"], "b": [2, 4]}), tmp_path / "rows.parquet")
+    assert predicted(client, IDS, tmp_path / "rows.parquet", tmp_path, id_field="key") == expected
+    (tmp_path / "vector.csv").write_text("key,h,w,d\n7,1,2,3\n")
+    assert predicted(client, VECTOR, tmp_path / "vector.csv", tmp_path, id_field="key") == [
+        {"id": "7", "prediction": 6.0}
+    ]
+    with pytest.raises(MalformedInputError, match="there is no column 'nope'"):
+        predicted(client, IDS, tmp_path / "rows.csv", tmp_path, id_field="nope")
+
+
 def test_a_csv_with_the_wrong_columns_or_cells_is_refused(client: RestJsonClient, tmp_path: Path) -> None:
     source = tmp_path / "rows.csv"
     source.write_text("a,c\n1,2\n")
@@ -78,7 +92,7 @@ def test_a_csv_with_the_wrong_columns_or_cells_is_refused(client: RestJsonClient
         predicted(client, IDS, source, tmp_path)
     assert "a: int64" in caught.value.fix
     source.write_text("a,b\n1,2\n3,four\n")
-    with pytest.raises(MalformedInputError, match=r"rows\.csv:3: a cell has the wrong type"):
+    with pytest.raises(MalformedInputError, match=r"rows\.csv:3: b: a cell has the wrong type: 'four' is not int64"):
         predicted(client, IDS, source, tmp_path)
     source.write_text("a,b\n1\n")
     with pytest.raises(MalformedInputError, match="expected 2 cells"):

@@ -83,7 +83,7 @@ def predict_file(  # noqa: PLR0913  # an input, an output and how to go between 
     name = "stdin" if source == STDIN else source
     with _opened(source) as stream:
         if is_table(source) or not rows.is_document(stream, source):
-            numbered = _numbered_rows(client, target, source, stream, name)
+            numbered = _numbered_rows(client, target, source, stream, bulk.id_field)
             form = DOCUMENT if output.endswith(rows.DOCUMENT_SUFFIXES) else LINES
         else:
             document = rows.read_document(stream, name)
@@ -110,12 +110,12 @@ def _check(source: str, output: str, bulk: BulkOptions) -> None:
 
 
 def _numbered_rows(
-    client: JsonClient, target: ModelRef, source: str, stream: BinaryIO, name: str
+    client: JsonClient, target: ModelRef, source: str, stream: BinaryIO, id_field: str
 ) -> Iterator[tuple[int, bytes]]:
     if not is_table(source):
-        return rows.json_lines(stream, name)
+        return rows.json_lines(stream, "stdin" if source == STDIN else source)
     signature = signature_of(client, target)
-    return ((number, row_text(value)) for number, value in table_rows(source, signature))
+    return ((number, row_text(value)) for number, value in table_rows(source, signature, id_field))
 
 
 def signature_of(client: JsonClient, target: ModelRef) -> Signature:

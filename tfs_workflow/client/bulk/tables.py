@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tfs_workflow.formats.base64_json import base64_object
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
 
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 TABLE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 
 Rows = Iterator[tuple[int, Any]]
@@ -28,17 +30,19 @@ def is_table(source: str) -> bool:
     return source.lower().endswith(TABLE_SUFFIXES)
 
 
-def table_rows(source: str, signature: Signature) -> Rows:
-    """Number (from 1) and value of each row; raises MalformedInputError, and ToolMissingError for a library that is
+def table_rows(source: str, signature: Signature, id_field: str = "") -> Rows:
+    """Number (from 1) and value of each row; with an `id_field`, an object of this column and the value.
+
+    Raises MalformedInputError, and ToolMissingError for a library that is
     missing.
     """
-    readers: dict[str, Callable[[str, Signature], Rows]] = {
+    readers: dict[str, Callable[[str, Signature, str], Rows]] = {
         ".npy": _npy_rows,
         ".npz": _npz_rows,
         ".csv": _csv_rows,
         ".parquet": _parquet_rows,
     }
-    return readers[Path(source).suffix.lower()](source, signature)
+    return readers[Path(source).suffix.lower()](source, signature, id_field)
 
 
 def row_text(value: Any) -> bytes:
@@ -46,7 +50,9 @@ def row_text(value: Any) -> bytes:
     return json.dumps(value, default=_json_value).encode()
 
 
-def _npy_rows(source: str, signature: Signature) -> Rows:
+def _npy_rows(source: str, signature: Signature, id_field: str) -> Rows:
+    if id_field:
+        raise _no_column(source, id_field, [])
     array = _numpy_file(source)
     name = _only_input(source, signature)
     if array.ndim == 0:
@@ -58,18 +64,20 @@ def _npy_rows(source: str, signature: Signature) -> Rows:
     yield from ((number, row.tolist()) for number, row in enumerate(array, 1))
 
 
-def _npz_rows(source: str, signature: Signature) -> Rows:
+def _npz_rows(source: str, signature: Signature, id_field: str) -> Rows:
     with _numpy_file(source) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    if set(arrays) != set(signature.inputs):
-        raise _wrong_columns(source, list(arrays), signature)
+    names = _without(source, list(arrays), id_field)
+    if set(names) != set(signature.inputs):
+        raise _wrong_columns(source, names, signature)
     lengths = {len(array) if array.ndim else 0 for array in arrays.values()}
     if len(lengths) != 1:
         raise MalformedInputError(
             "the arrays have different numbers of rows", where=source, evidence=str(sorted(lengths))
         )
     for number in range(lengths.pop()):
-        yield number + 1, _row({name: array[number].tolist() for name, array in arrays.items()})
+        row = {name: array[number].tolist() for name, array in arrays.items()}
+        yield number + 1, _identified(row, id_field, _row)
 
 
 def _numpy_file(source: str) -> Any:
@@ -83,31 +91,54 @@ def _numpy_file(source: str) -> Any:
         raise MalformedInputError("cannot be read as a numpy file", where=source, evidence=str(error)) from error
 
 
-def _csv_rows(source: str, signature: Signature) -> Rows:
+def _csv_rows(source: str, signature: Signature, id_field: str) -> Rows:
     try:
         with Path(source).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             header = next(reader, [])
-            convert = _row_converter(source, header, signature)
+            convert = _row_converter(source, _without(source, header, id_field), signature)
             for number, cells in enumerate(reader, 1):
                 if cells:
-                    yield number, _converted(cells, header, convert, f"{source}:{reader.line_num}")
+                    place = f"{source}:{reader.line_num}"
+                    with _placed(place):
+                        value = _identified(_by_column(cells, header, place), id_field, convert)
+                    yield number, value
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MalformedInputError("cannot be read as CSV", where=source, evidence=str(error)) from error
 
 
-def _converted(
-    cells: Sequence[str], header: Sequence[str], convert: Callable[[Mapping[str, str]], Any], at: str
-) -> Any:
+def _by_column(cells: Sequence[str], header: Sequence[str], at: str) -> dict[str, str]:
     if len(cells) != len(header):
         raise MalformedInputError(f"expected {len(header)} cells as in the first line, got {len(cells)}", where=at)
+    return dict(zip(header, cells, strict=True))
+
+
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    """Name file and line in the error of a cell, which only knows its column."""
     try:
-        return convert(dict(zip(header, cells, strict=True)))
-    except ValueError as error:
-        raise MalformedInputError(f"a cell has the wrong type: {error}", where=at) from error
+        yield
+    except MalformedInputError as error:
+        error.where = f"{place}: {error.where}" if error.where != place else place
+        raise
 
 
-def _parquet_rows(source: str, signature: Signature) -> Rows:
+def _without(source: str, columns: Sequence[str], id_field: str) -> list[str]:
+    """The columns that are inputs; raises MalformedInputError where the one that is kept is not among them."""
+    if id_field and id_field not in columns:
+        raise _no_column(source, id_field, columns)
+    return [column for column in columns if column != id_field]
+
+
+def _identified(row: dict[str, Any], id_field: str, convert: Callable[[Mapping[str, Any]], Any]) -> Any:
+    """The value of a row; with an `id_field`, beside what is kept."""
+    if not id_field:
+        return convert(row)
+    kept = row.pop(id_field)
+    return {id_field: kept, "row": convert(row)}
+
+
+def _parquet_rows(source: str, signature: Signature, id_field: str) -> Rows:
     try:
         from pyarrow import ArrowInvalid, parquet  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -116,22 +147,24 @@ def _parquet_rows(source: str, signature: Signature) -> Rows:
         file = parquet.ParquetFile(source)
     except (OSError, ArrowInvalid) as error:
         raise MalformedInputError("cannot be read as Parquet", where=source, evidence=str(error)) from error
-    columns = list(file.schema_arrow.names)
+    columns = _without(source, list(file.schema_arrow.names), id_field)
     is_vector = _is_vector(source, columns, signature)
     number = 0
     for batch in file.iter_batches():
         for row in batch.to_pylist():
             number += 1
-            yield number, list(row.values()) if is_vector else _row(row)
+            yield number, _identified(row, id_field, _vector if is_vector else _row)
 
 
 def _row_converter(source: str, header: Sequence[str], signature: Signature) -> Callable[[Mapping[str, str]], Any]:
     """From the cells of a line, by column, to the row's value."""
     if _is_vector(source, header, signature):
         spec = next(iter(signature.inputs.values()))
-        return lambda cells: [_cell(text, spec) for text in cells.values()]
+        return lambda cells: [_cell(text, spec, name) for name, text in cells.items()]
     inputs = signature.inputs
-    return lambda cells: _row({name: _shaped(_cell(text, inputs[name]), inputs[name]) for name, text in cells.items()})
+    return lambda cells: _row(
+        {name: _shaped(_cell(text, inputs[name], name), inputs[name]) for name, text in cells.items()}
+    )
 
 
 def _is_vector(source: str, columns: Sequence[str], signature: Signature) -> bool:
@@ -149,16 +182,19 @@ def _is_vector(source: str, columns: Sequence[str], signature: Signature) -> boo
     return True
 
 
-def _cell(text: str, spec: TensorSpec) -> Any:
+def _cell(text: str, spec: TensorSpec, column: str) -> Any:
     """The value of a cell in the type of an input; a cell that begins with a bracket is JSON."""
-    if text.startswith("["):
-        return json.loads(text)
     kind = dtype_name(spec)
-    if kind == "string":
-        return text
-    if kind == "bool":
-        return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
-    return int(text) if "int" in kind else float(text)
+    try:
+        if text.startswith("["):
+            return json.loads(text)
+        if kind == "string":
+            return text
+        if kind == "bool":
+            return _BOOLEANS[text.strip().lower()]
+        return int(text) if "int" in kind else float(text)
+    except (ValueError, KeyError) as error:
+        raise MalformedInputError(f"a cell has the wrong type: {text!r} is not {kind}", where=column) from error
 
 
 def _shaped(value: Any, spec: TensorSpec) -> Any:
@@ -169,6 +205,15 @@ def _shaped(value: Any, spec: TensorSpec) -> Any:
 def _row(values: Mapping[str, Any]) -> Any:
     """A row with one input is its bare value (api_rest.md)."""
     return next(iter(values.values())) if len(values) == 1 else dict(values)
+
+
+def _vector(values: Mapping[str, Any]) -> Any:
+    return list(values.values())
+
+
+def _no_column(source: str, id_field: str, columns: Sequence[str]) -> MalformedInputError:
+    there = f"columns: {', '.join(columns)}" if columns else "a .npy file has no columns"
+    return MalformedInputError(f"there is no column {id_field!r}", where=source, evidence=there)
 
 
 def _only_input(source: str, signature: Signature) -> str:
