@@ -181,7 +181,7 @@ def test_an_answer_that_will_not_change_is_not_asked_again(
     fetching: Fetching, put: Put, archive_server: ArchiveServer, status: int
 ) -> None:
     fault = archive_server.fail(status=status)
-    with pytest.raises(FetchFailedError, match="does not give the archive") as failure:
+    with pytest.raises(FetchFailedError, match="does not give the file") as failure:
         fetching(put(tarred(model_files())))
     assert not isinstance(failure.value, SourceUnreachableError)
     assert str(status) in failure.value.evidence

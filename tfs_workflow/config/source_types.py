@@ -10,7 +10,7 @@ from tfs_workflow.config import values as value
 from tfs_workflow.config.introspection import suggestion
 from tfs_workflow.config.problems import EXPECTED, refusal
 
-SOURCE_KEYS = ("git", "archive", "directory", "bundled")
+SOURCE_KEYS = ("git", "archive", "directory", "store", "bundled")
 
 
 class Frozen(BaseModel):
@@ -46,6 +46,14 @@ class DirectorySource(Frozen):
     directory: str = Field(min_length=1, description="Base path; relative to the YAML file.")
 
 
+class StoreSource(Frozen):
+    """A directory in an object store, or a model repository of the Hugging Face Hub."""
+
+    store: value.StoreAddress = Field(
+        description="s3://bucket/path, gs://bucket/path or hf://owner/name@revision/path; needs the extra s3, gs or hf."
+    )
+
+
 class BundledSource(Frozen):
     """A model that ships with the package."""
 
@@ -71,11 +79,12 @@ Source = Annotated[
     Annotated[GitSource, Tag("git source")]
     | Annotated[ArchiveSource, Tag("archive source")]
     | Annotated[DirectorySource, Tag("directory source")]
+    | Annotated[StoreSource, Tag("store source")]
     | Annotated[BundledSource, Tag("bundled source")],
     Discriminator(
         _source_kind,
         custom_error_type=EXPECTED,
-        custom_error_message="a mapping with exactly one of the keys git, archive, directory and bundled",
+        custom_error_message="a mapping with exactly one of the keys git, archive, directory, store and bundled",
     ),
 ]
 

@@ -16,6 +16,7 @@ from tfs_workflow.config.source_types import (
     GitSource,
     Source,
     Sources,
+    StoreSource,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Latest",
     "Model",
     "Source",
+    "StoreSource",
 ]
 
 

@@ -73,6 +73,11 @@ ArchiveAddress = Annotated[
     Field(pattern=r"^(https?://\S+|[^:]+\.(tar|tar\.gz|tgz|tar\.xz|tar\.bz2|zip))$"),
     expected("an http or https address, or a path of a .tar, .tar.gz, .tgz, .tar.xz, .tar.bz2 or .zip file"),
 ]
+StoreAddress = Annotated[
+    str,
+    Field(pattern=r"^((s3|gs)://[^\s/?#@:]+(/[^\s?#]*)?|hf://[^\s/?#@:]+/[^\s/?#@:]+(@[^\s?#@:]+)?(/[^\s?#@:]+)*/?)$"),
+    expected("an address such as s3://bucket/path, gs://bucket/path or hf://owner/name@revision/path"),
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), expected("64 lower-case hexadecimal digits")]
 ImageReference = Annotated[
     str,

@@ -38,7 +38,7 @@ class DirectoryModelSource(ModelSource):
         if not _ADDRESS.match(self._directory):
             return None
         evidence = f"{self._directory} is not a directory; TensorFlow Serving's images have no S3 since 2.7"
-        return evidence, "copy it here first (aws s3 sync), or give it as an archive over https"
+        return evidence, f"fetch it first: store: {self._directory} for s3://, gs:// and hf://, else an archive"
 
     def require_readable(self) -> None:
         """Raise FetchFailedError unless the directory is there and readable; InvalidModelError names another file."""

@@ -6,17 +6,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tfs_workflow.config.types import ArchiveSource, BundledSource, DirectorySource, GitSource, Source
+from tfs_workflow.config.types import ArchiveSource, BundledSource, DirectorySource, GitSource, Source, StoreSource
 from tfs_workflow.sources.archive import ArchiveModelSource
 from tfs_workflow.sources.bundled import BundledModelSource
 from tfs_workflow.sources.directory import DirectoryModelSource
 from tfs_workflow.sources.git import GitModelSource
+from tfs_workflow.sources.remote.stored import stored_model
 from tfs_workflow.sources.source import ModelSource
 
 _KINDS: Mapping[type, Callable[[Any, Path], ModelSource]] = {
     GitSource: GitModelSource,
     ArchiveSource: ArchiveModelSource,
     DirectorySource: DirectoryModelSource,
+    StoreSource: stored_model,
     BundledSource: BundledModelSource,
 }
 

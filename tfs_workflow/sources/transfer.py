@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +18,7 @@ T = TypeVar("T")
 Progress = Callable[[str, int, "int | None"], None]
 
 ATTEMPTS = 4
+_CANCEL_CHECK_INTERVAL_S = 0.1
 LONGEST_RETRY_AFTER_S = 60.0
 
 
@@ -56,6 +59,29 @@ class TransferContext:
         else:
             self.sleep(seconds)
         self.check()
+
+
+def waited(call: Callable[[], T], context: TransferContext, where: str) -> T:
+    """The result of a call that waits for the network and cannot be ended from outside.
+
+    Cancellation and a silence of `idle_timeout_s` end the wait; the call's own thread then ends by itself.
+    """
+    future: Future[T] = Future()
+    threading.Thread(target=_run, args=(call, future), daemon=True).start()
+    deadline = time.monotonic() + context.idle_timeout_s
+    while not wait([future], _CANCEL_CHECK_INTERVAL_S).done:
+        context.check()
+        if time.monotonic() > deadline:
+            evidence = f"no answer in {context.idle_timeout_s:g} s"
+            raise TransientFetchError("the server is silent", where=where, evidence=evidence)
+    return future.result()
+
+
+def _run(call: Callable[[], T], future: Future[T]) -> None:
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001  # it is raised again where the result is wanted
+        future.set_exception(error)
 
 
 def with_retries(operation: Callable[[], T], context: TransferContext, attempts: int = ATTEMPTS) -> T:

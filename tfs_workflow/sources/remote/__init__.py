@@ -1,0 +1,1 @@
+"""Models that come over HTTP: downloads, object stores and the Hugging Face Hub."""
