@@ -87,7 +87,7 @@ def test_the_models_that_are_served_are_no_other_kind() -> None:
         assert model_kinds.kind_of(path) is None
 
 
-def test_a_base_path_with_a_version_to_rename_is_still_told_so(tmp_path: Path) -> None:
+def test_a_version_directory_to_rename_comes_before_other_files(tmp_path: Path) -> None:
     (tmp_path / "v1").mkdir()
     (tmp_path / "weights.h5").touch()
     assert "'v1' is not a plain number" in refused(tmp_path).what

@@ -42,16 +42,16 @@ class StoreFront(FaultyServer):
             headers = {name: value for name, value in request.headers.items() if name.lower() != "accept-encoding"}
             url = self.upstream + request.path
             found = session.request(request.method, url, headers=headers, data=request.body, timeout=30)
-        kept = [(k, v) for k, v in found.headers.items() if k.lower() not in {"connection", "date", "server"}]
-        return Response(found.status_code, kept, [found.content])
+        passed_on = [(k, v) for k, v in found.headers.items() if k.lower() not in {"connection", "date", "server"}]
+        return Response(found.status_code, passed_on, [found.content])
 
 
 class GoogleFront(StoreFront):
     """The same for Google Cloud Storage's JSON API."""
 
     def put(self, bucket: str, files: Mapping[str, bytes | None]) -> None:
-        made = requests.post(f"{self.upstream}/storage/v1/b", json={"name": bucket}, timeout=10)
-        assert made.status_code in (200, 409)  # 409: an earlier test made it
+        created = requests.post(f"{self.upstream}/storage/v1/b", json={"name": bucket}, timeout=10)
+        assert created.status_code in (200, 409)  # 409: an earlier test created it
         for name, content in files.items():  # the emulator does not take empty ones
             url = f"{self.upstream}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quote(name, safe='')}"
             if content:

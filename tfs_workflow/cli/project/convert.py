@@ -90,6 +90,6 @@ def _run_keras(source: Path, exported: Path) -> None:
 
 
 def _last_message(stderr: str) -> str:
-    """The script's last words; TensorFlow's log lines come before them."""
+    """The script's error message, without TensorFlow's log lines before it."""
     lines = [line for line in stderr.strip().splitlines() if not line.startswith(("I0", "W0", "E0", "WARNING"))]
     return " ".join(" ".join(lines).split())[-_LONGEST_EVIDENCE:]

@@ -67,21 +67,25 @@ class BucketModelSource(ModelSource):
         writer.root.rename(target)
 
     def _file_system(self, context: TransferContext) -> Any:
+        file_system = self._file_system_class()
+        logging.getLogger(_PACKAGES[self._scheme]).addHandler(logging.NullHandler())  # it logs what it also raises
+        options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+        if self._scheme == "s3":
+            has_credentials = waited(_has_aws_credentials, context, self.description)
+            options |= {"anon": not has_credentials, "config_kwargs": _s3_configuration(context)}
+        files = file_system(**options)
+        files.retries = 1
+        return files
+
+    def _file_system_class(self) -> Any:
         try:
             import fsspec
 
-            own = fsspec.get_filesystem_class(self._scheme)
+            return fsspec.get_filesystem_class(self._scheme)
         except ImportError as error:
             missing = f"{self._scheme}:// needs the package {_PACKAGES[self._scheme]}"
             fix = f"pip install 'tfs-workflow[{self._scheme}]'"
             raise ToolMissingError(missing, where=self.description, fix=fix) from error
-        logging.getLogger(_PACKAGES[self._scheme]).addHandler(logging.NullHandler())  # it logs what it also raises
-        options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
-        if self._scheme == "s3":
-            options |= {"anon": not _has_aws_credentials(), "config_kwargs": _s3_configuration(context)}
-        files = own(**options)
-        files.retries = 1
-        return files
 
 
 def _has_aws_credentials() -> bool:
@@ -98,7 +102,8 @@ def _s3_configuration(context: TransferContext) -> dict[str, Any]:
 
 def _objects(listing: Mapping[str, Mapping[str, Any]], path: str, where: str) -> dict[str, int]:
     """Size by name below the path, without the empty objects that stand for directories."""
-    below = {name.removeprefix(f"{path}/"): one for name, one in sorted(listing.items()) if name != path}
+    prefix = f"{path}/"  # a listing may hold neighbours whose names begin alike
+    below = {name.removeprefix(prefix): one for name, one in sorted(listing.items()) if name.startswith(prefix)}
     found = {
         name: int(one["size"] or 0) for name, one in below.items() if one["type"] == "file" and not name.endswith("/")
     }

@@ -49,11 +49,7 @@ class HubModelSource(ModelSource):
 
     def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
         """Write the base path to `staging`/model and return the commit."""
-        try:
-            import huggingface_hub as hub
-        except ImportError as error:
-            what, fix = "hf:// needs the package huggingface_hub", "pip install 'tfs-workflow[hf]'"
-            raise ToolMissingError(what, where=self.description, fix=fix) from error
+        hub = self._client()
         commit, sizes = with_retries(partial(self._listing, hub, context), context)
         writer = SafeWriter(staging / "model", WriteLimits())
         headers = {"Authorization": f"Bearer {token}"} if (token := hub.get_token()) else {}
@@ -66,6 +62,14 @@ class HubModelSource(ModelSource):
                 writer.file(name, content, size_bytes)
         writer.finish()
         return commit
+
+    def _client(self) -> Any:
+        try:
+            import huggingface_hub
+        except ImportError as error:
+            what, fix = "hf:// needs the package huggingface_hub", "pip install 'tfs-workflow[hf]'"
+            raise ToolMissingError(what, where=self.description, fix=fix) from error
+        return huggingface_hub
 
     def _listing(self, hub: Any, context: TransferContext) -> tuple[str, Mapping[str, int]]:
         """The commit, and size by name below the path."""
