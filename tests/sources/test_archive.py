@@ -29,9 +29,9 @@ from tests.support.git_server import model_files
 from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailedError, RunInterruptedError, SourceUnreachableError
 from tfs_workflow.sources.fetch import fetch
+from tfs_workflow.sources.remote.unpack import unpack
 from tfs_workflow.sources.safe_directory import WriteLimits
 from tfs_workflow.sources.transfer import ATTEMPTS, TransferContext
-from tfs_workflow.sources.unpack import unpack
 from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.state.workspace import Workspace
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tfs_workflow.config.types import ArchiveSource, BundledSource, DirectorySource, GitSource, Source, StoreSource
-from tfs_workflow.sources.archive import ArchiveModelSource
 from tfs_workflow.sources.bundled import BundledModelSource
 from tfs_workflow.sources.directory import DirectoryModelSource
-from tfs_workflow.sources.git import GitModelSource
+from tfs_workflow.sources.remote.archive import ArchiveModelSource
+from tfs_workflow.sources.remote.git import GitModelSource
 from tfs_workflow.sources.remote.stored import stored_model
 from tfs_workflow.sources.source import ModelSource
 

@@ -1,1 +1,1 @@
-"""Models that come over HTTP: downloads, object stores and the Hugging Face Hub."""
+"""Sources that are reached over a network: git, archives, object stores and the Hugging Face Hub."""

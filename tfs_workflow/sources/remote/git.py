@@ -16,7 +16,7 @@ from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.config.types import GitSource
 from tfs_workflow.errors import ConfigError, FetchFailedError
 from tfs_workflow.formats.model_kinds import LFS_POINTER
-from tfs_workflow.sources.git_process import GitRefusedError, GitRepository
+from tfs_workflow.sources.remote.git_process import GitRefusedError, GitRepository
 from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext, with_retries

@@ -13,10 +13,10 @@ from tfs_workflow.config.types import ArchiveSource
 from tfs_workflow.errors import FetchFailedError
 from tfs_workflow.formats.model_kinds import kind_of
 from tfs_workflow.sources.remote.http_download import check_size, download
+from tfs_workflow.sources.remote.unpack import unpack
 from tfs_workflow.sources.safe_directory import WriteLimits
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.sources.transfer import TransferContext, with_retries
-from tfs_workflow.sources.unpack import unpack
 
 _CHUNK_BYTES = 1 << 18
 
