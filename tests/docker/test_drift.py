@@ -59,7 +59,7 @@ def test_a_moved_tag_is_drift_that_serve_heals_by_following_it_in_the_lock_too(
     lab.ok("setup", "serve")
     assert drift(lab) == []
     new = moved()
-    assert drift(lab) == [("image", "run invoke serve")]
+    assert drift(lab) == [("image", "run tfs serve")]
     message = lab.run("serve").stderr
     assert f"{tag}: names {new[:19]} now" in message
     assert "replaced the running server" in message
@@ -76,7 +76,7 @@ def test_where_setup_was_locked_the_locked_image_runs_whatever_the_tag_names(
     lab.ok("setup", "--locked")
     lab.ok("serve")
     moved()
-    assert drift(lab) == [("image", "run invoke setup serve")]
+    assert drift(lab) == [("image", "run tfs setup serve")]
     assert lab.ok_json("serve")["unchanged"] is True
     lab.ok("teardown")
     lab.ok("serve")
@@ -105,7 +105,7 @@ def test_a_container_that_was_restarted_by_hand_is_replaced(lab: CommandLine, en
     lab.ok("setup", "serve")
     engine.containers.get(lab.ok_json("status")["id"]).restart(timeout=1)
     until(lambda: lab.run("predict").returncode == 0)
-    assert drift(lab) == [("restarted", "run invoke serve")]
+    assert drift(lab) == [("restarted", "run tfs serve")]
     assert "replaced the running server: restarted: container " in lab.run("serve").stderr
     assert drift(lab) == []
 
@@ -126,7 +126,7 @@ def test_on_failure_the_engine_restarts_a_bounded_number_of_times(
     kill_from_within(engine, container_id)
     until(lambda: engine.containers.get(container_id).attrs["RestartCount"] == 1)
     until(lambda: lab.run("predict").returncode == 0)
-    assert drift(lab) == [("restarted", "run invoke serve")]
+    assert drift(lab) == [("restarted", "run tfs serve")]
     assert "1 times by the engine" in lab.ok("status")
     assert lab.ok_json("serve")["replaced"][0]["kind"] == "restarted"
 

@@ -70,8 +70,8 @@ def test_a_changed_yaml_is_named_by_its_keys(lab: CommandLine) -> None:
     assert set(found) == {"server.metrics", "models.half_plus_two"}
     assert found["server.metrics"]["kind"] == "configuration"
     assert found["server.metrics"]["evidence"] == "was false, is true"
-    assert found["server.metrics"]["fix"] == "run invoke serve"
-    assert "drift  configuration: server.metrics: was false, is true; run invoke serve" in lab.ok("status")
+    assert found["server.metrics"]["fix"] == "run tfs serve"
+    assert "drift  configuration: server.metrics: was false, is true; run tfs serve" in lab.ok("status")
     assert "server.metrics: was false, is true" in healed(lab)
 
 
@@ -79,7 +79,7 @@ def test_a_model_that_setup_has_not_seen_needs_setup(lab: CommandLine) -> None:
     lab.ok("setup", "serve")
     lab.config["models"]["half_plus_two"]["source"] = [{"directory": str(models.good(lab.directory))}]
     (found,) = drift(lab)
-    assert (found["kind"], found["fix"]) == ("configuration", "run invoke setup serve")
+    assert (found["kind"], found["fix"]) == ("configuration", "run tfs setup serve")
     healed(lab, "setup", "serve")
 
 

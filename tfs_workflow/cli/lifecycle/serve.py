@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show, show_plan
-from tfs_workflow.cli.lifecycle.server_view import curl_lines, model_lines, server_document
+from tfs_workflow.cli.lifecycle.server_view import curl_lines, drift_document, model_lines, server_document
 from tfs_workflow.config.load import LoadedConfig, default_path
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.runtimes.base import ModelServer
@@ -40,7 +40,7 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
         document = server_document(done.server, done.models) | {
             "smoke": {one.model: _smoke_word(one) for one in smoke},
             "unchanged": done.unchanged,
-            "replaced": [asdict(reason) for reason in done.replaced],
+            "replaced": [drift_document(reason) for reason in done.replaced],
         }
         show(options, document, [*model_lines(done.server, done.models), *curl_lines(loaded, done.server)])
         if follow:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tfs_workflow.errors import WorkflowError
 from tfs_workflow.formats.example_request import curl_line
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.model.model_request import model_request
+from tfs_workflow.workflow.plan.drift import Drift
 
 if TYPE_CHECKING:
     from tfs_workflow.health.diagnosis import Diagnosis
@@ -51,6 +53,12 @@ def server_document(server: ModelServer, models: Statuses) -> dict[str, Any]:
         "started_at": server.started_at.isoformat(),
         "models": {name: [_version_document(v) for v in versions] for name, versions in models.items()},
     }
+
+
+def drift_document(drift: Drift) -> dict[str, Any]:
+    """One drift, with the program in use named in its fix."""
+    document = asdict(drift)
+    return document | {"fix": in_words_of_the_program(document["fix"])}
 
 
 def _diagnosis(version: VersionStatus) -> Diagnosis | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show
-from tfs_workflow.cli.lifecycle.server_view import model_lines, server_document, server_lines
+from tfs_workflow.cli.lifecycle.server_view import drift_document, model_lines, server_document, server_lines
 from tfs_workflow.cli.program_name import in_words_of_the_program
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.workflow.inspect_server import ProjectStatus, inspect, raise_unless_served
@@ -26,7 +25,9 @@ def status(options: CommandOptions) -> None:
                 sys.exit(error.exit_code)
             raise
         document = server_document(found.server, found.models)
-        show(options, document | {"running": True, "drift": [asdict(one) for one in found.drift]}, _lines(found))
+        show(
+            options, document | {"running": True, "drift": [drift_document(one) for one in found.drift]}, _lines(found)
+        )
         raise_unless_served(found)
 
 
