@@ -1,4 +1,10 @@
-"""The command line of tensorflow_model_server 2.20.0, flag by flag, and the few flags that are our own."""
+"""The command line of tensorflow_model_server 2.20.0, flag by flag, and the few flags that are our own.
+
+A drop-in must accept every command line that tensorflow_model_server accepts. So the table has all its flags, with its
+defaults. Flags that have no meaning here are accepted and reported at the start; an unknown argument is reported too,
+and is not an error, as in TensorFlow's own flag parser (tsl/util/command_line_flags.cc). argparse reads `--name value`
+as well, which TensorFlow does not.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Log lines on stderr in TensorFlow Serving's form, which people and tools search for."""
+"""Log lines on stderr in TensorFlow Serving's form, which people and tools search for.
+
+Each line goes out in one `os.write`, since worker threads, load threads and TensorFlow itself write to the same
+descriptor. A buffered stream would mix the pieces of two lines.
+"""
 
 from __future__ import annotations
 

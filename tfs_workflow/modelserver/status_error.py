@@ -1,4 +1,9 @@
-"""The one error that a request can end in: a TensorFlow status code with its message."""
+"""The one error that a request can end in: a TensorFlow status code with its message.
+
+Below the protocols nothing has to distinguish REST from gRPC: whatever goes wrong is raised as this error. Each
+protocol translates it once, REST in rest_api.py and gRPC in grpc_framing.py. Where TensorFlow Serving has a text for
+the fault, the message is that text: clients and their tests match on it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Warm-up: a version's recorded requests, run before it serves (saved_model_warmup.cc)."""
+"""Warm-up: a version's recorded requests, run before it serves (saved_model_warmup.cc).
+
+TensorFlow compiles and allocates during the first run of a graph, which can take a second. A version is therefore run
+on its recorded requests before it becomes AVAILABLE, so that no client pays for that. A record that cannot be run makes
+the load fail, as in TensorFlow Serving: a model whose own requests fail should not replace one that works.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +40,7 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
             raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_WARMUP_RECORDS}) at {path}")
         for _ in range(max(iterations, 1)):
             plan = _plan(servable, record)
+            # In this thread, which is a load thread: the threads that serve other models stay free.
             plan.finish(plan.compute(IN_PLACE))
     log.info(_SOURCE, f"Finished reading warmup data for model at {path}. Number of warmup records read: {count}.")
     return count

@@ -17,8 +17,11 @@ from tfs_workflow.modelserver.grpc.grpc_framing import Head
 from tfs_workflow.modelserver.net.connections import Connections
 from tfs_workflow.modelserver.status_error import StatusError
 
+# How much a client may send ahead of the server, on one stream and in all. HTTP/2's 64 KiB cost a round trip each.
 _WINDOW_BYTES = 4 * 2**20
+# What one frame may hold. HTTP/2's smallest, 16 KiB, splits a large tensor into hundreds of events.
 _FRAME_BYTES = 2**20
+# What is written at once, between two looks at whether the client still reads.
 _WRITE_BYTES = 2**20
 
 
@@ -62,6 +65,7 @@ class GrpcConnection(asyncio.Protocol):
         self._watches: set[int] = set()
         self._is_reading = self._paused = self._has_ended = False
         self._answered = 0
+        # What the client had to do when its deadline was last looked at, and since when. See `is_late`.
         self._seen: tuple[str, int] = ("", 0)
         self._seen_s = 0.0
 
@@ -81,6 +85,7 @@ class GrpcConnection(asyncio.Protocol):
             }
         )
         self._session.set_local_window_size(_WINDOW_BYTES)
+        # The client gets a GOAWAY with the reason, which a closed socket would not give it.
         if connections.is_full:
             self._session.terminate_connection(ngh2.ErrorCode.ENHANCE_YOUR_CALM)
         self._flush()
@@ -96,6 +101,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._has_ended:
             return
         session = self._session
+        # Answers given while events are read are flushed together at the end: one write for many small calls.
         self._is_reading = True
         try:
             session.receive_data(data)

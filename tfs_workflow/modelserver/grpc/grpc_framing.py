@@ -1,4 +1,8 @@
-"""gRPC's frame for messages, its headers and its status, as bytes (grpc/doc/PROTOCOL-HTTP2.md)."""
+"""gRPC's frame for messages, its headers and its status, as bytes (grpc/doc/PROTOCOL-HTTP2.md).
+
+Pure functions between bytes and Python values, so that the wire format is tested without a connection. Where gRPC's C++
+core, which TensorFlow Serving stands on, has a text for a fault, that text is used: clients match on it.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +45,9 @@ def read_head(headers: tuple[tuple[bytes, bytes], ...]) -> Head | Headers:
     """The call that a request's headers begin, or the response headers that reject a non-gRPC request.
 
     A client sends the same ones again and again.
+
+    An unknown unit of the timeout counts as no timeout. Raises KeyError for a request without a path, which libnghttp2
+    rejects before it gets here.
     """
     fields = dict(headers)
     if fields.get(b":method") != b"POST":
@@ -56,6 +63,7 @@ def message_of(body: bytes, encoding: bytes, most_unpacked_bytes: int) -> bytes:
     if len(body) < PREFIX.size:
         raise StatusError(Code.INTERNAL, "the request has no message")
     packed, size = PREFIX.unpack_from(body)
+    # Every method that is served is unary: a second message, or half of one, is the client's fault.
     if len(body) != PREFIX.size + size:
         raise _NOT_ONE
     message = body[PREFIX.size :]
@@ -86,6 +94,7 @@ def status_headers(error: StatusError) -> Headers:
     return [(b"grpc-status", b"%d" % error.code), (b"grpc-message", quote(message, safe=_PLAIN).encode())]
 
 
+# TimeoutValue has at most eight digits. A timeout below a millisecond must not become 0, which is none.
 def _timeout_ms(text: bytes) -> int:
     number, unit_ms = text[:-1], _UNIT_MS.get(text[-1])
     if unit_ms is None or not number.isdigit() or len(number) > 8:
@@ -100,6 +109,7 @@ def _unpacked(message: bytes, encoding: bytes, most_bytes: int) -> bytes:
         raise StatusError(Code.UNIMPLEMENTED, f"Compression algorithm '{name}' not supported.")
     unpacker = zlib.decompressobj(bits)
     try:
+        # One byte more than is allowed is enough to see that a message is too large, whatever it would unpack to.
         unpacked = unpacker.decompress(message, most_bytes + 1)
     except zlib.error as error:
         raise StatusError(Code.INTERNAL, "Unexpected error decompressing data for algorithm") from error

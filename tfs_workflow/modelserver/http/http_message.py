@@ -1,4 +1,9 @@
-"""HTTP bodies and responses between bytes and the types that the rest of the server sees."""
+"""HTTP bodies and responses between bytes and the types that the rest of the server sees.
+
+What does not depend on the state of a connection is here: collecting a body, choosing an error page, and writing a
+response. The error pages follow libevent's evhttp, which serves REST in TensorFlow Serving. A client that tests for
+400, 404, 413 or 501 therefore gets the same answer from both servers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,11 @@ METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
 
 
 class IncomingBody:
-    """A body that comes in pieces; a large one of known length has its place from the beginning."""
+    """A body that comes in pieces; a large one of known length has its place from the beginning.
+
+    Small bodies are joined at the end, which costs one copy. A large body must not be: joining 20 MB takes 20 ms, in
+    which no other connection is served (docs/decisions/0012-where-a-model-runs.md).
+    """
 
     __slots__ = ("_pieces", "_place", "size_bytes")
 
@@ -45,7 +54,11 @@ class IncomingBody:
 
 
 def page_for(error: Exception, raw_head: bytes, in_body: bool) -> Response:
-    """The error page for a malformed request, chosen by how its bytes begin."""
+    """The error page for a malformed request, chosen by how its bytes begin.
+
+    `raw_head` is the start of the request, `in_body` whether its headers were complete. httptools reports the first bad
+    byte only. evhttp looks at the request line first, so the line is split here once more, in its order.
+    """
     if isinstance(error, httptools.HttpParserUpgrade):
         return error_page(501)
     if in_body:
@@ -61,7 +74,11 @@ def page_for(error: Exception, raw_head: bytes, in_body: bool) -> Response:
 
 
 def serialized(response: Response, with_body: bool, closes: bool) -> Content:
-    """The bytes of a response."""
+    """The bytes of a response.
+
+    A list of parts where the body has parts, the head first. Without `with_body`, for HEAD, Content-Length still names
+    the length of the body that GET would have (RFC 9110, 9.3.2).
+    """
     status, body, content_type, headers, _, _ = response
     connection = b"Connection: close\r\n" if closes else b""
     length = len(body) if isinstance(body, bytes) else sum(map(len, body))
@@ -71,6 +88,7 @@ def serialized(response: Response, with_body: bool, closes: bool) -> Content:
     return b"%s%s%s\r\n%s" % (head, headers, connection, body if with_body else b"")
 
 
+# Formatting a date takes longer than the rest of a response's head, and the date changes once a second.
 _heads: dict[int, bytes] = {}
 _heads_made_s = 0
 
@@ -90,7 +108,12 @@ def _head(status: int) -> bytes:
 
 
 def inflated(body: Body, limit_bytes: int) -> bytes | None:
-    """The unpacked body, empty when it is no gzip as in TensorFlow Serving; None when it is over the limit."""
+    """The unpacked body, empty when it is no gzip as in TensorFlow Serving; None when it is over the limit.
+
+    An empty body is what TensorFlow Serving's handler gets where unpacking fails. The size is bounded while unpacking:
+    one kilobyte of gzip can hold a megabyte of zeros.
+    """
+    # 16 + 15: a gzip header is required, and the window may have any size.
     unpacker = zlib.decompressobj(31)
     try:
         unpacked = unpacker.decompress(body, limit_bytes + 1)

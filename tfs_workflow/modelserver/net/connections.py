@@ -1,4 +1,10 @@
-"""All connections of one port: counted, swept for those that are too slow, and ended gracefully."""
+"""All connections of one port: counted, swept for those that are too slow, and ended gracefully.
+
+A client that sends one byte a minute holds memory and a place among the connections for ever. Each protocol has its own
+deadlines, but counting, sweeping and ending are the same, so they are here once. A timer for each connection would be
+set and cancelled with every request. Instead one task looks at all connections each second, so that a request only
+stores a number. A deadline may be overrun by a second, which is little beside the limits below.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +21,25 @@ AppT = TypeVar("AppT")
 class ConnectionLimits:
     """What one client may ask for."""
 
+    # What a body may have; more is answered with 413, before it is read where its length is announced.
     max_body_bytes: int = 256 * 2**20
+    # From this length on a body is received into memory of its own, one piece per iteration of the event loop.
     large_body_bytes: float = float("inf")
+    # Request line and headers together; more is answered with 431.
     max_head_bytes: int = 256 * 2**10
     max_connections: int = 4096
+    # So many requests of one connection wait while another is in work; then the socket is not read any further.
     max_pipelined: int = 16
+    # The same bound for gRPC: calls of one connection at the same time.
     max_streams: int = 1000
+    # From the first byte of a request to the blank line, and from connecting to the first byte.
     head_timeout_s: float = 20
+    # A body may take this long, and the time that its length takes at the slowest rate allowed.
     body_timeout_s: float = 30
     min_body_bytes_per_s: float = 16 * 2**10
+    # Between two requests of one connection.
     idle_timeout_s: float = 300
+    # How long a client may leave a response unread while more of it is to be sent.
     write_timeout_s: float = 60
 
 

@@ -1,4 +1,9 @@
-"""Listening sockets."""
+"""Listening sockets.
+
+TensorFlow Serving's REST listens on all addresses of both IP versions. A container or a kernel without IPv6 must not
+keep a server from starting, so exactly the two errors that mean "no IPv6 here" lead to IPv4. Any other error, such as a
+port in use, is raised.
+"""
 
 from __future__ import annotations
 
