@@ -1,4 +1,12 @@
-"""One batch on its way through the model: merged, computed, split again (batching_session.cc, batching_util.cc)."""
+"""One batch on its way through the model: merged, computed, split again (batching_session.cc, batching_util.cc).
+
+A batch has two results: the outputs of the run, and for each task its own rows of them. Everything between is
+arithmetic on arrays, without threads or clocks, so that it is tested as data.
+
+Three traits follow TensorFlow Serving. Shapes that differ beyond the first dimension are an error, unless padding is
+on. The batch is filled up to the next allowed size, since XLA and some accelerators compile the graph once for each
+size. An error of the run goes to every task, as no part of one run can be told apart from another.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +31,11 @@ _SOURCE = "batching/batching_session.cc"
 
 @dataclass(eq=False, slots=True)
 class BatchTask:
-    """A request in a batch; `size` is its number of rows."""
+    """A request in a batch; `size` is its number of rows.
+
+    `done` takes the result or a StatusError, on the thread that ran the batch. `enqueued_s` is in the time of
+    `time.monotonic`.
+    """
 
     plan: Plan[Any]
     size: int

@@ -1,4 +1,16 @@
-"""Batches of concurrent requests for one version and signature, by size and time (batching_session.cc)."""
+"""Batches of concurrent requests for one version and signature, by size and time (batching_session.cc).
+
+One run with 64 rows takes little longer than one with a single row, so requests that arrive at the same time are put
+together. They may be merged only where a run with all their rows is the same computation: same session, same inputs,
+same outputs. That is the key of a queue.
+
+A batch is run when it is full, when its timeout has passed, or when a task no longer fits and opens the next one. The
+queue's last batch is the open one; all before it are closed. TensorFlow Serving runs every batch on a thread. With a
+fast model, handing a task to a thread and its result back costs more than the batch saves, so such a batch stays on the
+event loop, where a timer takes the place of the waiting thread (docs/decisions/0012-where-a-model-runs.md).
+
+One lock guards the queues. Neither a run nor a `done` is called under it: `done` may submit again.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +49,11 @@ class BatchingOptions:
 
 
 def options_of(parameters: BatchingParameters) -> BatchingOptions:
-    """The options that a batching parameters file names; raises StatusError when they contradict each other."""
+    """The options that a batching parameters file names; raises StatusError when they contradict each other.
+
+    Sizes are in rows, the timeout is in seconds. Fields that are not set have TensorFlow Serving's defaults
+    (session_bundle_config.proto).
+    """
 
     def given(name: str, default: float) -> Any:
         return getattr(parameters, name).value if parameters.HasField(name) else default
@@ -89,12 +105,18 @@ class Batcher:
         self._loop, self._loop_thread = loop, threading.get_ident()
         self._queues: dict[Key, deque[_Batch]] = {}
         self._lock = threading.Lock()
+        # The same lock under two names: `_ready` where a thread waits or is woken, `_lock` where only the queues are
+        # read or changed.
         self._ready = threading.Condition(self._lock)
         for _ in range(options.threads):
             threading.Thread(target=self._work, name="batch", daemon=True).start()
 
     def submit(self, plan: Plan[Any], done: Done) -> None:
-        """Run a plan as part of a batch; `done` gets its result or StatusError, on any thread."""
+        """Run a plan as part of a batch; `done` gets its result or StatusError, on any thread.
+
+        StatusError is UNAVAILABLE when too many batches wait, INVALID_ARGUMENT when the inputs have no common first
+        dimension or more rows than a batch may have.
+        """
         try:
             task = BatchTask(plan, self._size(plan), done, time.monotonic())
             with self._lock:
@@ -129,6 +151,7 @@ class Batcher:
     def _enqueue(self, task: BatchTask) -> tuple[_Batch, _Batch | None]:
         """The batch that the task has become part of, and the one that it did not fit into and that closed with it."""
         plan = task.plan
+        # The session's identity and not the model's name: a version that replaces another must not share its batches.
         key = (id(plan.servable.session), tuple(sorted([name for name, _ in plan.feeds])), tuple(plan.fetches))
         queue = self._queues.get(key)
         if queue is None:

@@ -1,4 +1,14 @@
-"""Delivers results from worker threads to the event loop, or a timeout in their place."""
+"""Delivers results from worker threads to the event loop, or a timeout in their place.
+
+A result crosses threads once, from a worker to the event loop. `call_soon_threadsafe` writes to the loop's wake-up
+socket each time, which takes longer than a small run. So results are collected in a deque, whose `append` and `popleft`
+are atomic, and only the first one wakes the loop.
+
+Of a result and a timeout exactly one may be answered. Both end in `Completion.complete`, which runs on the loop alone,
+so that no lock is needed: the first call takes `done` away. A worker that finishes after the timeout finds
+`is_expired`, or has its result dropped. The run itself cannot be called off; TensorFlow is given the same timeout in
+its RunOptions.
+"""
 
 from __future__ import annotations
 
@@ -40,10 +50,14 @@ class Completions:
         return completion
 
     def deliver(self, completion: Completion, result: Any) -> None:
-        """Take a result from any thread to the event loop."""
+        """Take a result from any thread to the event loop.
+
+        On the loop's own thread the result is completed at once; else it is completed in one of the next iterations.
+        """
         if threading.get_ident() == self._loop_thread:
             completion.complete(result)
             return
+        # This order matters: appended first, the result is seen by a wake-up that is already under way.
         self._arrived.append((completion, result))
         if not self._is_woken:
             self._is_woken = True
@@ -61,6 +75,7 @@ class Completions:
 
     def _expire(self) -> None:
         now_s = self._loop.time()
+        # Answered requests are taken out as well, so that the next timer is set for one that is still under way.
         while self._waiting and (self._waiting[0][0] <= now_s or self._waiting[0][1].is_expired):
             self._waiting.popleft()[1].expire()
         self._has_timer = False

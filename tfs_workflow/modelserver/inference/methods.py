@@ -2,6 +2,10 @@
 
 Sources: predict_util.cc, classifier.cc, regressor.cc, multi_inference.cc, util.cc in
 tensorflow_serving/servables/tensorflow. Method names are not checked, as its flag's default has it.
+
+REST and gRPC differ in how they write a request, not in what it means. So both make plans here, and the checks, their
+order and their texts exist once. The order matters where a request has two faults: a client gets the one that
+TensorFlow Serving names.
 """
 
 from __future__ import annotations
@@ -38,7 +42,11 @@ class InferenceTask(NamedTuple):
 def predict(
     servable: Servable, signature_name: str, inputs: Mapping[str, Tensor], output_filter: Sequence[str] = ()
 ) -> Plan[dict[str, Tensor]]:
-    """Feed every input of a signature and fetch its outputs, or those in the filter, by name."""
+    """Feed every input of a signature and fetch its outputs, or those in the filter, by name.
+
+    Raises StatusError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for other inputs than the
+    signature's or an unknown output. Types and shapes are checked by TensorFlow itself when it runs.
+    """
     name = signature_name or DEFAULT_SIGNATURE
     known = servable.tensors.get(name)
     if known is None:
@@ -50,7 +58,11 @@ def predict(
 
 
 def classify(servable: Servable, signature_name: str, examples: Sequence[bytes]) -> Plan[Classes]:
-    """Labels and scores for each serialized tf.Example."""
+    """Labels and scores for each serialized tf.Example.
+
+    For each example its pairs of label and score; labels are empty or scores 0.0 where the signature lacks them.
+    Outputs have the shape (examples, classes). Raises StatusError.
+    """
     signature = _signature(servable, signature_name)
     feed, fetches = _classify_tensors(signature)
     return Plan(
@@ -62,7 +74,10 @@ def classify(servable: Servable, signature_name: str, examples: Sequence[bytes])
 
 
 def regress(servable: Servable, signature_name: str, examples: Sequence[bytes]) -> Plan[Array]:
-    """One number for each serialized tf.Example."""
+    """One number for each serialized tf.Example.
+
+    A float32 array of the shape (examples,). The output may be (examples,) or (examples, 1). Raises StatusError.
+    """
     signature = _signature(servable, signature_name)
     feed, fetches = _regress_tensors(signature)
     return Plan(
@@ -73,7 +88,10 @@ def regress(servable: Servable, signature_name: str, examples: Sequence[bytes]) 
 def multi_inference(
     servable: Servable, tasks: Sequence[InferenceTask], examples: Sequence[bytes]
 ) -> Plan[list[Classes | Array]]:
-    """Several classifications and regressions of the same examples in one run."""
+    """Several classifications and regressions of the same examples in one run.
+
+    All signatures must share one input tensor, and each may be named once. Raises StatusError (multi_inference.cc).
+    """
     feed, wanted = "", []
     for i, task in enumerate(tasks):
         if any(other.signature_name == task.signature_name for other in tasks[:i]):
@@ -85,6 +103,7 @@ def multi_inference(
             raise invalid_argument("Input tensor must be the same for all Signatures.")
         feed = name
         wanted += outputs
+    # Two signatures often share an output. Sorted, so that equal requests meet in one queue of the batcher.
     fetches = sorted(set(wanted))
 
     def finish(outputs: list[Tensor]) -> list[Classes | Array]:
@@ -120,6 +139,7 @@ def _feeds(names: Mapping[str, str], inputs: Mapping[str, Tensor]) -> list[tuple
 
 
 def _input_size_message(sent: set[str], wanted: set[str]) -> str:
+    """TensorFlow Serving's text, letter for letter: clients find the misspelt name in it (predict_util.cc)."""
     listed = [",".join(sorted(names)) for names in (sent, wanted, sent - wanted, wanted - sent)]
     return (
         f"input size does not match signature: {len(sent)}!={len(wanted)} len({{{listed[0]}}}) != "

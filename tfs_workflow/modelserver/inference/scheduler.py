@@ -1,4 +1,16 @@
-"""Runs each request on the lane that lanes.py chooses for it, and delivers its result on the event loop."""
+"""Runs each request on the lane that lanes.py chooses for it, and delivers its result on the event loop.
+
+Where a request runs is decided once, before it is read, from its size and its likely model (lanes.py). That model is a
+guess: REST names it in the path, but gRPC has it inside the message. So two corrections follow once a request is read.
+A fast candidate that turns out to be unfit gives way to the general one on a thread, and a general one on the loop
+stops where the model is slow.
+
+Whatever happens, `done` is called exactly once and on the event loop. A completion ensures that for results that come
+from threads; a result computed on the loop goes to `done` directly.
+
+A version can be unloaded between being found and being run. SessionClosedError marks that case, and the request is
+prepared again: by then its successor serves, or there is an ordinary error to return.
+"""
 
 from __future__ import annotations
 
@@ -63,8 +75,11 @@ class Scheduler:
         """Prepare and run a request. `servable` is the likely one, if known, and `size_bytes` the request's size.
 
         Without a timeout REST's applies; 0 is none. `fast` takes two milliseconds at most, reading included.
+
+        `timeout_ms` is in milliseconds. `done` gets the plan's result or a StatusError; nothing is raised here.
         """
         lane = self._lanes.choose(size_bytes, servable, fast is not None)
+        # Without a completion: nothing else runs on the loop meanwhile, so that no timeout could come first.
         if lane is Lane.IN_PLACE:
             result = attempt(partial(_unless_slow, general), IN_PLACE)
             if result is not None:
@@ -77,6 +92,7 @@ class Scheduler:
             self._submit_to_thread(partial(self._enqueue_on_thread, general, completion), completion)
         else:
             options = self._options if timeout_ms is None else _options(timeout_ms)
+            # Small requests pass the gate freely, or they would wait behind the parsing of a large one.
             gate = _NO_GATE if lane in (Lane.IN_PLACE, Lane.THREAD) else self._gate
             on_thread = partial(_run_on_thread, servable, general, options, completion, gate)
             to_thread = partial(self._submit_to_thread, on_thread, completion)
@@ -133,7 +149,11 @@ class Scheduler:
 
 
 def _unless_slow(general: General[T]) -> Plan[T] | None:
-    """The plan, unless it turns out to be for another model than the likely one, and for a slow one."""
+    """The plan, unless it turns out to be for another model than the likely one, and for a slow one.
+
+    None sends the request to a thread, where it is prepared a second time. That is rare: it happens with the first gRPC
+    request, and when a client turns from a fast model to a slow one.
+    """
     plan = general()
     return plan if runs_on_loop(plan.servable) else None
 

@@ -1,4 +1,13 @@
-"""One version of one model in memory, and what has been learnt of its speed."""
+"""One version of one model in memory, and what has been learnt of its speed.
+
+Two decisions need to know how long a model computes: whether it may run on the event loop, and whether the calling
+thread should compute alone. Neither the size of a graph nor the first run shows that. So each run is measured, and the
+pace of the last runs decides (`Pace`). A wrong promotion delays every connection for one slow run; a wrong demotion
+costs a fast model two thread switches a request. Promotion is therefore slow and demotion immediate.
+
+A plan separates preparing a request from running it. The same plan can then run on the loop, on a thread, or as a part
+of a batch, and what comes after the run travels along as `finish`.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +39,13 @@ class Pace:
     """
 
     FAST_S = 0.001
+    # Of the thread's own processor time: it counts only what the model computed.
     LONG_S = 0.002
+    # Of time on the clock: a run that waited as long as this has held everything up, whatever the cause.
     SLOW_S = 0.02
+    # Five fast runs, so that a single lucky one does not put a slow model on the loop.
     PROMOTE_AT = 5
+    # A bound, so that eleven runs above FAST_S are enough to leave the loop, however long the model was fast before.
     MAX_CREDIT = 15
     PROBE_INTERVAL_S = 1.0
 
@@ -106,7 +119,10 @@ class Servable:
 
     @cached_property
     def float_call(self) -> FloatCall | None:
-        """The prepared run of the default signature, if that takes one float tensor of the graph to another."""
+        """The prepared run of the default signature, if that takes one float tensor of the graph to another.
+
+        None for another signature, and where a tensor is not in the graph. It is made on first use, by the event loop.
+        """
         signature = self.signatures.get(DEFAULT_SIGNATURE)
         if signature is None or len(signature.inputs) != 1 or len(signature.outputs) != 1:
             return None
@@ -122,6 +138,7 @@ class Servable:
 
     def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes) -> list[Tensor]:
         """Run the session in this thread and learn from it; `options` are serialized RunOptions. Raises StatusError."""
+        # The processor time of this thread means something only where this thread computed the whole graph.
         alone = options == IN_PLACE
         started_s, computed_s = time.perf_counter(), time.thread_time() if alone else 0
         try:

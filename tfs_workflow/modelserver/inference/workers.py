@@ -1,4 +1,10 @@
-"""A bounded pool of threads for what may not run on the event loop."""
+"""A bounded pool of threads for what may not run on the event loop.
+
+concurrent.futures has an executor like this, but its queue has no bound: under overload requests would wait longer and
+longer, and be computed after their clients have left. Here the queue is bounded, and a request beyond it gets
+UNAVAILABLE at once (HTTP 503 with Retry-After). The threads are daemons, since a run inside TensorFlow cannot be called
+off when the server ends. Results travel by completions.py; a piece of work must not raise.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +36,8 @@ class Workers:
             raise StatusError(Code.UNAVAILABLE, "Too many requests are waiting; try again later.")
         self._queue.put(work)
         with self._lock:
+            # An idle thread for each waiting piece of work is enough; the count may be off by a moment, which costs a
+            # thread.
             if self._idle >= self._queue.qsize() or self._started >= self._threads:
                 return
             self._started += 1

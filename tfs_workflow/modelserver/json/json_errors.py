@@ -1,4 +1,10 @@
-"""What is wrong with JSON values that could not be converted: the first mistake, in TensorFlow Serving's words."""
+"""What is wrong with JSON values that could not be converted: the first mistake, in TensorFlow Serving's words.
+
+Converting is fast because it checks whole arrays at once; it finds that something does not fit, but not where.
+TensorFlow Serving converts value by value and stops at the first fault. So only a request that failed is walked through
+here in that order, and a correct request pays nothing for it. Walking is iterative: the nesting of a request has no
+bound, and Python's recursion has one.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +71,11 @@ def _item_error(
 
 
 def find_error(value: Json, dtype: int) -> StatusError:
-    """The first thing wrong with a value, depth first."""
+    """The first thing wrong with a value, depth first.
+
+    Levels count from 0 at the outermost value. Where the walk finds nothing, the caller's conversion and this walk
+    disagree: an INTERNAL error.
+    """
     shape = shape_of(value)
     rank = len(shape)
     pending: list[Iterator[Json]] = [iter([value])]

@@ -19,6 +19,8 @@ Json = Any
 _WHITESPACE = re.compile(rb"[ \n\r\t]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
 _NUMBER = re.compile(rb"-?(?:0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]*)?")
+# At least eight numbers that cannot overflow and need no check of their own: at most 18 digits, an exponent of at most
+# two. orjson reads such a run in one call.
 _NUMBERS = re.compile(rb"(?:-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?[ \n\r\t]*,[ \n\r\t]*){8,}")
 _NAN_OR_INFINITY = re.compile(rb"-?(?:NaN|Inf(?:inity)?)")
 _HEX4 = re.compile(rb"[0-9a-fA-F]{4}")
@@ -26,6 +28,7 @@ _ESCAPES = {
     0x22: b'"', 0x2F: b"/", 0x5C: b"\\", 0x62: b"\b", 0x66: b"\f", 0x6E: b"\n", 0x72: b"\r", 0x74: b"\t",
 }  # fmt: skip
 _BOM = b"\xef\xbb\xbf"
+# RapidJSON reads a whole number beyond this as a double.
 _UINT64_MAX = 2**64 - 1
 
 
@@ -88,6 +91,7 @@ class Parser:
             while open_containers:
                 container, name = open_containers[-1]
                 if type(container) is dict:
+                    # RapidJSON's FindMember returns the first of equal keys.
                     container.setdefault(name, value)
                 else:
                     container.append(value)
@@ -172,6 +176,7 @@ class Parser:
             raise self._error("Miss exponent in number.", match.end())
         self.at = match.end()
         if fraction is None and exponent is None:
+            # A longer one is beyond a double in any case, and Python refuses to convert thousands of digits.
             whole = int(match[0]) if len(match[0]) < 400 else math.inf
             if -(2**63) <= whole <= _UINT64_MAX and match[0] != b"-0":
                 return whole
@@ -186,6 +191,7 @@ class Parser:
             self.at = match.end()
             return float(match[0])
         at = self.at + (self._peek() == 0x2D)
+        # RapidJSON consumes a literal byte by byte; its offset is that of the first byte that does not fit.
         for spelled in (b"NaN", b"Infinity"):
             if self.text[at] == spelled[0]:
                 while self.text[at] == spelled[0]:

@@ -1,4 +1,9 @@
-"""JSON values into arrays: regular ones of the right type; what is wrong with others json_errors.py finds."""
+"""JSON values into arrays: regular ones of the right type; what is wrong with others json_errors.py finds.
+
+Values are flattened one dimension at a time, and each dimension is checked as a whole. numpy's own conversion of nested
+lists would accept what TensorFlow Serving rejects: booleans among numbers, numbers in strings, ragged lists. So the
+types of all leaves are compared first; numpy then converts a flat list of known types.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +39,10 @@ SUPPORTED = {*FLOATS, *_INT_RANGES, _BOOL, STRING}
 
 
 def dense(value: Json, dtype: int) -> Tensor | None:
-    """The tensor of a value that is regular and of the right type throughout; None where it is not."""
+    """The tensor of a value that is regular and of the right type throughout; None where it is not.
+
+    The shape is that of the first elements at each depth; the values are flat, in row-major order.
+    """
     shape, leaves = shape_of(value), [value]
     for size in shape:
         if any(type(leaf) is not list or len(leaf) != size for leaf in leaves):
@@ -54,7 +62,11 @@ def shape_of(value: Json) -> tuple[int, ...]:
 
 
 def convert(leaves: Sequence[Json], dtype: int) -> Array | None:
-    """Flat values of one type; None when one of them does not fit it."""
+    """Flat values of one type; None when one of them does not fit it.
+
+    Raises nothing: the caller looks for the fault with json_errors.py, which has the order of TensorFlow Serving's
+    checks.
+    """
     kinds = set(map(type, leaves))
     if dtype in FLOATS:
         return as_floats(np.array(leaves, np.float64), dtype) if kinds <= {int, float} else None
@@ -62,6 +74,7 @@ def convert(leaves: Sequence[Json], dtype: int) -> Array | None:
         return _as_strings(leaves, kinds)
     if dtype == _BOOL:
         return np.array(leaves, np.bool_) if kinds <= {bool} else None
+    # An empty list has no leaf to convert, so that TensorFlow Serving accepts it for a type that it cannot convert.
     if dtype not in _INT_RANGES or not kinds <= {int}:
         return np.empty(0, NUMPY_TYPES.get(dtype, np.uint8)) if dtype not in _INT_RANGES and not leaves else None
     low, high = _INT_RANGES[dtype]

@@ -1,4 +1,9 @@
-"""JSON values and numbers as RapidJSON and TensorFlow Serving print them, in messages and in answers."""
+"""JSON values and numbers as RapidJSON and TensorFlow Serving print them, in messages and in answers.
+
+Numbers in answers follow WriteDecimal of json_tensor.cc: six digits, or all where six do not read back to the same
+value. Values quoted in error messages follow RapidJSON's PrettyWriter, which prints the shortest digits that read back.
+Both are visible to clients, so both are here.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +35,7 @@ def quoted(text: str) -> str:
     return f'"{text.translate(_CONTROL)}"'
 
 
+# RapidJSON leaves what it has written so far; TensorFlow Serving prints that as the quoted value.
 class _UnprintableValueError(Exception):
     """RapidJSON's writer stops at a number that is not finite."""
 

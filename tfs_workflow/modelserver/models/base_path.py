@@ -1,4 +1,10 @@
-"""Looks into a model's base path, and warns of what should be there and is not."""
+"""Looks into a model's base path, and warns of what should be there and is not.
+
+A base path may vanish for a moment, on a network file system or while it is replaced. None means "not known now" and
+leaves the versions that are served; an empty dict means "nothing there" and lets the policy unload them. Only a
+directory that exists and can be read gives the latter. The log lines are TensorFlow Serving's, which monitoring
+searches for.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The text files that the flags name, read and checked as TensorFlow Serving does (server.cc, server_core.cc)."""
+"""The text files that the flags name, read and checked as TensorFlow Serving does (server.cc, server_core.cc).
+
+A configuration file is checked completely before any of it takes effect: a reload with a fault leaves the server as it
+is. The platform must be TensorFlow, the only one that this server can load.
+"""
 
 from __future__ import annotations
 

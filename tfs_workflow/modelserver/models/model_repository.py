@@ -1,4 +1,9 @@
-"""The models and their versions: watches base paths, loads, unloads, and answers what is served."""
+"""The models and their versions: watches base paths, loads, unloads, and answers what is served.
+
+Requests read while loaders write. Lookups are far more frequent, so they take no lock: `_serving` and `_latest` are
+replaced as whole dicts, and an attribute read is atomic. All other state is guarded by `_changed`, which is not held
+during a load or an unload.
+"""
 
 from __future__ import annotations
 
@@ -198,6 +203,8 @@ class ModelRepository:
 
     def _want(self, name: str, model: _Model, found: dict[int, Path]) -> None:
         model.wanted = wanted_versions(found, model.config.model_version_policy)
+        # A failed version is tried again only once it has been unwanted in between, as when it was removed and copied
+        # again.
         model.failed &= model.wanted
         for number in to_load(_started(model), model.wanted):
             model.versions[number] = VersionRecord(number, found[number])

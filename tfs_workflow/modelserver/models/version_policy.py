@@ -1,4 +1,9 @@
-"""Which versions are wanted, and which step comes next: load before unload (availability_preserving_policy.cc)."""
+"""Which versions are wanted, and which step comes next: load before unload (availability_preserving_policy.cc).
+
+The functions are pure: states and wanted versions in, next steps out. The repository calls them after every change, so
+that a load that fails needs no undo. A version is unloaded only once a wanted one serves, at the price of memory for
+two versions. So a new version that cannot be loaded never replaces one that works.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,11 @@ class VersionState(Enum):
 
 
 def wanted_versions(found: Iterable[int], policy: ServableVersionPolicy) -> set[int]:
-    """The versions to serve out of those on disk."""
+    """The versions to serve out of those on disk.
+
+    Without a policy the newest version, as in the message's default. A specific version that is not on disk is left
+    out.
+    """
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
         return set(found)

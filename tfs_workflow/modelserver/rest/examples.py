@@ -1,4 +1,9 @@
-"""JSON examples of classify and regress requests into serialized tf.Example messages (json_tensor.cc)."""
+"""JSON examples of classify and regress requests into serialized tf.Example messages (json_tensor.cc).
+
+JSON has fewer types than tf.Example: a whole number is int64, a fraction is float, a boolean is int64 as well. The
+first value of a feature decides, and a later one of another kind is an error, as in TensorFlow Serving. A feature with
+no values stays without a kind.
+"""
 
 from __future__ import annotations
 

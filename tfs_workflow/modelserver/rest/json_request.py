@@ -1,4 +1,9 @@
-"""JSON requests into tensors, as tensorflow_serving/util/json_tensor.cc does it, message for message."""
+"""JSON requests into tensors, as tensorflow_serving/util/json_tensor.cc does it, message for message.
+
+This is the general candidate: it takes every request, and its error texts are the reference for the fast ones. Row
+format (`instances`) and column format (`inputs`) end in the same tensors by input name; which one it was decides the
+format of the answer.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,11 @@ InputTypes = Callable[[str], Mapping[str, int]]
 
 
 def predict_inputs(body: Body, input_types: InputTypes) -> PredictInputs:
-    """The tensors of a predict request; raises StatusError."""
+    """The tensors of a predict request; raises StatusError.
+
+    `input_types` is called once with the signature's name, since types are needed to convert the values. Every tensor
+    has the shape of its nested lists; with `instances` the first dimension counts the instances.
+    """
     document = parse_object(body)
     name = signature_name(document)
     types = input_types(name)

@@ -28,14 +28,21 @@ _WRITABLE = {DataType.Value(f"DT_{name}") for name in _WRITABLE_NAMES.split()}
 
 
 def predictions(outputs: Mapping[str, Tensor], row_format: bool) -> Content:
-    """A predict answer, a large one in parts; raises StatusError when the tensors do not fit the format."""
+    """A predict answer, a large one in parts; raises StatusError when the tensors do not fit the format.
+
+    `row_format` is that of the request: `predictions` with a row for each instance, else `outputs` with each tensor
+    whole. In row format every tensor needs the same first dimension.
+    """
     if not outputs:
         raise invalid_argument("Cannot convert empty tensor map to JSON")
     return _rows(outputs) if row_format else _columns(outputs)
 
 
 def classifications(scores: list[list[tuple[bytes, float]]]) -> bytes:
-    """A classify answer: for each example its labels and scores."""
+    """A classify answer: for each example its labels and scores.
+
+    Scores are printed as float32.
+    """
     if not scores:
         raise invalid_argument("Cannot convert empty ClassificationResults to JSON")
     rows = [b", ".join(b"[%s, %s]" % (_text(label), _float(score)) for label, score in row) for row in scores]
@@ -43,14 +50,20 @@ def classifications(scores: list[list[tuple[bytes, float]]]) -> bytes:
 
 
 def regressions(values: Array) -> bytes:
-    """A regress answer: one value for each example."""
+    """A regress answer: one value for each example.
+
+    Values are a float32 array of the shape (examples,).
+    """
     if not values.size:
         raise invalid_argument("Cannot convert empty RegressionResults to JSON")
     return b'{\n    "results": ' + _nested(values, values.shape) + b"\n}"
 
 
 def error(status: StatusError) -> bytes:
-    """An error answer."""
+    """An error answer.
+
+    Bytes that are not UTF-8 come back as they came: TensorFlow Serving quotes requests unchanged.
+    """
     return b'{\n    "error": ' + quoted(status.message).encode("utf-8", "surrogateescape") + b"\n}"
 
 
@@ -169,7 +182,9 @@ def _parts(tensor: Tensor) -> list[bytes]:
     return [b"[" * depth + parts[0][2:], *parts[1:], b"]" * depth]
 
 
+# numpy 1 has 32 dimensions and TensorFlow 254: beyond these, lists are put together from their leaves.
 _NUMPY_RANK = 32
+# What is printed in one go, since no other thread runs meanwhile.
 _PIECE_NUMBERS = 2**14
 
 

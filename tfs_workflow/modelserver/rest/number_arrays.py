@@ -30,6 +30,7 @@ _parser = simdjson.Parser()  # used again, since the memory of a new one has to 
 
 _HEAD = re.compile(
     rb'\s*\{\s*(?:"signature_name"\s*:\s*"(?P<signature>[A-Za-z0-9_./-]*)"\s*,\s*)?"(?P<key>instances|inputs)"\s*:\s*'
+    # The rank is bounded, and with it the work of the pattern.
     rb"(?P<opening>(?:\[\s*){1,16})"
 )
 _TAIL = re.compile(rb"\]\s*\}\s*")
@@ -49,7 +50,10 @@ class PlainNumbers(NamedTuple):
 
 
 def plan(servable: Servable, body: Body) -> Plan[Content] | None:
-    """The plan; None when the request is another, right or wrong, or not for a signature with one input of floats."""
+    """The plan; None when the request is another, right or wrong, or not for a signature with one input of floats.
+
+    `body` is the whole request. It is not changed, and the plan does not refer to it.
+    """
     plain = plain_numbers(body)
     known = None if plain is None else servable.tensors.get(plain.signature_name or DEFAULT_SIGNATURE)
     if plain is None or known is None or len(known.inputs) != 1:
@@ -103,7 +107,12 @@ def _joined(read: list[tuple[tuple[int, ...], Array]]) -> tuple[tuple[int, ...],
 
 
 def _pieces(body: Body, start: int, end: int, rank: int) -> Iterator[bytes]:
-    """The elements of the outermost list, many at a time, each time as a list of their own."""
+    """The elements of the outermost list, many at a time, each time as a list of their own.
+
+    A piece ends only where an element of the outermost list ends, so that each is valid JSON by itself. The pattern
+    counts the closing brackets before a comma, which is right only because the array holds nothing but numbers;
+    anything else fails to parse as numbers, and the request goes the general way.
+    """
     view = memoryview(body)
     while end - start > PARSER_BYTES:
         comma = re.compile(rb"\]\s*" * (rank - 1) + rb",").search(body, start + PARSER_BYTES, end)

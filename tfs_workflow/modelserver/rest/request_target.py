@@ -1,4 +1,9 @@
-"""Request targets, taken apart as libevent's evhttp_uri_parse does it for TensorFlow Serving."""
+"""Request targets, taken apart as libevent's evhttp_uri_parse does it for TensorFlow Serving.
+
+Python's urllib.parse accepts almost anything and decodes early. TensorFlow Serving rejects a target with a character
+that a URI may not have, and matches its routes before decoding. So a model named `a%2Fb` can be addressed, and a space
+is a 400. The expression below accepts what evhttp_uri_parse accepts.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,10 @@ class RequestTarget(NamedTuple):
 
 
 def parse(target: bytes) -> RequestTarget | None:
-    """None for a target that is no URI."""
+    """None for a target that is no URI.
+
+    The path is `/` where the target has none. Percent signs are not decoded.
+    """
     match = _TARGET.fullmatch(target.decode("latin-1"))
     if match is None:
         return None

@@ -1,4 +1,10 @@
-"""The REST API: paths, methods and answers (http_rest_api_handler.cc, http_rest_api_util.cc, http_server.cc)."""
+"""The REST API: paths, methods and answers (http_rest_api_handler.cc, http_rest_api_util.cc, http_server.cc).
+
+Three candidates can answer a predict request, from the narrowest to the general one: small_request.py at once,
+number_arrays.py as the fast candidate, json_request.py for everything. The narrow ones return None for a request that
+they do not take. They must give the answers of the general one, which tests compare
+(docs/decisions/0013-fast-paths.md).
+"""
 
 from __future__ import annotations
 
@@ -40,6 +46,8 @@ _CORS = (
     b"Access-Control-Allow-Headers: Content-Type\r\n"
 )
 _HTTP_ORIGIN = re.compile(rb"https?://")
+# Routes by target are remembered, since matching takes three regular expressions. A client chooses its targets, so the
+# memory is bounded; when it is full it is emptied, which costs one match for each target in use.
 _MAX_ROUTES = 1024
 
 
@@ -210,6 +218,7 @@ class RestApi:
         return Response(HTTP_STATUS[error.code], body, JSON, headers)
 
 
+# An overflow of the version number, which has a status and an empty body there (http_rest_api_handler.cc).
 class _SilentError(StatusError):
     """An error that TensorFlow Serving answers without saying what it is."""
 

@@ -1,4 +1,9 @@
-"""The gRPC services, on the event loop that REST runs on (prediction_service_impl.cc, model_service_impl.cc)."""
+"""The gRPC services, on the event loop that REST runs on (prediction_service_impl.cc, model_service_impl.cc).
+
+Inferences go through the scheduler like those of REST, with the client's own timeout in place of REST's. Queries about
+a model run on a thread: a look at the repository may wait for its lock. A reload has an executor of its own with one
+thread, since it returns only when the new models serve, which may take minutes.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +49,7 @@ class GrpcApi:
         self._at_once_bytes = -1 if as_content else scheduler.at_once_bytes
         self._templates = request_template.RequestTemplates(repository.servable)
         find = messages.finder(repository)
+        # The model of the last request, which the scheduler takes as the likely one of the next.
         self._last: Servable | None = None
         inferences: dict[Method, tuple[str, Prepare]] = {
             services.PREDICT: ("Predict", lambda request: messages.predict(find, request, as_content)),

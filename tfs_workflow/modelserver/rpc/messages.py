@@ -1,4 +1,8 @@
-"""gRPC messages into plans, and results into messages; independent of gRPC's transport."""
+"""gRPC messages into plans, and results into messages; independent of gRPC's transport.
+
+Each function takes a message and returns a plan whose result is a message. The checks are those of the service's C++
+code (predict_util.cc, get_model_metadata_impl.cc, get_model_status_impl.cc, multi_inference.cc), in its order.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +46,10 @@ def predict_plan(servable: Servable, request: apis.PredictRequest) -> Plan[dict[
 
 
 def predict(find: Find, request: apis.PredictRequest, as_content: bool) -> Plan[apis.PredictResponse]:
-    """Predict, with its answer."""
+    """Predict, with its answer.
+
+    `as_content` writes tensor_content in place of the `*_val` fields (--enable_serialization_as_tensor_content).
+    """
     servable = find(request.model_spec)
 
     def answer(outputs: dict[str, Tensor]) -> apis.PredictResponse:
@@ -99,7 +106,10 @@ def multi_inference_plan(servable: Servable, request: apis.MultiInferenceRequest
 
 
 def serialized_examples(message: apis.Input) -> list[bytes]:
-    """The examples of an input, each with the common context merged in."""
+    """The examples of an input, each with the common context merged in.
+
+    Concatenation merges: protobuf lets a later field win, so that an example's features override the context's.
+    """
     if message.WhichOneof("kind") == "example_list_with_context":
         with_context = message.example_list_with_context
         context = with_context.context.SerializeToString()

@@ -26,6 +26,7 @@ from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
 _FLOAT = DataType.DT_FLOAT
 _SIGNATURES = ("", DEFAULT_SIGNATURE)
+# A client chooses its requests: bound what it can fill. Emptied when full, as a template is soon found again.
 _MAX_TEMPLATES = 256
 # Enough to tell most models apart, and before any value.
 _KEY_BYTES = 8
@@ -106,6 +107,7 @@ def _template(content: bytes) -> RequestTemplate | None:
 
 def _is_template(before: bytes, after: bytes, values: bytes, request: apis.PredictRequest) -> bool:
     """Whether other values at this very place make a request that is the same but for its values."""
+    # One bit changed in every byte: no value keeps its bytes, wherever a value begins.
     others = bytes([byte ^ 1 for byte in values])
     changed = _parsed(before + others + after)
     if changed is None or changed.inputs.keys() != request.inputs.keys():

@@ -1,4 +1,9 @@
-"""Tensors between numpy and TensorFlow's C API."""
+"""Tensors between numpy and TensorFlow's C API.
+
+Every value is copied once in each direction. A view of TensorFlow's memory would save a copy of the result, but tie the
+life of the tensor to that of an array, across threads and batches. Numbers are one block of memory. Strings are an
+array of TF_TString, each with memory of its own that only the library can free.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ from tfs_workflow.formats.tensors import NUMPY_TYPES, STRING, Array, Tensor
 from tfs_workflow.modelserver.tensorflow import capi
 
 _UNKNOWN = np.dtype(np.uint8)
+# By address, what cffi would free as soon as Python has no reference to it, while TensorFlow still reads it.
 _string_storage: dict[int, Any] = {}
 
 
@@ -18,13 +24,17 @@ _string_storage: dict[int, Any] = {}
 def _release_strings(data: Any, size_bytes: int, _: Any) -> None:
     """Called by TensorFlow, from any thread, when the last user of a string tensor is done."""
     strings = capi.ffi.cast("TF_TString*", data)
+    # sizeof(TF_TString) on 64-bit platforms (tsl/platform/ctstring.h).
     for i in range(size_bytes // 24):
         capi.lib.TF_StringDealloc(strings + i)
     del _string_storage[int(capi.ffi.cast("uintptr_t", data))]
 
 
 def to_c(tensor: Tensor) -> Any:
-    """A new TF_Tensor; the caller deletes it."""
+    """A new TF_Tensor; the caller deletes it.
+
+    The values are copied, so that the array may change afterwards. Shape and type are taken as they are.
+    """
     dtype, shape, values = tensor
     dims = capi.ffi.new("int64_t[]", shape) if shape else capi.ffi.NULL
     if dtype == STRING:
@@ -46,7 +56,10 @@ def _strings_to_c(values: Array, dims: Any, rank: int) -> Any:
 
 
 def from_c(made: Any) -> Tensor:
-    """A copy of a TF_Tensor's value."""
+    """A copy of a TF_Tensor's value.
+
+    Types that numpy lacks come as their bits, unknown ones as bytes. The TF_Tensor stays the caller's.
+    """
     lib = capi.lib
     dtype = lib.TF_TensorType(made)
     shape = tuple([lib.TF_Dim(made, i) for i in range(lib.TF_NumDims(made))])

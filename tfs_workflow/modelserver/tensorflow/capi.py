@@ -1,4 +1,9 @@
-"""TensorFlow's C API (capi.h) through cffi in ABI mode; the only module that looks for the library."""
+"""TensorFlow's C API (capi.h) through cffi in ABI mode; the only module that looks for the library.
+
+ABI mode needs no compiler on the user's machine and no wheel for each platform: declarations are compiled beforehand
+into `capi_ffi.py` (tools/compile_capi.py), and the library is TensorFlow's own, found in the installed wheel. The price
+is that nothing checks the declarations against the library but the tests.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,7 @@ from tfs_workflow.modelserver.tensorflow import capi_ffi
 
 ffi: Any = capi_ffi.ffi
 lib: Any = None
+# A status object for each thread, since concurrent calls would overwrite a common one.
 _threads = threading.local()
 
 
@@ -50,7 +56,10 @@ def new_status() -> Any:
 
 
 def check(status: Any) -> None:
-    """Raises StatusError when the last call failed."""
+    """Raises StatusError when the last call failed.
+
+    The message may hold bytes that are not UTF-8, as surrogate escapes: it can quote a request.
+    """
     code = lib.TF_GetCode(status)
     if code:
         message = ffi.string(lib.TF_Message(status)).decode("utf-8", "surrogateescape")

@@ -1,4 +1,13 @@
-"""A loaded SavedModel: one TensorFlow session, run by tensor names."""
+"""A loaded SavedModel: one TensorFlow session, run by tensor names.
+
+The C API takes arrays of graph operations, not names. Looking these up and allocating the arrays would repeat for every
+run, although a model is called with the same few combinations of inputs and outputs. So each combination is resolved
+once (`_Call`), and a signature from one float tensor to another gets a prepared run that reuses even its input tensor
+(`FloatCall`).
+
+Unloading waits for runs. The C API does not wait for runs when it deletes a session, so runs are counted: `close` stops
+new ones, waits for the last, and only then frees. A run that comes too late gets SessionClosedError.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +79,11 @@ class Session:
         self._closing = False
 
     def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes = b"") -> list[Tensor]:
-        """Compute the fetched tensors from the fed ones; `options` are serialized RunOptions."""
+        """Compute the fetched tensors from the fed ones; `options` are serialized RunOptions.
+
+        The results are in the order of `fetches`; a name is NODE or NODE:INDEX. Raises StatusError with TensorFlow's
+        own message, and SessionClosedError when the version is being unloaded.
+        """
         call = self._call(tuple([name for name, _ in feeds]), tuple(fetches))
         self.enter()
         try:
@@ -207,6 +220,7 @@ class FloatCall:
         self._place = lib.TF_TensorData(tensor)
 
 
+# DT_FLOAT (types.proto).
 _FLOAT = 1
 
 
