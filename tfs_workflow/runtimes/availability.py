@@ -1,4 +1,10 @@
-"""Whether this machine has what the process runtimes run, found without importing any of it."""
+"""Whether this machine has what the process runtimes run, found without importing any of it.
+
+`runtime: auto` needs this answer on every setup, and most setups have nothing else to do. Importing TensorFlow takes
+seconds, and docker-py as long as all other imports together. So a module's presence is read from the import path, and
+an engine's from a connection that is closed at once. The answer is a first guess: what fails later fails with its own
+error.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +19,15 @@ from tfs_workflow.errors import ToolMissingError
 EMBEDDED_MODULES = ("tensorflow", "cffi", "numpy", "orjson", "httptools", "simdjson", "uvloop", "ngh2")
 
 
+# A local engine accepts a connection at once; a setup should not wait for one elsewhere that is switched off.
 ENGINE_TIMEOUT_S = 0.1
 
 
 def require_embedded() -> None:
-    """Raise ToolMissingError unless the embedded server's packages are installed; nothing is imported."""
+    """Raise ToolMissingError unless the embedded server's packages are installed; nothing is imported.
+
+    The fix in the error is the extra that installs them.
+    """
     missing = [n for n in EMBEDDED_MODULES if importlib.util.find_spec(n) is None]
     if missing:
         raise ToolMissingError(
@@ -37,7 +47,10 @@ def native_binary(command: str) -> str:
 
 
 def engine_listens() -> bool:
-    """Whether something listens where a Docker engine would; docker-py is not imported, and nothing is sent."""
+    """Whether something listens where a Docker engine would; docker-py is not imported, and nothing is sent.
+
+    Without DOCKER_HOST the default socket is tried; a docker context is not read, since that needs docker-py.
+    """
     address = urlsplit(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
     try:
         if address.scheme == "unix":

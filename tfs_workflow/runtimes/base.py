@@ -1,4 +1,9 @@
-"""What every runtime can do: find, start, observe and stop the server of one project."""
+"""What every runtime can do: find, start, observe and stop the server of one project.
+
+A server must be found again by another process, after a crash, and without a record. So every server bears its project,
+its spec and its workspace from the moment it is created: as labels on a container, as environment variables of a
+process. No record is needed to find it, and neither names nor process ids are guessed.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +71,20 @@ class ImageIdentity:
     digest: str = ""
 
     def is_pinned_by(self, digest: str) -> bool:
-        """Whether this is the image that setup recorded; one that was built here may have been pushed since."""
+        """Whether this is the image that setup recorded; one that was built here may have been pushed since.
+
+        An image that was built here is recorded by its id, and has a registry digest once it is pushed: both are
+        compared.
+        """
         return digest in (self.id, self.digest)
 
 
 class Runtime(Protocol):
-    """One way to run a model server."""
+    """One way to run a model server.
+
+    Errors of an engine or of the operating system are raised as WorkflowError, an unreachable engine as
+    ToolMissingError.
+    """
 
     name: str
 

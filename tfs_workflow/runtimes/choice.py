@@ -1,4 +1,9 @@
-"""Which runtime serves: the one that the YAML names; for auto docker where it is available, else embedded."""
+"""Which runtime serves: the one that the YAML names; for auto docker where it is available, else embedded.
+
+Falling back must not hide a mistake. Only `auto` falls back, only to embedded, and only where docker is missing or its
+image cannot be had; a runtime that the YAML names is taken or the setup fails. The obstacle becomes the reason, which
+setup shows and records, and the choice stays until `setup --update` (docs/decisions/0008-kept-fallback.md).
+"""
 
 from __future__ import annotations
 
@@ -27,6 +32,9 @@ def choose(config: Config, provide_image: Callable[[], str]) -> Choice:
     """Provide what the runtime needs and return the choice; `provide_image` returns the image's digest.
 
     Only auto falls back, and only when docker is not available; then the reason holds the obstacle.
+
+    Raises ToolMissingError where neither runtime is there, and what `provide_image` raises for a runtime that the YAML
+    names.
     """
     if config.runtime != "auto":
         return _chosen(config, runtime_kind(config.runtime), provide_image)

@@ -1,4 +1,9 @@
-"""What each kind of runtime is, as facts: no code elsewhere compares a runtime's name."""
+"""What each kind of runtime is, as facts: no code elsewhere compares a runtime's name.
+
+Comparisons with "docker" spread through a code base, and each new runtime has to find them all. Each was a question
+about one property, so the properties are named here: `kind.is_container` explains itself where the comparison did not
+(docs/decisions/0016-facts-of-runtimes-and-state.md).
+"""
 
 from __future__ import annotations
 
@@ -32,7 +37,11 @@ class RuntimeKind:
     require: Callable[[str], str] = lambda binary: ""  # noqa: ARG005  # an engine is tried where it is used
 
     def reader(self) -> tuple[int, int] | None:
-        """Uid and gid that the server reads the models with; None for this process's own."""
+        """Uid and gid that the server reads the models with; None for this process's own.
+
+        A container never runs as root: where root starts it, its process is `nobody`, and the models must be readable
+        for that user (container.py).
+        """
         return NOBODY if self.is_container and os.getuid() == 0 else None
 
 

@@ -1,4 +1,9 @@
-"""The runtimes by name, and a project's servers across all of them."""
+"""The runtimes by name, and a project's servers across all of them.
+
+A server may run under a runtime that the YAML no longer names, since the YAML changes while it runs. So `find` looks
+under several. An engine that does not answer is an error only where it is required: a project that was never served by
+docker should not fail because docker is off.
+"""
 
 from __future__ import annotations
 

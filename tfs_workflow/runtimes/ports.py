@@ -1,4 +1,8 @@
-"""Ports of this machine: which are free, and which process holds the others."""
+"""Ports of this machine: which are free, and which process holds the others.
+
+A free port may be taken between the look and the start of the server; no look can prevent that. The look exists for the
+message: it names the process that holds the port, which the server's own error does not.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,10 @@ import socket
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on right now."""
+    """A TCP port that nothing listens on right now.
+
+    The port is not held: another process can take it before the server does.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -18,6 +25,7 @@ def free_port() -> int:
 def is_free(port: int, address: str = "127.0.0.1") -> bool:
     """Whether a server could listen on the port."""
     with socket.socket() as probe:
+        # As servers do: without it a port counts as taken for a minute after its last connection.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
@@ -27,7 +35,10 @@ def is_free(port: int, address: str = "127.0.0.1") -> bool:
 
 
 def port_holder(port: int) -> str:
-    """Name and pid of the process that listens on the port, or an empty string for none."""
+    """Name and pid of the process that listens on the port, or an empty string for none.
+
+    Without root another user's process has no name here; the text then states that.
+    """
     import psutil
 
     try:

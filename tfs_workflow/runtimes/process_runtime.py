@@ -1,4 +1,12 @@
-"""The embedded and native runtimes: a model server as a local process, found again by its environment."""
+"""The embedded and native runtimes: a model server as a local process, found again by its environment.
+
+A process has no labels and may be found by a later verb only, so its environment bears what a container's labels do:
+project, spec, workspace and runtime. A pid file is written after the process began, may be lost with the workspace, and
+may name a process that has since taken the number (docs/decisions/0004-processes-bear-labels-too.md).
+
+The server outlives the verb that started it: it has a session of its own, and its output goes to a file. The exit code
+is known only to the verb that started it, as its parent; for all others an ended process is simply gone (137).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The one pure description of what to serve; every runtime is built from it."""
+"""The one pure description of what to serve; every runtime is built from it.
+
+A running server is compared with the YAML by a digest of this description. Whatever would make a server behave
+differently must be in it, and nothing else may be: an additional field would replace every running server once. The
+functions are pure, so that the generated files and flags are tested as text.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +69,10 @@ class ServerSpec:
         return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104  # only with server.expose
 
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change with anything a running server would do differently."""
+        """Twelve hexadecimal digits that change with anything a running server would do differently.
+
+        `kept_ports` is left out, since it concerns where a server listens, not what it does.
+        """
         values = asdict(self)
         del values["kept_ports"]
         return hashlib.sha256(json.dumps(values, default=str, sort_keys=True).encode()).hexdigest()[:12]
@@ -101,7 +109,10 @@ def write_config_files(directory: Path, files: Mapping[str, str]) -> None:
 
 
 def server_flags(spec: ServerSpec, config_dir: str, rest_port: int, grpc_port: int) -> list[str]:
-    """The server's command line without its command; a flag that the user gave takes the place of ours."""
+    """The server's command line without its command; a flag that the user gave takes the place of ours.
+
+    `config_dir` is the directory as the server sees it; ports are numbers above 0. The order is stable.
+    """
     flags: dict[str, str] = {
         "port": str(grpc_port),
         "rest_api_port": str(rest_port),

@@ -1,4 +1,9 @@
-"""Builds the server spec from the configuration and the record of setup."""
+"""Builds the server spec from the configuration and the record of setup.
+
+The YAML has several spellings for one meaning; the spec has one. Sizes become bytes, policies become numbers, `auto`
+becomes 0, and keys without meaning for the runtime are left out, so that changing such a key does not replace the
+server.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +47,10 @@ def build_spec(
 
 
 def wanted_versions(model: ModelSpec, present: Sequence[int]) -> list[int]:
-    """The versions that must become AVAILABLE, ascending; `present` are the version numbers on disk."""
+    """The versions that must become AVAILABLE, ascending; `present` are the version numbers on disk.
+
+    A number in `versions` that is not on disk is included, so that its absence is found (preflight.py).
+    """
     if model.latest is None:
         return sorted(model.versions)
     return sorted(present)[-model.latest :] if model.latest else sorted(present)

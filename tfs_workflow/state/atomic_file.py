@@ -1,4 +1,13 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all.
+
+A process can be killed between any two system calls, and a disk can be full. Writing in place would leave half a file,
+which the next verb would have to repair or misread. So the content goes into a temporary file in the same directory, is
+flushed to the disk, and takes the name in one rename. Renaming before flushing would not do: after a power failure some
+file systems show the new name with no content.
+
+The temporary file's name holds the process id and the thread, so that writers do not meet, and so that a later write
+finds and removes the files of processes that are gone.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +26,8 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
     """Write a file so that every reader sees the old text or the new, also after a kill at any moment.
 
     OSError as the system gives it.
+
+    `mode` applies whatever the umask is. Of two writers the later rename wins.
     """
     _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
@@ -51,6 +62,8 @@ def writing_whole(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            # A nameless file cannot replace another by linking, as link(2) fails where the name exists. So it gets the
+            # temporary name first, and the rename below takes the last step in both cases.
             if not temporary.exists():
                 _name(file, temporary)
         temporary.replace(path)
@@ -82,7 +95,10 @@ def _name(file: BinaryIO, path: Path) -> None:
 
 @contextlib.contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Turn OSError into ConfigError, since the user chose the place."""
+    """Turn OSError into ConfigError, since the user chose the place.
+
+    Raises ConfigError with the system's reason as evidence.
+    """
     try:
         yield
     except OSError as error:

@@ -1,4 +1,9 @@
-"""Cleans up after a killed run: its child processes and unfinished files."""
+"""Cleans up after a killed run: its child processes and unfinished files.
+
+A verb that gets SIGKILL cannot end its children: a git process may go on writing into `staging/`. A recorded process id
+is not safe, since the kernel reuses it. A variable in the environment is there from the first instruction and inherited
+by all that git starts, so the next holder of the lock finds them by it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,16 @@ from pathlib import Path
 # The environment variable by which a process that writes into `staging/` is found when its parent was killed.
 STAGED_FOR = "TFS_WORKFLOW_STAGED_FOR"
 _END_S = 5
+# A bound, so that the removal ends even while something still writes.
 _REMOVAL_PASSES = 20
 
 
 def end_processes(staging: Path) -> None:
-    """Kill the processes that write below `staging`, found by their environment since a pid may have been reused."""
+    """Kill the processes that write below `staging`, found by their environment since a pid may have been reused.
+
+    The caller holds the workspace's lock, so that no living verb owns them. Processes of other users cannot be read and
+    are skipped.
+    """
     import psutil  # noqa: PLC0415  # only where a run was killed
 
     orphans = [

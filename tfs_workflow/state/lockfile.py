@@ -1,4 +1,9 @@
-"""The lock file beside the YAML: pins exactly what was set up, so it can be reproduced or fail with a clear error."""
+"""The lock file beside the YAML: pins exactly what was set up, so it can be reproduced or fail with a clear error.
+
+The YAML names what is wanted, such as a branch or a tag; the lock file holds what was found, such as a commit and a
+digest for every file. Under version control beside the YAML, it makes a later setup on another machine give the same
+server, or fail and name what moved (docs/decisions/0003-lock-beside-the-yaml.md).
+"""
 
 from __future__ import annotations
 
@@ -50,7 +55,10 @@ def read(path: Path) -> Lock | None:
 
 
 def write(path: Path, lock: Lock) -> None:
-    """Write it sorted, one fact a line, so that a diff shows what moved; the same lock leaves the file alone."""
+    """Write it sorted, one fact a line, so that a diff shows what moved; the same lock leaves the file alone.
+
+    Raises ConfigError where it cannot be written.
+    """
     text = lock.model_copy(update={"models": dict(sorted(lock.models.items()))})
     ordered = {
         name: model.model_copy(update={"files": dict(sorted(model.files.items()))})

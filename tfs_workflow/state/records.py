@@ -1,4 +1,8 @@
-"""The records of the state file: what each verb writes for the verbs that follow."""
+"""The records of the state file: what each verb writes for the verbs that follow.
+
+They are dataclasses with a fixed set of fields and not dictionaries, so that a reader and a writer cannot disagree on a
+key. A new field needs a default, or the records of older files no longer validate.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""What setup prepared, and whether it still fits the YAML."""
+"""What setup prepared, and whether it still fits the YAML.
+
+Later verbs must serve what setup checked, not what the YAML names now. The record holds the results of setup together
+with the values that they depend on, so that a later verb can decide by comparing alone whether setup must run again.
+Secrets in addresses are left out before they are compared or stored.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The workspace, which is the directory that `setup` makes: its owner marker, its directories and its removal."""
+"""The workspace, which is the directory that `setup` makes: its owner marker, its directories and its removal.
+
+Removing a directory recursively is dangerous where its path comes from a YAML. So a workspace is only ever used, and
+only ever purged, if it is a real directory of this user, closed to others, with the marker of this project, and with no
+file that this tool did not create.
+"""
 
 from __future__ import annotations
 

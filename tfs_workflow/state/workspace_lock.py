@@ -55,6 +55,8 @@ class WorkspaceLock:
         while True:
             lock = self._open()
             try:
+                # The kernel's lock belongs to the open file, not to the process: a child that inherits it would hold
+                # it, too, so the file is opened with O_CLOEXEC.
                 fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
                 if _is_at(lock, self.path):
                     with contextlib.suppress(OSError):  # on a full disk it works without the pid

@@ -1,4 +1,9 @@
-"""The container as a pure, hardened description, built from the server spec."""
+"""The container as a pure, hardened description, built from the server spec.
+
+A model server needs few rights: to read its models, to write to /tmp, to listen on two ports. Everything else is taken
+away, so that a model with a malicious operation finds neither capabilities nor a writable file system
+(docs/security.md). As one pure function, a test compares it as a whole, and a right that is added shows up in a diff.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +62,7 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
         "entrypoint": [BINARY],
         "command": server_flags(spec, VOLUME_CONFIG_DIR if volume else CONFIG_DIR, REST_PORT, GRPC_PORT),
         "labels": labels(spec, config_dir.parent),
+        # The server is then a child of an init process that reaps and forwards signals.
         "init": True,
         "user": f"{user}:{group}",
         "cap_drop": ["ALL"],
@@ -65,6 +71,7 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
         "tmpfs": {"/tmp": "rw,nosuid,nodev,size=256m"},  # noqa: S108  # the container's own
         "pids_limit": spec.pids,
         "mem_limit": spec.memory_bytes,
+        # Equal to the memory's limit: no swap. A model server that swaps answers too late to be of use.
         "memswap_limit": spec.memory_bytes,
         "nano_cpus": int(spec.cpus * 1e9) if spec.cpus else None,
         "restart_policy": {"Name": spec.restart, "MaximumRetryCount": RESTARTS} if spec.restart != "no" else None,
@@ -73,7 +80,9 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
             f"{inside}/tcp": (spec.address, outside or None)
             for inside, outside in zip((REST_PORT, GRPC_PORT), spec.ports(), strict=True)
         },
+        # Bounded, and of a kind that `docker logs` can read, whatever the engine's default is.
         "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "10m", "max-file": "3"}),
+        # The user's proxy settings may hold a password, and the server needs no proxy.
         "use_config_proxy": False,
     }
 

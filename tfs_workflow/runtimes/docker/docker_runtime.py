@@ -1,4 +1,9 @@
-"""Find, start, observe and stop the container of one project."""
+"""Find, start, observe and stop the container of one project.
+
+The name of the container is the lock: the engine refuses a second one, so that two workspaces cannot both serve one
+project. A container that is replaced is renamed and stopped, and removed only when its successor serves; whatever fails
+in between, the old one is started again (docs/decisions/0005-replace-and-roll-back.md).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The connection to the Docker engine, and the one place where its errors become ours."""
+"""The connection to the Docker engine, and the one place where its errors become ours.
+
+docker-py raises errors of its own, of requests, of urllib3 and of the operating system, nested in each other. A user
+needs one of four answers: it refused, it is not permitted, it is silent, or it is not there. `engine_errors` is the
+only place that decides between them, by type first and by text where types do not differ.
+"""
 
 from __future__ import annotations
 
@@ -50,13 +55,18 @@ def _open_client(timeout_s: int) -> docker.DockerClient:
         client: docker.DockerClient = docker.from_env(timeout=version_timeout_s)
     else:
         client = docker.from_context(timeout=version_timeout_s)
+    # Only the first query has the short timeout: stopping a container or creating one may take longer.
     client.api.timeout = timeout_s
     return client
 
 
 @contextmanager
 def engine_errors(action: str) -> Iterator[None]:
-    """Translate whatever docker-py raises during `action` into one of our errors."""
+    """Translate whatever docker-py raises during `action` into one of our errors.
+
+    `action` completes the sentence "the Docker engine refused to …". Raises EngineFailedError, with the engine's own
+    words, and ToolMissingError.
+    """
     try:
         yield
     except APIError as error:

@@ -1,4 +1,8 @@
-"""Facts about the Docker engine, as plain data for the checks."""
+"""Facts about the Docker engine, as plain data for the checks.
+
+Doctor examines an engine in a thread with a deadline, and its checks are tested without one. So all queries are made
+here, at once, and the checks take the result as plain data.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +68,10 @@ def chosen_address() -> tuple[str, str]:
 
 
 def is_local(address: str) -> bool:
-    """Whether the engine can mount directories of this machine."""
+    """Whether the engine can mount directories of this machine.
+
+    A unix socket or a named pipe, or an address on the loopback. A tunnel to another machine looks local, too.
+    """
     parts = urlsplit(address)
     return parts.scheme not in ("tcp", "http", "https", "ssh") or parts.hostname in _LOOPBACK
 
@@ -74,6 +81,8 @@ def engine_facts(reference: str) -> EngineFacts:
     origin, address = chosen_address()
     client = Engine(ANSWER_TIMEOUT_S).client
     with engine_errors("query the engine"):
+        # Before the query: the engine's clock cannot be read at the same moment as ours, so the answer's duration is
+        # the error.
         before_s = time.time()
         info, version, containers = client.info(), client.version(), client.api.containers()
         image = _image_architecture(client, reference)

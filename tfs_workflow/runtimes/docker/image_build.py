@@ -1,4 +1,9 @@
-"""Build the embedded model server's own image from the package's Dockerfile."""
+"""Build the embedded model server's own image from the package's Dockerfile.
+
+The engine builds, from an archive that is put together here. The context holds only what the server needs, so that a
+change of a workflow or a test does not build a new image. Entries have neither time nor owner, so that the same files
+are the same context on every machine.
+"""
 
 from __future__ import annotations
 

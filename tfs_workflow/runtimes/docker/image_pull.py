@@ -1,4 +1,13 @@
-"""The image of the docker runtime: present, pulled with progress, or removed."""
+"""The image of the docker runtime: present, pulled with progress, or removed.
+
+A pull fails for reasons that differ in their cure: no space, no permission, no such image, or a fault that passes.
+Engines and registries give no codes for these, only texts, which differ between releases. So the texts are matched by
+patterns, and a text that none fits is shown as it is. The engine repeats failed layers by itself; only what it gives up
+at once is retried here.
+
+A tag can move at any time. Setup records the digest, and the server is started by it
+(docs/decisions/0011-image-by-digest.md).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +42,10 @@ def image_digest(engine: Engine, reference: str) -> str | None:
 
 
 def image_identity(engine: Engine, reference: str) -> ImageIdentity:
-    """What the reference names on the engine; empty where it names nothing."""
+    """What the reference names on the engine; empty where it names nothing.
+
+    An image has a registry digest for each repository that it was pulled from; that of the reference's own comes first.
+    """
     with engine_errors("inspect the image"):
         try:
             found = engine.client.images.get(reference)
@@ -73,6 +85,8 @@ def _repository(reference: str) -> str:
 def pull(engine: Engine, reference: str, context: TransferContext) -> str:
     """Pull the image and return its digest; FetchFailedError with the reason, TransientFetchError where a retry may
     work.
+
+    Progress is in bytes over all layers seen so far, so that the total grows while the engine finds more of them.
     """
     with_retries(lambda: _pull_once(engine, reference, context), context)
     digest = image_digest(engine, reference)
@@ -119,7 +133,11 @@ def _pull_events(engine: Engine, reference: str) -> Iterator[dict[str, Any]]:
 
 
 def explained(reference: str, text: str) -> FetchFailedError:
-    """The registry's or the engine's words as one of our errors; order matters, since texts overlap."""
+    """The registry's or the engine's words as one of our errors; order matters, since texts overlap.
+
+    Space comes first: its text may also name a failed copy. A refusal comes before a missing image, since a registry
+    reports both to strangers as "access denied … does not exist".
+    """
     if NO_SPACE.search(text):
         return FetchFailedError(
             "no space for the image",

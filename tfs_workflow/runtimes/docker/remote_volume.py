@@ -1,4 +1,12 @@
-"""Copies models and configuration into a volume on an engine that cannot mount this machine's directories."""
+"""Copies models and configuration into a volume on an engine that cannot mount this machine's directories.
+
+An engine elsewhere resolves bind mounts on its own machine: the server would see empty directories and wait for ever
+(TensorFlow Serving's issue 2004). The engine's API can copy an archive into a container, also into one that was never
+started, and a volume mounted there keeps the files. So a carrier container exists while the volume is filled
+(docs/decisions/0010-an-engine-elsewhere.md).
+
+The volume's name ends with the digest of the spec, so that a replaced server and its successor never share one.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +64,10 @@ def remove_volumes(found: Container) -> None:
 
 
 def remove_volume(client: Any, name: str) -> None:
-    """Remove a volume, unless it is gone, or its container's successor has it already."""
+    """Remove a volume, unless it is gone, or its container's successor has it already.
+
+    No error is raised: the container is gone, which is what the caller needed.
+    """
     with suppress(NotFound, APIError):
         client.volumes.get(name).remove(force=True)
 
