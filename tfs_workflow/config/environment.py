@@ -1,4 +1,13 @@
-"""Overrides of single values: TFS_SERVER__REST_PORT=auto in the environment stands for server.rest_port: auto."""
+"""Overrides of single values: TFS_SERVER__REST_PORT=auto in the environment stands for server.rest_port: auto.
+
+A container or a CI job often has to change one value and cannot edit a file. A variable's name must therefore spell a
+key path, in capitals and with `__` between keys. Keys of the user's own, such as models, may hold characters that a
+variable cannot have: they are matched by how they would be spelled. The value is read as YAML, so that `8501`, `auto`
+and `[1, 2]` mean what they mean in the file.
+
+A name that stands for no key is an error, not ignored: a misspelt variable would otherwise have no effect that anyone
+could see.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +20,18 @@ from tfs_workflow.config.yaml_reader import Document, KeyPath, Place, Problem, r
 
 PREFIX = "TFS_"
 CONFIG_VARIABLE = "TFS_CONFIG"
+# The variables of the tests, and the marks of processes (process_runtime.py, cleanup.py).
 RESERVED_PREFIXES = ("TFS_TEST_", "TFS_WORKFLOW_")
 
 
 def apply_environment(document: Document, root: Any, environ: Mapping[str, str]) -> list[str]:
-    """Put every TFS_ variable in its place in the document; the names of those that apply, less specific first."""
+    """Put every TFS_ variable in its place in the document; the names of those that apply, less specific first.
+
+    `root` is the type of the document's top. Unknown names become problems of the document; nothing is raised.
+    """
     applied = []
+    # Less specific names first: TFS_SERVER replaces the whole mapping, and TFS_SERVER__REST_PORT then changes one key
+    # of it.
     for name in sorted(filter(_is_override, environ), key=lambda n: (n.count("__"), n)):
         path, unknown = _key_path(name[len(PREFIX) :], root, document.value)
         if unknown:
@@ -36,7 +51,10 @@ def apply_options(document: Document, options: Mapping[str, Any]) -> None:
 
 
 def put(document: Document, path: KeyPath, value: Any, places: Mapping[KeyPath, Place]) -> None:
-    """Replace what is at the path, with whatever stood below it, and make the mappings on the way."""
+    """Replace what is at the path, with whatever stood below it, and make the mappings on the way.
+
+    `places` are relative to the path. Problems found below the path are dropped with the value that had them.
+    """
     for known in (document.values_at, document.keys_at):
         for stale in [p for p in known if p[: len(path)] == path]:
             del known[stale]

@@ -1,4 +1,10 @@
-"""Walks the configuration's types by key path: the keys that a mapping takes, and the type of each."""
+"""Walks the configuration's types by key path: the keys that a mapping takes, and the type of each.
+
+Environment variables, error messages and suggestions need the keys of a configuration. A second list of them would
+drift from the types, so they are read from the types at run time. Unions are the difficulty: a source is one of four
+types, and a policy is a word, a mapping or a list. Pydantic puts a union's tag into its error paths, so a step may be a
+tag as well as a key.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +37,10 @@ def keys(annotation: Any) -> list[str]:
 
 
 def takes_any_key(annotation: Any) -> bool:
-    """Whether the keys are the user's own, as those of labels and flags are."""
+    """Whether the keys are the user's own, as those of labels and flags are.
+
+    Such keys cannot be checked or completed.
+    """
     return any(get_origin(alternative) is dict for _, alternative in _alternatives(annotation))
 
 

@@ -1,4 +1,8 @@
-"""The JSON Schema of the YAML, generated from its types, for editors to complete and check."""
+"""The JSON Schema of the YAML, generated from its types, for editors to complete and check.
+
+The schema is generated and committed. A schema that is written by hand would describe last month's types; one that is
+only generated on demand would not be there for an editor. A test compares the file with the types.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Loads the YAML file, then the environment's values, then the options'; reports every error at once."""
+"""Loads the YAML file, then the environment's values, then the options'; reports every error at once.
+
+A user who mends one error and is then shown the next needs a run for each. So every step collects problems instead of
+raising, and one ConfigError at the end lists all of them in the order of the file.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +55,7 @@ def load(
     document = read_file(chosen)
     overrides = apply_environment(document, Config, environ)
     apply_options(document, options or {})
+    # After the overrides, which may name the project.
     _named_after_its_directory(document, chosen)
     config = _validated(document)
     return LoadedConfig(chosen, config, tuple(overrides))

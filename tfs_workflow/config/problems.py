@@ -1,4 +1,9 @@
-"""Turns validation errors into plain messages: what was expected, what was found, and where."""
+"""Turns validation errors into plain messages: what was expected, what was found, and where.
+
+Pydantic reports a path through its own types, with tags of unions in it, and one error for each alternative of a union.
+A user has written a file: the message must name the line, the key as it stands there, what was expected and what was
+found. A misspelt key causes two errors, an unknown key and a missing one; only the first is shown.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +70,7 @@ def problems(error: ValidationError, root: Any, document: Document) -> list[Prob
     known = {problem.path for problem in document.problems}
     found = [_problem(detail, root, document) for detail in error.errors(include_url=False)]
     found = [p for p in found if not any(p.path[: len(path)] == path for path in known if path)]
+    # The key that a misspelt one means is reported as missing, too: one message is enough.
     meant = {(*p.path[:-1], m.group(1)) for p in found if (m := re.search(r"did you mean '(.+)'\?", p.what))}
     return [p for p in found if not (p.what.startswith("missing") and p.path in meant)]
 

@@ -1,4 +1,9 @@
-"""Addresses as they may be shown: without user names, passwords, tokens and signed queries."""
+"""Addresses as they may be shown: without user names, passwords, tokens and signed queries.
+
+Addresses of models appear in messages, in the lock file, in the state file and in logs. A password in an address, a
+token as its user name and a signed query are secrets; all three are taken out before text leaves the configuration. A
+user name without a password, as in `ssh://git@host`, stays.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Where a model may come from: the source types of the YAML, each recognized by the one key that only it has."""
+"""Where a model may come from: the source types of the YAML, each recognized by the one key that only it has.
+
+The key is the type: `git:` starts a git source. A `type:` key beside it would say the same thing twice and could
+contradict it. Where no key fits, the nearest one is taken as meant, so that an error names the misspelt key and not
+four alternatives.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The types of the YAML: frozen, validated once, and the source of the JSON Schema."""
+"""The types of the YAML: frozen, validated once, and the source of the JSON Schema.
+
+Every rule about a value is stated here once, as a type, a bound or a validator. The schema, the reference of keys and
+the messages are made from it. Values are frozen and strict: nothing changes a configuration after it was read, and a
+number in quotes is not taken for a number.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Validated single values in the YAML: ports, names, labels, versions, flags, paths, each with a phrase for errors."""
+"""Validated single values in the YAML: ports, names, labels, versions, flags, paths, each with a phrase for errors.
+
+Names of projects and models become parts of paths, of container names and of labels, so their characters are limited to
+what all of these accept. Addresses and refs become arguments of git: none may begin with a dash.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ Name = Annotated[
     expected("a name of at most 63 letters, digits, '_', '.' and '-' that starts with a letter or digit"),
 ]
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$"), expected("a label of letters, digits and '_'")]
+# A version is an int64 in TensorFlow Serving (model.proto).
 Version = Annotated[int, Field(ge=0, lt=2**63), expected("a version number (0 or above)")]
 RuntimeName = Literal["auto", "docker", "embedded", "native"]
 # YAML 1.1 reads a bare `no` as false.

@@ -13,6 +13,8 @@ from yaml.constructor import ConstructorError, SafeConstructor
 
 from tfs_workflow.errors import ConfigError
 
+# Far above any configuration, far below what would take noticeable time or memory. The number of nodes counts with
+# aliases expanded: nine lines of nested aliases can stand for a billion values.
 MAX_SIZE_BYTES = 1 << 20
 MAX_NODES = 20_000
 MAX_DEPTH = 50

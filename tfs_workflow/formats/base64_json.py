@@ -1,4 +1,8 @@
-"""Bytes in JSON as TensorFlow Serving writes them: {"b64": "…"} (json_tensor.cc)."""
+"""Bytes in JSON as TensorFlow Serving writes them: {"b64": "…"} (json_tensor.cc).
+
+JSON has no bytes. TensorFlow Serving marks them by an object with the only key `b64`; any other object is a named
+input. It decodes with Abseil, which accepts missing padding and whitespace, unlike Python's decoder.
+"""
 
 from __future__ import annotations
 

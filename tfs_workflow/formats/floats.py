@@ -1,4 +1,9 @@
-"""Denormal floats, which TensorFlow Serving's threads treat as zero when they read and print numbers."""
+"""Denormal floats, which TensorFlow Serving's threads treat as zero when they read and print numbers.
+
+A processor can be set to take denormals for zero, which is faster, and TensorFlow sets that for its threads. A denormal
+in a request or a result is therefore zero in TensorFlow Serving. Python has no such mode, so values are compared and
+replaced. Nearly all arrays hold none; the test for that must be cheap, and the replacement need not be.
+"""
 
 from __future__ import annotations
 

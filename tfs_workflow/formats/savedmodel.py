@@ -1,4 +1,9 @@
-"""Reads layout, versions and signatures of a SavedModel without TensorFlow."""
+"""Reads layout, versions and signatures of a SavedModel without TensorFlow.
+
+Setup and doctor examine models on machines without TensorFlow, and importing it would take longer than the whole
+examination. A SavedModel is protobuf and files with known names, so it is read as that. The rules of what counts as a
+version are those of TensorFlow Serving's file system source (file_system_storage_path_source.cc).
+"""
 
 from __future__ import annotations
 
@@ -80,7 +85,10 @@ def is_version_name(name: str) -> bool:
 
 
 def scan(base_path: Path) -> Versions:
-    """What a base path holds; nothing when it is not there. Raises InvalidModelError when it cannot be read."""
+    """What a base path holds; nothing when it is not there. Raises InvalidModelError when it cannot be read.
+
+    Where two directories have the same number, such as 1 and 001, the last one by name counts.
+    """
     try:
         entries = sorted(base_path.iterdir()) if base_path.is_dir() else []
     except OSError as error:
@@ -104,6 +112,9 @@ def versions(base_path: Path, flat_version: int | None = None) -> Versions:
     """Like scan, with at least one version; raises InvalidModelError with the likely mistake otherwise.
 
     With a `flat_version`, a base path that is a SavedModel itself counts as this one version.
+
+    Ascending by number. The error names the likely mistake: a flat SavedModel, a name with letters, a file of another
+    kind.
     """
     seen = scan(base_path)
     if seen.found:
@@ -114,7 +125,10 @@ def versions(base_path: Path, flat_version: int | None = None) -> Versions:
 
 
 def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> dict[str, Signature]:
-    """Signature name to signature of one version directory; raises InvalidModelError like servable_graph."""
+    """Signature name to signature of one version directory; raises InvalidModelError like servable_graph.
+
+    Sorted by name; those that begin with `__` belong to TensorFlow and are left out.
+    """
     graph = servable_graph(version_dir, tags)
     return {name: signature_of(graph.signature_def[name]) for name in sorted(graph.signature_def) if name[:2] != "__"}
 

@@ -1,4 +1,9 @@
-"""What is wrong with the files of a model, each with the likely mistake and the way on."""
+"""What is wrong with the files of a model, each with the likely mistake and the way on.
+
+TensorFlow Serving logs "No versions of servable found" once a second and waits. Nearly always one of a few mistakes is
+behind it, and the listing of the directory shows which. So each error here looks at what is there and names the
+mistake.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Signatures in words, whether they come from a model's files or from a server."""
+"""Signatures in words, whether they come from a model's files or from a server.
+
+A user compares a request with a signature. numpy's names of types and an open dimension as `any` are what people write
+in code; DT_FLOAT and -1 are not. The same text serves a model's files and a server's answer, so that the two can be
+compared.
+"""
 
 from __future__ import annotations
 

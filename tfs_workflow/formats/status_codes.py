@@ -1,4 +1,8 @@
-"""The status codes that gRPC, TensorFlow and HTTP share, for the client and the embedded server alike."""
+"""The status codes that gRPC, TensorFlow and HTTP share, for the client and the embedded server alike.
+
+Three numberings meet here. TensorFlow's and gRPC's are the same by design; HTTP's follow from them by TensorFlow
+Serving's table, which has no other source than its code.
+"""
 
 from __future__ import annotations
 

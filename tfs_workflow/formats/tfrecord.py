@@ -1,4 +1,9 @@
-"""TensorFlow's record files: each record with its length and the checksums of both (tsl/lib/io/record_reader.cc)."""
+"""TensorFlow's record files: each record with its length and the checksums of both (tsl/lib/io/record_reader.cc).
+
+The length has a checksum of its own, since a wrong length would make everything after it unreadable. Checksums are
+masked: the CRC of data that contains its own CRC would otherwise be weak (crc32c.h). A file is read as a whole, since a
+warm-up file holds a thousand records at most.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The model that ships with the package, copied so that containers mount it like any other."""
+"""The model that ships with the package, copied so that containers mount it like any other.
+
+The installation's files may be readable for its user alone, and an upgrade replaces them under a running server. A copy
+in the workspace is readable for the server in all cases, and it is replaced when a new release ships other files.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A model in a directory on this machine, served in place."""
+"""A model in a directory on this machine, served in place.
+
+Models can be large, and their owners add versions while the server runs. So nothing is copied: the server reads the
+directory itself and finds new versions there. The files may change at any time, which `status` reports as drift.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +45,11 @@ class DirectoryModelSource(ModelSource):
         return evidence, f"fetch it first: store: {self._directory} for s3://, gs:// and hf://, else an archive"
 
     def require_readable(self) -> None:
-        """Raise FetchFailedError unless the directory is there and readable; InvalidModelError names another file."""
+        """Raise FetchFailedError unless the directory is there and readable; InvalidModelError names another file.
+
+        Only this process's rights are checked here; those of the server's user are checked with the model
+        (preflight.py).
+        """
         if self.base_path.is_file() and (error := model_kinds.named(self.base_path)):
             raise error
         try:

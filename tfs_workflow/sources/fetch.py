@@ -2,6 +2,11 @@
 
 Each kind of source is a class of its own (registry.py). What they share is here: the order of the sources, what moves
 on to the next one, the lock, the move into place, and the record that makes a second fetch a no-op.
+
+Three invariants hold. What was there before stays until its successor is complete and fits the lock. The record is
+written after the files, so that a kill in between is seen as changed files and fetched again. And only an unreachable
+source leads to the next one: a wrong checksum or a missing path is a fault of the configuration, which another source
+must not hide.
 """
 
 from __future__ import annotations
@@ -78,7 +83,10 @@ def fetch(  # noqa: PLR0913  # each is another condition of the same fetch
 def recorded(
     name: str, sources: Sequence[Source], session: StateSession, yaml_dir: Path, flat_version: int = 1
 ) -> Fetched | None:
-    """The result of an earlier fetch from these sources, None if its files changed; reads no file, no network."""
+    """The result of an earlier fetch from these sources, None if its files changed; reads no file, no network.
+
+    Sizes and times alone are compared, as `fingerprints` explains.
+    """
     record = session.state.fetched.get(name)
     resolved = [model_source(source, yaml_dir) for source in sources]
     layout = Layout(session.workspace, name, flat_version)
@@ -136,6 +144,7 @@ class _Fetch:
             staged = self.layout.numbered(staging / "model")
             record = FetchRecord(identities, number, commit, fingerprints(staged, {}), fell_back)
             self._check_lock(_fetched(source, staged, record, fresh=True))
+            # After the lock was checked: a refused model leaves the old one in place.
             publish(staged, base_path, staging / "replaced")
             return self._record(source, base_path, replace(record, files=fingerprints(base_path, record.files)))
 

@@ -30,7 +30,10 @@ class Layout:
         return own if own is not None and not is_flat(own) else self.workspace.models / self.name
 
     def identities(self, sources: Sequence[ModelSource]) -> tuple[str, ...]:
-        """What a fetch from these sources is recorded under."""
+        """What a fetch from these sources is recorded under.
+
+        The version's number is part of it where it is not 1, since it is a part of the paths of the files.
+        """
         suffix = f" as version {self.flat_version}" if self.flat_version != 1 else ""
         return tuple(source.identity + suffix for source in sources)
 
@@ -66,6 +69,7 @@ def publish(staged: Path, base_path: Path, replaced: Path) -> None:
     replaced.mkdir()
     new = {entry.name for entry in staged.iterdir()}
     for entry in sorted(base_path.iterdir()):
+        # A version that is the same stays where it is, so that a server does not load it again.
         if entry.name not in new or not _same(entry, staged / entry.name):
             entry.rename(replaced / entry.name)
     for name in sorted(new - {entry.name for entry in base_path.iterdir()}):

@@ -1,4 +1,8 @@
-"""The kinds of source: which class fetches which type of the YAML."""
+"""The kinds of source: which class fetches which type of the YAML.
+
+The configuration's types and the classes that fetch are separate, so that reading a YAML imports no network code. This
+table is the only place where the two meet.
+"""
 
 from __future__ import annotations
 

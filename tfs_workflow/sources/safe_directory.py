@@ -1,4 +1,10 @@
-"""Writes the files of an untrusted model, so that none leaves its directory or fills the disk."""
+"""Writes the files of an untrusted model, so that none leaves its directory or fills the disk.
+
+A repository or an archive can hold a file named `../../.ssh/authorized_keys`, a link to `/etc`, or a terabyte of zeros
+in a megabyte. Checking names alone is not enough: a link that is written first turns a harmless name into a harmful
+one. So links are collected and made last, every name is checked before its file is opened, a file is created with
+O_EXCL, and no file gets more bytes than were counted for it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +28,9 @@ class WriteLimits:
 
     size_bytes: int = 64 << 30
     files: int = 100_000
+    # Weights compress little, and zeros a thousand to one: a factor of 200 separates models from bombs.
     ratio: int = 200
+    # Below this size the ratio does not count: small archives of text may well unpack to a hundred times their size.
     free_bytes: int = 256 << 20
 
     def of_archive(self, archive_bytes: int) -> WriteLimits:
@@ -51,7 +59,11 @@ class SafeWriter:
         self._place(name).mkdir(parents=True, exist_ok=True)
 
     def file(self, name: str, content: IO[bytes], size_bytes: int) -> None:
-        """Write exactly `size_bytes` of the content."""
+        """Write exactly `size_bytes` of the content.
+
+        Raises FetchFailedError for a name outside, a limit exceeded or a content that ends early; FileExistsError for a
+        second file of the same name.
+        """
         self._count(size_bytes, name)
         target = self._place(name)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +79,10 @@ class SafeWriter:
             os.fsync(file.fileno())
 
     def link(self, name: str, target: str) -> None:
-        """Remember a symbolic link; `finish` makes it."""
+        """Remember a symbolic link; `finish` makes it.
+
+        `target` may be anything; where it leads is checked by `finish`, when all files are there.
+        """
         self._count(0, name)
         self._links[self._place(name)] = target
 

@@ -1,4 +1,13 @@
-"""A model in a git repository: one commit, without history, and of its files only those below the base path."""
+"""A model in a git repository: one commit, without history, and of its files only those below the base path.
+
+A checkout needs the history, a working tree, hooks and filters; a model needs none of them. So a commit is fetched at
+depth 1 without file contents, the tree is listed, and only the blobs below the base path are requested and read through
+`cat-file --batch`. Nothing of the repository is ever executed: neither hooks nor filters nor attributes apply to an
+object that is only read (docs/decisions/0006-git-without-a-checkout.md).
+
+Servers differ in what they allow. Three forms of the request are tried, from the smallest to the one that every server
+takes.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +35,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _OPTION = re.compile(r"^-|[\x00-\x1f\x7f]")
 _REFSPEC = re.compile(_OPTION.pattern + r"|^\+|[ :*^?~\[\\]")
 _OBJECTS_PER_CALL = 1000  # 41 bytes each: far below the system's limit for a command line
+# Links and Git LFS pointers are below this; anything larger is streamed to the disk unread.
 _SMALL_BYTES = 4096
 _NO_NEGOTIATION = ("-c", "fetch.negotiationAlgorithm=noop")
 # From the smallest request, which not every server accepts, to the one that every server accepts.

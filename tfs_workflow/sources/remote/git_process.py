@@ -1,4 +1,13 @@
-"""Runs git for one fetch: without prompts and hooks, with idle timeouts, and with its errors translated."""
+"""Runs git for one fetch: without prompts and hooks, with idle timeouts, and with its errors translated.
+
+Git is an external program with a network behind it. It can prompt for a password, run hooks, fetch more objects by
+itself, or wait for ever. Each is closed off by an option or a variable below; the user's own credential helpers stay in
+use. Protocols that run commands (`ext::`) are excluded by a list of those allowed, not by a list of those forbidden.
+
+A fetch of a large model takes long without being stuck, so the whole duration has no limit; only silence has one.
+Progress on stderr counts as a sign of life, and stderr is read here at the same time as the transfer runs. Git gives no
+codes for its errors, so its English texts are matched (`_MEANINGS`), and the first match counts.
+"""
 
 from __future__ import annotations
 
@@ -105,8 +114,13 @@ class GitRepository:
             config.write(f'[remote "origin"]\n\turl = "{quoted}"\n')
 
     def run(self, *arguments: str, network: bool = False) -> bytes:
-        """Git's standard output; FetchFailedError, TransientFetchError or SourceUnreachableError when it fails."""
+        """Git's standard output; FetchFailedError, TransientFetchError or SourceUnreachableError when it fails.
+
+        With `network` silence is bounded; local commands print nothing while they work. Raises also ConfigError, for
+        arguments that git rejects, and ToolMissingError without git.
+        """
         self.context.check()
+        # A file and not a pipe: stderr is read meanwhile, and a full pipe would block git for ever.
         with (self.directory.parent / "stdout").open("w+b") as stdout:
             with self._started(arguments, stdin=subprocess.DEVNULL, stdout=stdout) as process:
                 output = self._read_stderr(process, network)
@@ -118,6 +132,7 @@ class GitRepository:
     @contextmanager
     def blobs(self, object_ids: Iterable[str]) -> Iterator[IO[bytes]]:
         """The output of `git cat-file --batch` for these objects, which must be there."""
+        # Git reads the requests from a file, so that nothing here has to write and read at the same time.
         requests = self.directory.parent / "requests"
         requests.write_text("".join(f"{object_id}\n" for object_id in object_ids))
         with (

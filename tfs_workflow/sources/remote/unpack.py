@@ -1,4 +1,9 @@
-"""Unpacks a model from a tar or zip archive, treating the archive as hostile."""
+"""Unpacks a model from a tar or zip archive, treating the archive as hostile.
+
+Python's own `extractall` trusts an archive too far for files from the network: it has no limits on size and count, and
+older releases of Python lack its filters. So members are read one by one and written by SafeWriter. Devices and other
+special files are refused. The archive's type is found by its first bytes, since an address need not end with a suffix.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +24,7 @@ from typing import IO, cast
 from tfs_workflow.errors import FetchFailedError
 from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits, check_links
 
+# tarfile allocates a header's announced size before it reads it; long names and pax headers are far below this.
 _LONGEST_READ_BYTES = 1 << 20
 _LONGEST_LINK_BYTES = 4096
 _UNREADABLE = (
@@ -28,6 +34,7 @@ _UNREADABLE = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
+    # zipfile's for an encrypted member.
     RuntimeError,
     ValueError,
 )
