@@ -1,4 +1,9 @@
-"""The Docker engine: which one it is, whether it can mount our files, and whether it has room, a GPU and the image."""
+"""The Docker engine: which one it is, whether it can mount our files, and whether it has room, a GPU and the image.
+
+Every function takes the engine's facts as data, so that an engine with a GPU, without space or on another machine needs
+no such engine in a test. Setup uses the same findings before it pulls an image, and raises the first failure: what
+doctor reports and what setup rejects cannot differ.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
 
 # What the images take once they are unpacked, roughly: tensorflow/serving:2.20.0, and the same for GPUs.
 IMAGE_BYTES, GPU_IMAGE_BYTES = 1 << 30, 8 << 30
+# The first part of every finding's name here.
 CHECK = "engine"
 _ELSEWHERE = "point DOCKER_HOST or the docker context at a local engine, or set runtime: embedded"
 

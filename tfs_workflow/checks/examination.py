@@ -1,4 +1,10 @@
-"""doctor: every check at the same time, before setup, after it or while serving."""
+"""doctor: every check at the same time, before setup, after it or while serving.
+
+Doctor is called when something is wrong, so any check may hang or raise: a network drive, an engine, a damaged state
+file. Each topic runs by itself (runner.py), and a topic that fails leaves the others whole. Facts that several topics
+need are fetched once, in the background. Nothing is changed and nothing is fetched, so that doctor may run beside any
+other verb, without the lock.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +41,7 @@ from tfs_workflow.state.workspace import Workspace
 if TYPE_CHECKING:
     from tfs_workflow.runtimes.docker.engine_info import EngineFacts
 
+# Longer than an engine's own timeout (engine_info.py), so that its error is shown and not this one.
 DEADLINE_S = 15.0
 DEFAULT_IMAGE = "tensorflow/serving:2.20.0"
 Topics = dict[str, Callable[[], Iterable[Finding]]]

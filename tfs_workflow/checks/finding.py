@@ -1,4 +1,9 @@
-"""A finding, which is what one check answers: ok, warning or failure, with its evidence and its fix."""
+"""A finding, which is what one check answers: ok, warning or failure, with its evidence and its fix.
+
+A check neither prints nor raises: it returns what it found with evidence and the way on. The same finding can be a line
+of doctor, an entry of its JSON, or an error that stops setup. `kind` ties it to the exit code that this error would
+have, so that doctor's exit code foretells that of setup.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The machine: what its processor can do, and whether its memory is enough."""
+"""The machine: what its processor can do, and whether its memory is enough.
+
+TensorFlow's builds use AVX without a check, so that an older processor ends the server with SIGILL, without a line in
+its log. Memory is similar: the kernel's SIGKILL leaves no message. Both are visible beforehand, and only beforehand.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from pathlib import Path
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
 from tfs_workflow.errors import ToolMissingError
 
+# On other systems it is missing; then nothing is reported, as a wrong warning is worse than none.
 CPUINFO = Path("/proc/cpuinfo")
 # TensorFlow's release builds for x86-64, in its wheels and in TensorFlow Serving's images (.bazelrc, avx_linux).
 NEEDED = ("sse4_1", "sse4_2", "avx")

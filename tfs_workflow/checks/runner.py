@@ -1,4 +1,10 @@
-"""Asks all checks at the same time and has all findings at once, whatever hangs or fails."""
+"""Asks all checks at the same time and has all findings at once, whatever hangs or fails.
+
+Some checks block in the kernel for minutes, as a stat on a network drive without its server does. A thread in such a
+call cannot be ended. So each topic has a daemon thread, all share one deadline, and what has not returned by then
+becomes a warning in its place. The process can end although threads still hang; an executor of concurrent.futures would
+wait for them.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +36,10 @@ def in_background(question: Callable[[], T]) -> Future[T]:
 
 
 def gathered(topics: Mapping[str, Callable[[], Iterable[Finding]]], deadline_s: float) -> list[Finding]:
-    """The findings of all topics, run at the same time and returned in the order given; one that hangs is a warning."""
+    """The findings of all topics, run at the same time and returned in the order given; one that hangs is a warning.
+
+    `deadline_s` is for all topics together. An error of the program itself is raised, any other becomes a finding.
+    """
     answers = {name: in_background(lambda topic=topic: list(topic())) for name, topic in topics.items()}  # type: ignore[misc]
     end_s = time.monotonic() + deadline_s
     return [finding for name, answer in answers.items() for finding in _taken(name, answer, end_s)]

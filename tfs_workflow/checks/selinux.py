@@ -1,4 +1,9 @@
-"""SELinux: whether a container may read a model, whatever the files' modes say."""
+"""SELinux: whether a container may read a model, whatever the files' modes say.
+
+The kernel denies a container a file by its label, whatever its mode is, and the server reports only "Permission
+denied". The label is an extended attribute and can be read without any of SELinux's tools. Relabelling is left to the
+user: a mount with `:z` would change the labels of files that other programs use.
+"""
 
 from __future__ import annotations
 

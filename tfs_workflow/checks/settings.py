@@ -1,4 +1,9 @@
-"""The configuration: what TensorFlow Serving would reject, or silently ignore."""
+"""The configuration: what TensorFlow Serving would reject, or silently ignore.
+
+TensorFlow Serving ignores an unknown flag after one line in its log, and accepts settings that contradict each other.
+The YAML's types cannot find these: they depend on the runtime and on the release in the image. So they are findings,
+most of them warnings, as a list of flags by release can never be complete.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +69,10 @@ def known_flags(runtime: str, image: str) -> list[str]:
 
 
 def newer_flag(name: str, image: str) -> str:
-    """Why an official image's release does not know the flag, or an empty string."""
+    """Why an official image's release does not know the flag, or an empty string.
+
+    An image of another name, or a tag without a release, is not judged.
+    """
     tag = re.match(r"(\d+)\.(\d+)", image.partition("@")[0].rpartition(":")[2])
     since = FLAG_SINCE.get(name)
     if not (tag and since and is_official(image)) or tuple(map(int, tag.groups())) >= since:

@@ -1,4 +1,8 @@
-"""Tools and surroundings: git, the registry's credentials, the clock, proxies."""
+"""Tools and surroundings: git, the registry's credentials, the clock, proxies.
+
+These belong to the machine and not to the project, but failures of setup come from them again and again: a git that is
+too old, a credential helper that was uninstalled, a clock that is off, a proxy that takes requests for 127.0.0.1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""The last failure, for `doctor --after`: recorded when a start fails, or found in a server that ended."""
+"""The last failure, for `doctor --after`: recorded when a start fails, or found in a server that ended.
+
+A start that fails removes its server, and with it the log. So the evidence is copied into the state before the removal:
+`doctor --after` can then explain a failure that left nothing behind. A server that ended later is still there, and a
+process that is gone has left its log; these are read when they are needed.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from tfs_workflow.config.load import LoadedConfig
     from tfs_workflow.health.diagnosis import Diagnosis
 
+# Enough for a traceback of TensorFlow and the lines before it, and a bound for the state file.
 RECORDED_LINES = 200
 
 
@@ -32,7 +38,11 @@ class Attempt:
 
 @contextmanager
 def recording_failure(session: StateSession, runtime: Runtime) -> Iterator[Attempt]:
-    """Record why the block fails, with the log of the server that it started and that is about to be removed."""
+    """Record why the block fails, with the log of the server that it started and that is about to be removed.
+
+    Must be the innermost context of a start, so that it runs before those that remove the server.
+    """
+    # Filled in by the block: the server does not exist yet.
     attempt = Attempt()
     try:
         yield attempt

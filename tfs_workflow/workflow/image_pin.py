@@ -1,4 +1,10 @@
-"""Which image serve runs: the recorded one, or the one that its tag names now unless setup was `--locked`."""
+"""Which image serve runs: the recorded one, or the one that its tag names now unless setup was `--locked`.
+
+Two requirements conflict: a tag such as `2.20.0-patch` should bring its fixes, and a server should not change by
+itself. The answer is to follow the tag at `serve`, with a notice, and to hold to the digest after `setup --locked`. The
+digest goes into the lock file as well, so that the change shows up in version control
+(docs/decisions/0011-image-by-digest.md).
+"""
 
 from __future__ import annotations
 
@@ -37,6 +43,7 @@ def follow_moved_tag(
             f"{reference}: names {followed.image_digest[:19]} now, setup recorded {record.image_digest[:19]}: serve "
             f"follows it and records it in {lock_file.name}; setup --locked would hold the server to the recorded one"
         )
+    # Without a lock file there is nothing to keep in step; setup will write one.
     if pinned := lockfile.read(lock_file):
         moved = {"image": reference, "image_digest": followed.image_digest}
         lockfile.write(lock_file, pinned.model_copy(update=moved))

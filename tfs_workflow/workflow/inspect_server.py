@@ -1,4 +1,8 @@
-"""status: the project's server, its models, and its drift from what the YAML wants."""
+"""status: the project's server, its models, and its drift from what the YAML wants.
+
+`status` is called by scripts, so it must not change anything, and it must not wait for another verb. It reads the state
+without the lock: the file is replaced whole, so that a reader sees the old or the new one.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +46,8 @@ def inspect(loaded: LoadedConfig) -> ProjectStatus:
     with RestJsonClient(server.rest_url) as client:
         try:
             models = {name: client.status(name) for name in loaded.config.models}
+        # A server that is silent may have ended a moment ago: then its end explains more than the failed connection
+        # does.
         except ServerUnreachableError:
             server = runtime.refresh(server)
             if server.exit_code is not None or server.restarts:

@@ -1,4 +1,10 @@
-"""Orphans: servers of any project that no workspace claims, such as those of killed runs."""
+"""Orphans: servers of any project that no workspace claims, such as those of killed runs.
+
+Removing a server that belongs to a running project is worse than leaving an orphan. So a server counts as an orphan
+only by proof: its workspace is gone, is another project's, or does not claim it, or the server has ended. Whatever
+cannot be proved, such as a workspace of another user or on another machine, leaves the server alone. The workspace
+stays locked from the proof to the removal, or a verb could claim the server in between.
+"""
 
 from __future__ import annotations
 
@@ -65,6 +71,7 @@ def _reason(server: ModelServer, held: ExitStack) -> str:
         return _ended(server)  # of a version without this label
     try:
         workspace = _workspace(server)
+        # A lock that is taken means that a verb is at work, perhaps starting this very server.
         held.enter_context(workspace.exclusive(wait=False))
     except FileNotFoundError:
         return "its workspace is gone"

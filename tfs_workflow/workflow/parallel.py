@@ -1,4 +1,12 @@
-"""Runs independent steps at the same time, and ends them together."""
+"""Runs independent steps at the same time, and ends them together.
+
+A model may take minutes to download, and so may an image; neither depends on the other. Threads suffice, since both
+wait for the network. concurrent.futures does not: its executor waits for every thread when it ends, so that one stuck
+in a system call would hold up Ctrl-C and the end of the process.
+
+One failure ends all steps, as the whole cannot succeed any more. Failures that follow within the grace time are
+reported together: a user mends both at once.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +18,7 @@ from typing import Any
 
 from tfs_workflow.errors import RunInterruptedError, WorkflowError
 
+# Long enough for a step to see `cancelled` and remove what it staged.
 CANCEL_GRACE_S = 1.0
 
 
@@ -45,6 +54,7 @@ def run_all(steps: Mapping[str, Callable[[], Any]], cancelled: threading.Event) 
             cancelled.set()
         end_s = time.monotonic() + CANCEL_GRACE_S
         for thread in threads:
+            # An interrupt may come while threads are started; one that was not cannot be joined.
             if thread.ident is not None:
                 thread.join(max(0.0, end_s - time.monotonic()))
     while not finished.empty():

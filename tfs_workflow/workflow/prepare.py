@@ -1,4 +1,9 @@
-"""setup: prepare the workspace, every model and the runtime, at the same time; then check and pin them."""
+"""setup: prepare the workspace, every model and the runtime, at the same time; then check and pin them.
+
+Everything slow or uncertain happens in setup: networks, registries, hashing, choosing. What it found is recorded, so
+that serve needs no network and finds the same files. The order within is fixed: fetch, check, pin, record. A model that
+fails the check, or differs from the lock, leaves lock file and record as they were.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +38,10 @@ _RUNTIME_STEP = "the runtime"  # with a space, which the name of a model cannot 
 
 @dataclass(frozen=True)
 class SetUp:
-    """What setup prepared: the workspace, each model, the runtime and why, and the lock file."""
+    """What setup prepared: the workspace, each model, the runtime and why, and the lock file.
+
+    `models` is by model name; `lock` is the path of the lock file.
+    """
 
     workspace: Path
     models: Mapping[str, Fetched]
@@ -60,6 +68,7 @@ def prepare(
         conditions = _Conditions(offline, update, pinned if locked else None)
         models, choice = _provide(loaded, session, context, conditions)
         record = replace(_setup_record(loaded.config, models, choice), locked=locked)
+        # Before pinning: what cannot be served should not be in the lock file.
         check_models(server_spec(loaded.config, record), runtime_kind(choice.runtime).reader())
         _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=locked)
         session.change(setup=record)

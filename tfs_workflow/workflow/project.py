@@ -1,4 +1,9 @@
-"""One project as the verbs share it: its workspace, its spec, its runtimes, and the server with its label."""
+"""One project as the verbs share it: its workspace, its spec, its runtimes, and the server with its label.
+
+Each verb would otherwise find workspace, record and server in its own way, and the ways would drift apart. The runtimes
+that are looked at come from the state (`started`), since the YAML may name another one than the server was started
+with.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""teardown: stop and remove every server with the project's label; with options also workspace and image."""
+"""teardown: stop and remove every server with the project's label; with options also workspace and image.
+
+Teardown must work when everything else is broken: no workspace, a damaged state, a YAML that has changed. So it finds
+servers by label under every runtime and needs no record. A missing engine is an error only where it may hold a server.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +49,7 @@ def remove(loaded: LoadedConfig, context: TransferContext, *, purge: bool = Fals
         plan = _plan(config, runtimes, state, workspace.path if purge else None, image)
         removed = _execute(plan, runtimes, config)
         if state.started:
+            # Teardown frees space, and so must succeed on a full disk.
             with suppress(ConfigError):  # a full disk: the next verb looks for a server that is not there
                 write_state(workspace, replace(state, started=()))
         if purge:

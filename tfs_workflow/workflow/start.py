@@ -1,4 +1,9 @@
-"""serve: observe what runs, plan, execute the plan, and wait until every wanted version is AVAILABLE."""
+"""serve: observe what runs, plan, execute the plan, and wait until every wanted version is AVAILABLE.
+
+`serve` may be run at any time: it is a no-op when the wanted server runs, and otherwise replaces what is there. To
+decide that, what runs is observed first and compared with what is wanted; the plan that results is data (plan.py), and
+only the execution has effects (execution.py). `serve --dry-run` is the same without the last step.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +40,8 @@ class Served:
     """A server with the status of every model; `unchanged` when it ran already.
 
     `replaced` holds the reasons why a running one was replaced.
+
+    `models` maps each model to the status of its versions.
     """
 
     server: ModelServer

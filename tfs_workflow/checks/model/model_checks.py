@@ -1,4 +1,9 @@
-"""Models: base path, versions, files, signatures, labels and warm-up of one model, as findings."""
+"""Models: base path, versions, files, signatures, labels and warm-up of one model, as findings.
+
+The checks follow the order in which a server would stumble: the base path, versions, labels, access, the graph,
+operations, warm-up. A fault early in that order makes later checks of the same version meaningless, so these are left
+out. Everything is read without TensorFlow; whatever needs its code to be known is left to the server.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +69,10 @@ def model_findings(
 
 
 def attempt(check: str, question: Callable[[], object], evidence: str) -> Iterator[Finding]:
-    """The finding of a question that raises when the answer is bad."""
+    """The finding of a question that raises when the answer is bad.
+
+    `evidence` is shown where nothing is raised. Only WorkflowError counts as a bad answer.
+    """
     try:
         question()
     except WorkflowError as error:

@@ -1,4 +1,9 @@
-"""Compares a model's operations with those of the server; the list of one TensorFlow release is in the package."""
+"""Compares a model's operations with those of the server; the list of one TensorFlow release is in the package.
+
+A graph names its operations, and a server without one of them fails at the load, often after a long download. The list
+of one TensorFlow release is in the package, since a query to TensorFlow would import it. A server of another release
+may differ, so that only for our own server, of exactly this release, is a missing operation a failure.
+"""
 
 from __future__ import annotations
 

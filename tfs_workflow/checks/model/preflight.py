@@ -1,4 +1,9 @@
-"""What setup and serve require of the models: every wanted version there, readable and whole."""
+"""What setup and serve require of the models: every wanted version there, readable and whole.
+
+A model server without a version that it was told to serve does not end: it logs a warning and looks again. `serve`
+would wait with it until the timeout. So what can be seen in the files is checked beforehand, with the rights of the
+user that the server will run as.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,10 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
 
 
 def served_directories(model: ModelSpec) -> list[Path]:
-    """The version directories that will be served, oldest first; InvalidModelError when there is none."""
+    """The version directories that will be served, oldest first; InvalidModelError when there is none.
+
+    Raises InvalidModelError also where the base path cannot be read.
+    """
     found = savedmodel.versions(model.base_path, model.flat_version).found
     wanted = wanted_versions(model, [version.number for version in found])
     return [version.path for version in found if version.number in wanted]
@@ -95,5 +103,6 @@ def _readable(path: Path, reader: tuple[int, int] | None) -> bool:
         return os.access(path, needed)
     uid, gid = reader
     found = path.stat()
+    # The kernel's rule: the owner's bits if it is the owner, else the group's, else the others'; never a combination.
     shift = 6 if found.st_uid == uid else 3 if found.st_gid == gid else 0
     return (found.st_mode >> shift) & needed == needed

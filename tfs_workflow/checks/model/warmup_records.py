@@ -1,4 +1,8 @@
-"""Reads a version's warm-up file as the server will: TFRecord framing with its checksums, and PredictionLog inside."""
+"""Reads a version's warm-up file as the server will: TFRecord framing with its checksums, and PredictionLog inside.
+
+A damaged warm-up file makes the whole version fail to load, which is out of proportion to its purpose and hard to find
+in the log. The file is read here with the server's own rules (formats/tfrecord.py).
+"""
 
 from __future__ import annotations
 

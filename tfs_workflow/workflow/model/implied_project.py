@@ -1,4 +1,9 @@
-"""The project that a path alone implies: the models that it holds, written as a YAML into the user's cache."""
+"""The project that a path alone implies: the models that it holds, written as a YAML into the user's cache.
+
+Serving one's first model should need one path and no file. But every verb reads a YAML, and a second way to configure a
+server would have to be kept in step with it. So a path is turned into a YAML, in the user's cache, and from there on
+nothing is special (docs/cli.md).
+"""
 
 from __future__ import annotations
 
@@ -23,6 +28,9 @@ def write_implied_project(path: str, directory: Path) -> Path:
     """Write the YAML that serves a path: a SavedModel, a base path, a directory of several models, or an archive.
 
     Returns where it lies. Raises ConfigError when the path holds none of them.
+
+    The file is replaced by the next call in the same working directory. Its mode is 0600, since an address may hold
+    credentials.
     """
     import yaml  # noqa: PLC0415  # only here is one written
 

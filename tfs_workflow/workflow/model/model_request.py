@@ -1,4 +1,9 @@
-"""The request that shows a model at work: the YAML's example, else one made from the model's files."""
+"""The request that shows a model at work: the YAML's example, else one made from the model's files.
+
+A tool that serves an unknown model should be able to show that it works. The signature gives types and shapes, from
+which a request can be built in most cases; its values are placeholders, so the answer shows that the model computes and
+not that it computes well. An example in the YAML is always better, and comes first.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The YAML to start from for models of one's own: sources, signatures and examples read from the models."""
+"""The YAML to start from for models of one's own: sources, signatures and examples read from the models.
+
+The text is composed by lines and not by a YAML library, because its comments are its value: they show the signature
+beside the model. Paths, and names that YAML could misread, are quoted as JSON, which is YAML as well.
+"""
 
 from __future__ import annotations
 

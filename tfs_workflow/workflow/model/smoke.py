@@ -1,4 +1,8 @@
-"""One request to each model after a start: AVAILABLE says that a model is loaded, an answer says that it works."""
+"""One request to each model after a start: AVAILABLE says that a model is loaded, an answer says that it works.
+
+A model without values for its variables, or with an operation that fails, can become AVAILABLE all the same. Only a
+request shows it. A failure does not undo the start: the request may be at fault, and other models of the server work.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,11 @@ class SmokeResult:
 
 
 def smoke_test(loaded: LoadedConfig, server: ModelServer) -> Iterator[SmokeResult]:
-    """Send the example of the YAML, or one made from the signature, to each model that does not opt out."""
+    """Send the example of the YAML, or one made from the signature, to each model that does not opt out.
+
+    One result for each model, as soon as it is there, in the YAML's order. Raises what a client raises where the server
+    itself cannot be reached.
+    """
     from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415  # while it is imported, the server starts
 
     with RestJsonClient(server.rest_url) as client:

@@ -1,4 +1,12 @@
-"""Drift: the differences of the running server from the YAML, the files and the image that it was started from."""
+"""Drift: the differences of the running server from the YAML, the files and the image that it was started from.
+
+A running server and the YAML are compared in three ways, from certain to detailed. The digest of the spec shows whether
+anything differs. The record of `serve` shows what differs, key by key, if it is that server's record. The fingerprints
+show whether files of a served version have changed, without reading those whose size and time are the same.
+
+Not every difference is drift. A version that was added later is served by itself, and a changed file of a version that
+is not loaded has no effect.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +53,10 @@ class Drift:
 def served_record(
     server: ModelServer, spec: ServerSpec, versions: Mapping[str, Sequence[int]], fetched: Mapping[str, FetchRecord]
 ) -> ServedRecord:
-    """The record of a server that was just started; reads no model file, and takes the digests from `fetched`."""
+    """The record of a server that was just started; reads no model file, and takes the digests from `fetched`.
+
+    `versions` are those that must become AVAILABLE, by model. Raises OSError.
+    """
     files = {
         model.name: fingerprints_unread(
             model.base_path,
@@ -64,6 +75,7 @@ def drift(
     statuses: Mapping[str, Sequence[VersionStatus]] | None,
 ) -> list[Drift]:
     """The differences of a running server from YAML and files; `statuses` is None when it does not answer."""
+    # The record of another server would name its files, and report their differences as this one's.
     known = served if served and served.id == server.id else None
     found = configuration_drift(server, spec, known)
     if known is not None:

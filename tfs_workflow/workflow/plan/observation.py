@@ -20,7 +20,10 @@ Statuses = Mapping[str, Sequence["VersionStatus"]]
 
 @dataclass(frozen=True)
 class ObservedServer:
-    """One server of the project, and each model's versions; None where it was not queried or does not answer."""
+    """One server of the project, and each model's versions; None where it was not queried or does not answer.
+
+    `models` maps each model to the status of its versions.
+    """
 
     server: ModelServer
     models: Statuses | None = None
