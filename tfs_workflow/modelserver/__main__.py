@@ -11,12 +11,14 @@ _MISSING = 3
 
 def main() -> int:
     """Run the server with the process's arguments; returns the exit code."""
+    # Usage errors and --help need none of the packages, so they are answered before any is imported.
     from tfs_workflow.modelserver import flags  # noqa: PLC0415  # imported when needed
 
     try:
         parsed = flags.parse(sys.argv[1:])
     except flags.UsageError as error:
         sys.stderr.write(f"{error}\n{flags.usage(sys.argv[0])}")
+        # TensorFlow Serving's own exit code: main returns -1 (model_servers/main.cc).
         return 255
     if "--help" in parsed.unknown:
         sys.stdout.write(flags.usage("tensorflow_model_server"))
@@ -48,6 +50,7 @@ def _run(parsed: object) -> int:
     loading.start()
     from tfs_workflow.modelserver import server  # noqa: PLC0415
 
+    # The server module uses the library only when it runs, so that importing it beside the load is safe.
     loading.join()
     return _report_missing(failures[0]) if failures else server.run(parsed)  # type: ignore[arg-type]
 

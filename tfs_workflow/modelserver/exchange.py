@@ -58,6 +58,7 @@ class Watch(NamedTuple):
     first: bytes
 
 
+# Bytes are a serialized message; a StatusError ends the call with its code.
 GrpcReply = Callable[["bytes | Watch | StatusError"], None]
 # Takes a path, a serialized message, and the client's timeout in milliseconds, 0 for none.
 GrpcApp = Callable[[bytes, bytes, int, GrpcReply], None]

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+# A container or taskset may allow fewer processors than the machine has.
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
@@ -117,10 +118,12 @@ def parse(arguments: Sequence[str]) -> Flags:
     for argument in arguments:
         name, has_value, text = argument.removeprefix("--").partition("=")
         flag = _BY_NAME.get(name) if argument.startswith("--") else None
+        # Only a boolean flag may stand without a value, as in TensorFlow.
         if flag is None or not (has_value or isinstance(flag.default, bool)):
             flags.unknown.append(argument)
             continue
         flags.values[name] = _value(flag, text if has_value else "true")
+        # A flag that is given with its default changes nothing, so there is nothing to warn of.
         if not flag.has_meaning and flags.values[name] != flag.default:
             flags.meaningless.append(name)
     return flags

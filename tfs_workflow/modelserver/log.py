@@ -27,6 +27,7 @@ def error(source: str, message: str) -> None:
 
 
 def _write(severity: str, source: str, message: str) -> None:
+    # Local time, as TensorFlow's own lines in the same log have it.
     now = datetime.now().astimezone()
     line = f"{now:%Y-%m-%d %H:%M:%S.%f}: {severity} tensorflow_serving/{source}] {message}\n"
     try:

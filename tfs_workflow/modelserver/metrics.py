@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # prometheus-client names the family of a counter with _total, TensorFlow Serving does not.
 _TOTAL = re.compile(rb"^((?:# (?:TYPE|HELP) )?:tensorflow[^\s{]*?)_total\b", re.MULTILINE)
+# prometheus-client adds the time of creation of each metric, which TensorFlow Serving does not have.
 _CREATED = re.compile(rb"^(?:# (?:TYPE|HELP) )?:tensorflow[^\s{]*_created\b.*\n", re.MULTILINE)
 # From 10 microseconds to about 25 minutes; the sizes of batches from 1 to 16,384 rows.
 _LATENCY_BUCKETS = [10 * 1.8**i for i in range(33)]
@@ -51,6 +52,7 @@ class PrometheusMetrics(Metrics):
         from prometheus_client.platform_collector import PlatformCollector  # noqa: PLC0415
         from prometheus_client.process_collector import ProcessCollector  # noqa: PLC0415
 
+        # A registry of its own: the global one would bring the metrics of other packages in the process.
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -83,6 +85,7 @@ class PrometheusMetrics(Metrics):
             f"{batching}padding_size", "Rows added to a batch.", _SIZE_BUCKETS, "execution_batch_size"
         )
         self._runs = counter(f"{batching}wrapped_run_count", "Batches run.")
+        # Labels are resolved once: doing so for each request takes longer than counting.
         self._children: dict[tuple[str, str, str, Code], tuple[Counter, Histogram]] = {}
 
     def request(self, model: str, entrypoint: str, api: str, code: Code, latency_s: float) -> None:

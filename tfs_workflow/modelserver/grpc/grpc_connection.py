@@ -114,6 +114,7 @@ class GrpcConnection(asyncio.Protocol):
                 self._data(event)
             elif kind is RequestReceived:
                 self._begin(event)
+            # Every stream is closed at its end: most of them have been forgotten already.
             elif kind is StreamClosed and (self._calls or self._watches or self._heads):
                 self._forget(event.stream_id)
         self._is_reading = False
@@ -209,6 +210,7 @@ class GrpcConnection(asyncio.Protocol):
         session, transport = self._session, self._transport
         while not self._paused and (data := session.data_to_send(_WRITE_BYTES)):
             transport.write(data)
+            # Less than was allowed is all that there is; another call would return nothing.
             if len(data) < _WRITE_BYTES:
                 break
         if not session.want_read or (self._connections.ending and not self.is_busy):
@@ -258,6 +260,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._heads:
             stream = next(iter(self._heads))
             body = self._bodies.get(stream)
+            # What has come, over the slowest rate allowed: a large message gets more time the more of it is there.
             rate_s = body.size_bytes / limits.min_body_bytes_per_s if body else 0
             return ("send its request", stream), limits.body_timeout_s + rate_s
         if self._calls or self._watches:
@@ -277,6 +280,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._has_ended:
             self._transport.close()
             return
+        # Calls that are under way are finished; a client opens new ones on another connection.
         self._session.send_goaway()
         for stream in self._watches:
             self._session.send_trailers(stream, grpc_framing.status_headers(StatusError(Code.UNAVAILABLE, "ending")))

@@ -26,6 +26,7 @@ _UNSUPPORTED_TYPE: Headers = [(b":status", b"415")]
 _NO_METHOD: Headers = [(b":status", b"405")]
 _NOT_ONE = StatusError(Code.INTERNAL, "the request is not one whole message")
 _TOO_LARGE = StatusError(Code.RESOURCE_EXHAUSTED, "Received message larger than 2 GiB")
+# By the code of the letter, since indexing bytes gives a number.
 _UNIT_MS = {72: 3_600_000.0, 77: 60_000.0, 83: 1000.0, 109: 1.0, 117: 1e-3, 110: 1e-6}  # H M S m u n
 _WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
 # What gRPC leaves as it is in a message: printable ASCII, the percent sign excepted.
@@ -40,6 +41,7 @@ class Head(NamedTuple):
     encoding: bytes
 
 
+# Bounded, since a client chooses its headers.
 @lru_cache(maxsize=256)
 def read_head(headers: tuple[tuple[bytes, bytes], ...]) -> Head | Headers:
     """The call that a request's headers begin, or the response headers that reject a non-gRPC request.
@@ -62,6 +64,7 @@ def message_of(body: bytes, encoding: bytes, most_unpacked_bytes: int) -> bytes:
     """The one message of a unary request; raises StatusError when it is not one whole message."""
     if len(body) < PREFIX.size:
         raise StatusError(Code.INTERNAL, "the request has no message")
+    # One byte that is 1 for a compressed message, then the length in four bytes, the highest first.
     packed, size = PREFIX.unpack_from(body)
     # Every method that is served is unary: a second message, or half of one, is the client's fault.
     if len(body) != PREFIX.size + size:
@@ -76,6 +79,7 @@ def overrun(start: bytes, size_bytes: int) -> StatusError | None:
     """Why a body that begins so and has come so far is not read on; None while it may still be one message."""
     if len(start) < PREFIX.size:
         return _TOO_LARGE if size_bytes > PREFIX.size + MAX_MESSAGE_BYTES else None
+    # The prefix is complete in the first chunk. A client that sends it in pieces is bounded by the limit alone.
     declared_bytes = PREFIX.unpack_from(start)[1]
     if declared_bytes > MAX_MESSAGE_BYTES:
         return _TOO_LARGE

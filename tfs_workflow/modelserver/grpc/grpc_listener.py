@@ -46,6 +46,7 @@ async def start(app: GrpcApp, flags: Flags, limits: ConnectionLimits, tls: SSLCo
 def _context(config: SSLConfig, path: str) -> ssl.SSLContext:
     """The TLS settings of an SSLConfig, read from `path`; raises StatusError when they cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # A gRPC client refuses a server that does not select h2 in the TLS handshake.
     context.set_alpn_protocols(["h2"])
     try:
         # OpenSSL reads a key from a file only; this one is ours alone and gone at once.

@@ -63,9 +63,11 @@ def page_for(error: Exception, raw_head: bytes, in_body: bool) -> Response:
         return error_page(501)
     if in_body:
         return error_page(413)  # evhttp's answer to a malformed chunk
+    # The request line; only the first 4 KiB of the head are there, which hold the method in any case.
     line = raw_head.split(b"\r\n", 1)[0].split(b" ")
     if isinstance(error, httptools.HttpParserInvalidMethodError):
         return error_page(501 if line[0].isalpha() and line[0].isupper() else 400)
+    # evhttp's order: an unknown method is 501 before the target is examined.
     if line[0].decode("latin-1") not in METHODS and line[0].isalpha() and line[0].isupper():
         return error_page(501)
     if isinstance(error, httptools.HttpParserInvalidURLError) and len(line) == 3 and line[2].startswith(b"HTTP/1."):
@@ -83,6 +85,7 @@ def serialized(response: Response, with_body: bool, closes: bool) -> Content:
     connection = b"Connection: close\r\n" if closes else b""
     length = len(body) if isinstance(body, bytes) else sum(map(len, body))
     head = _head(status) + b"Content-Type: %s\r\nContent-Length: %d\r\n" % (content_type, length)
+    # The head is a part of its own, since joining it to the first part would copy that.
     if isinstance(body, list):
         return [b"%s%s%s\r\n" % (head, headers, connection), *(body if with_body else [])]
     return b"%s%s%s\r\n%s" % (head, headers, connection, body if with_body else b"")
@@ -121,4 +124,5 @@ def inflated(body: Body, limit_bytes: int) -> bytes | None:
         return b""
     if len(unpacked) > limit_bytes:
         return None
+    # A stream that was cut off is rejected like one that is not gzip at all.
     return unpacked if unpacker.eof else b""

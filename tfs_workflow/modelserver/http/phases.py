@@ -44,6 +44,7 @@ class Phase(Enum):
     CLOSED = auto()
 
 
+# For the test and for readers; the connection itself does not look into it.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.IDLE: frozenset({Phase.HEAD, Phase.LAST, Phase.CLOSED}),
     Phase.HEAD: frozenset({Phase.BODY, Phase.LAST, Phase.CLOSED}),

@@ -26,6 +26,7 @@ class LastHead:
     def __init__(self, head: bytes, request: Request) -> None:
         self._bytes = head
         self._size_bytes = len(head) + len(request.body)
+        # Without the body, which may be large and would stay in memory as long as the connection.
         self.request = request._replace(body=b"")
         self.shortcut: Shortcut | None = None
 

@@ -53,6 +53,7 @@ class BatchRun:
         self._rows_run = next((size for size in allowed_sizes if size >= self._rows), self._rows)
         now_s = time.monotonic()
         for task in tasks:
+            # Before the run, which is not a part of the wait.
             metrics.queueing(now_s - task.enqueued_s)
         metrics.batch(self._rows, self._rows_run)
 
@@ -71,6 +72,7 @@ class BatchRun:
             for task in self._tasks:
                 task.done(StatusError(Code.INTERNAL, str(error)))
             return
+        # Finished one by one: an error in a task's own answer must not reach the others.
         for task, outputs in zip(self._tasks, parts, strict=True):
             task.done(_finished(task.plan, outputs))
 
@@ -113,6 +115,7 @@ class BatchRun:
 def _cut(tensor: Tensor, sizes: Sequence[int]) -> list[Tensor]:
     """The tensor's rows in parts of these sizes; what is left over was added to fill the batch."""
     dtype, shape, values = tensor
+    # Values are flat, so that a row is as many of them as the other dimensions have together.
     rest, width = shape[1:], math.prod(shape[1:])
     parts, start = [], 0
     for size in sizes:

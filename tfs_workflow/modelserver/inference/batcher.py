@@ -65,6 +65,7 @@ def options_of(parameters: BatchingParameters) -> BatchingOptions:
         raise invalid_argument("allowed_batch_sizes entries must be monotonically increasing")
     if sizes and sizes[-1] != max_batch_size:
         raise invalid_argument("Last entry in allowed_batch_sizes must match max_batch_size")
+    # One thread at least: without one no batch of a slow model would ever run.
     threads = given("num_batch_threads", default.threads)
     if threads < 1 or max_batch_size < 1:
         raise invalid_argument(
@@ -128,6 +129,7 @@ class Batcher:
         except StatusError as error:
             done(error)
             return
+        # It will not get another task, so its timer need not be waited for. On threads `has_next` shows the same.
         if overtaken is not None and overtaken.in_place:
             self._look_after(overtaken, is_closed=True)
         if batch.in_place and (is_full or begins):
@@ -163,6 +165,7 @@ class Batcher:
                     Code.UNAVAILABLE, "The batch scheduling queue to which this task was submitted is full"
                 )
             overtaken = queue[-1] if queue else None
+            # Decided when a batch opens and not changed later: it has either a timer or a thread that waits for it.
             in_place = runs_on_loop(plan.servable) and threading.get_ident() == self._loop_thread
             queue.append(_Batch(key, task.enqueued_s, in_place))
         batch = queue[-1]
@@ -202,6 +205,7 @@ class Batcher:
         with self._ready:
             while True:
                 wait_s = None
+                # Only heads are looked at: within a queue the order of arrival is kept.
                 heads = [(queue[0], len(queue) > 1) for queue in self._queues.values() if not queue[0].in_place]
                 for batch, has_next in sorted(heads, key=lambda head: head[0].opened_s):
                     left_s = batch.opened_s + self._options.timeout_s - time.monotonic()
@@ -209,6 +213,7 @@ class Batcher:
                         self._take(batch)
                         return batch
                     wait_s = left_s if wait_s is None else min(wait_s, left_s)
+                # Until the oldest open batch is due, or a batch begins or is full.
                 self._ready.wait(wait_s)
 
     # On both.

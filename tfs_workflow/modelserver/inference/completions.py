@@ -60,6 +60,7 @@ class Completions:
         # This order matters: appended first, the result is seen by a wake-up that is already under way.
         self._arrived.append((completion, result))
         if not self._is_woken:
+            # Set on several threads without a lock: at worst the loop is woken twice.
             self._is_woken = True
             self._loop.call_soon_threadsafe(self._complete_arrived)
 
@@ -103,6 +104,7 @@ class Completion:
 
     def complete(self, result: Any) -> None:
         """On the event loop."""
+        # Taken away first: `done` may cause another completion of the same request.
         done, self._done = self._done, None
         if done is not None:
             done(result)

@@ -63,6 +63,7 @@ class Lanes:
     def choose(self, size_bytes: int, servable: Servable | None, has_fast: bool) -> Lane:
         """The lane of a request of this size for the likely version, None where that is not known yet."""
         is_large = size_bytes > IN_PLACE_BYTES
+        # Pace plays no part with batching: the batcher itself decides where a batch runs.
         if self._batches:
             return Lane.LARGE_BATCH if is_large else Lane.BATCH
         if not is_large:

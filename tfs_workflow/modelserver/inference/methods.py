@@ -99,6 +99,7 @@ def multi_inference(
         if task.signature_name not in servable.signatures:
             raise invalid_argument(f"Requested signature not found in model graph: {task.signature_name}")
         name, outputs = _task_tensors(servable.signatures[task.signature_name], task.method)
+        # One run feeds one tensor; examples are the same for all tasks.
         if feed and feed != name:
             raise invalid_argument("Input tensor must be the same for all Signatures.")
         feed = name
@@ -123,6 +124,7 @@ def input_types(servable: Servable, signature_name: str) -> dict[str, int]:
 
 
 def _feeds(names: Mapping[str, str], inputs: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    # The number first, as in TensorFlow Serving: with it right, an unknown name implies a missing one.
     if len(inputs) != len(names):
         raise invalid_argument(_input_size_message(set(inputs), set(names)))
     feeds = []
@@ -156,6 +158,7 @@ def _outputs(names: Mapping[str, str], output_filter: Sequence[str]) -> list[str
             )
         if alias in output_filter[:i]:
             raise invalid_argument(f"duplicate output tensor alias: {alias}")
+    # Without a filter all outputs, in the order of the signature.
     return list(output_filter) or list(names)
 
 
@@ -226,6 +229,7 @@ def _classes(signature: SignatureDef, example_count: int, outputs: Mapping[str, 
     if len(counts) > 1:
         got = f"{found['classes'].shape[1]} vs. {found['scores'].shape[1]}"
         raise invalid_argument(f"Tensors class and score should match in dim_size(1). Got {got}")
+    # At least one of the two is there, which `_classify_tensors` has checked.
     (count,) = counts
     labels = found["classes"].values.tolist() if "classes" in found else [b""] * (count * example_count)
     scores = found["scores"].values.tolist() if "scores" in found else [0.0] * (count * example_count)

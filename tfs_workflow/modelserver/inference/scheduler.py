@@ -111,6 +111,7 @@ class Scheduler:
             self._loop.call_soon(self._run_deferred)
 
     def _run_deferred(self) -> None:
+        # The next one is scheduled before this one runs, so that an error in it cannot stop the queue.
         work = self._deferred.popleft()
         if self._deferred:
             self._loop.call_soon(self._run_deferred)
@@ -133,6 +134,7 @@ class Scheduler:
         assert batching is not None  # noqa: S101  # the lanes of batches are chosen only with it
 
         def done(result: Any) -> None:
+            # The batch met an unloaded version; prepared again, the request joins a batch of the successor.
             if isinstance(result, SessionClosedError):
                 self._enqueue(general, completion)
             else:
@@ -201,6 +203,7 @@ def attempt(prepare: Fast[T], options: bytes, gate: Gate = _NO_GATE) -> T | Stat
 def internal(error: Exception) -> StatusError:
     """A fault of the server itself, logged with its place."""
     trace = error.__traceback__
+    # The innermost frame is where the fault is; a whole trace for each request could flood the log.
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"

@@ -67,10 +67,12 @@ class Pace:
         nothing about the model. Threads that meet here lose a point at most.
         """
         if elapsed_s < self.FAST_S or (0 < computed_s < self.FAST_S and elapsed_s < self.SLOW_S):
+            # At the bound nothing is written: a fast model gets here with every request.
             if self._credit < self.MAX_CREDIT:
                 self._set_credit(self._credit + 1)
         elif computed_s > self.LONG_S or elapsed_s > self.SLOW_S:
             self._set_credit(0)
+            # A slow model computes in TensorFlow's pool meanwhile, where its operations run side by side.
             self._next_probe_s = time.monotonic() + self.PROBE_INTERVAL_S
         else:
             self._set_credit(max(self._credit - 1, 0))
@@ -126,6 +128,7 @@ class Servable:
         signature = self.signatures.get(DEFAULT_SIGNATURE)
         if signature is None or len(signature.inputs) != 1 or len(signature.outputs) != 1:
             return None
+        # Exactly one of each, as was checked above.
         ((alias, source),), ((result_alias, result),) = signature.inputs.items(), signature.outputs.items()
         if source.dtype != _FLOAT or result.dtype != _FLOAT or not source.name or not result.name:
             return None

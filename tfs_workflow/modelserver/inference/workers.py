@@ -41,6 +41,7 @@ class Workers:
             if self._idle >= self._queue.qsize() or self._started >= self._threads:
                 return
             self._started += 1
+        # Outside of the lock, since starting a thread takes a while.
         threading.Thread(target=self._run, name=self._name, daemon=True).start()
 
     def _run(self) -> None:

@@ -67,7 +67,9 @@ class Parser:
     def __init__(self, text: bytes) -> None:
         # RapidJSON takes a NUL byte for the end of the text.
         end = text.find(b"\0")
+        # A sentinel at the end: reading a byte there needs no check of the length.
         self.text = (text if end < 0 else text[:end]) + b"\0"
+        # RapidJSON skips the mark of UTF-8.
         self.at = 3 if text.startswith(_BOM) else 0
 
     def document(self) -> Json:
@@ -175,6 +177,7 @@ class Parser:
         if exponent and not exponent[-1:].isdigit():
             raise self._error("Miss exponent in number.", match.end())
         self.at = match.end()
+        # -0 is read as a double, as an integer has no negative zero.
         if fraction is None and exponent is None:
             # A longer one is beyond a double in any case, and Python refuses to convert thousands of digits.
             whole = int(match[0]) if len(match[0]) < 400 else math.inf
@@ -227,6 +230,7 @@ class Parser:
         if escaped != 0x75:
             raise self._error("Invalid escape character in string.", at)
         code = self._hex4(at + 2, at)
+        # The first half of a pair; a second half alone is passed on.
         if 0xD800 <= code < 0xDC00:
             if self.text[self.at : self.at + 2] != b"\\u":
                 raise self._error("The surrogate pair in string is invalid.", at)

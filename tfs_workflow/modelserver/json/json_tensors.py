@@ -45,6 +45,7 @@ def dense(value: Json, dtype: int) -> Tensor | None:
     """
     shape, leaves = shape_of(value), [value]
     for size in shape:
+        # Compared by `type`, which is faster than isinstance: JSON has no subclasses of list.
         if any(type(leaf) is not list or len(leaf) != size for leaf in leaves):
             return None
         leaves = leaves[0] if len(leaves) == 1 else list(itertools.chain.from_iterable(leaves))
@@ -80,6 +81,7 @@ def convert(leaves: Sequence[Json], dtype: int) -> Array | None:
     low, high = _INT_RANGES[dtype]
     if leaves and (min(leaves) < low or max(leaves) > high):
         return None
+    # In the widest type first: numpy would raise where TensorFlow Serving lets small integers wrap.
     wide = np.array(leaves, np.uint64 if high == 2**64 - 1 else np.int64)
     return wide.astype(NUMPY_TYPES[dtype], casting="unsafe")
 
@@ -89,6 +91,7 @@ def as_floats(numbers: Array, dtype: int, may_be_tiny: bool = True) -> Array | N
     converted = numbers
     if dtype == _FLOAT:
         try:
+            # Too large for a float32 is an error; too small becomes zero below.
             with np.errstate(over="raise"):
                 converted = numbers.astype(np.float32)
         except FloatingPointError:

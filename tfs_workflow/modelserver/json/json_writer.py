@@ -26,6 +26,7 @@ def type_name(value: Json) -> str:
     return {type(None): "Null", dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
 
 
+# Upper-case digits, as RapidJSON writes them.
 _CONTROL = {i: f"\\u{i:04X}" for i in range(32)}
 _CONTROL.update({8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r", 34: '\\"', 92: "\\\\"})
 
@@ -75,6 +76,7 @@ def _write(value: Json, write: Callable[[str], None], limit: int | None) -> None
 def _children(value: Json, depth: int, limit: int | None) -> list[tuple[Json, int] | str]:
     entries: list[tuple[Json, int] | str] = []
     if type(value) is list:
+        # Each element has at least one character, so that more than `limit` of them cannot be printed.
         for i, element in enumerate(value[:limit]):
             entries += [", " if i else "[", (element, depth + 1)]
         return [*entries, "]"]
@@ -132,6 +134,7 @@ def decimal(value: float, single: bool) -> str:
 def single_decimal(value: float) -> str:
     """The same for what is a finite float32 value already."""
     text = f"{value:.6g}"
+    # Most values read back as doubles already, which saves packing them.
     read = float(text)
     if read != value and _to_single(read) != value:
         text = f"{value:.9g}"

@@ -39,6 +39,7 @@ def versions_on_disk(config: ModelConfig) -> dict[int, Path] | None:
             f"No versions of servable {config.name} found under base path {base_path}. "
             "Did you forget to name your leaf directory as a number (eg. '/1/')?",
         )
+    # Logged at each look, like all of these lines: TensorFlow Serving does the same.
     for number in set(config.model_version_policy.specific.versions) - found.keys():
         log.warning(
             _SOURCE,

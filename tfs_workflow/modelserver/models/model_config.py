@@ -55,6 +55,7 @@ def models_of(config: ModelServerConfig) -> dict[str, ModelConfig]:
         if model.name in models:
             raise invalid_argument(f"Illegal to list model {model.name} multiple times in config list")
         _check_platform(model)
+        # A relative path would depend on the directory in which the server was started.
         if not model.base_path.startswith("/") and "://" not in model.base_path:
             raise invalid_argument(
                 f"Expected model {model.name} to have an absolute path or URI; got base_path()={model.base_path}"
@@ -70,6 +71,7 @@ def _check_platform(model: ModelConfig) -> None:
             raise invalid_argument(
                 "Illegal setting both ModelServerConfig::model_type (deprecated) and ModelServerConfig::model_platform."
             )
+        # 1 is TENSORFLOW in the deprecated enumeration (model_server_config.proto).
         platform = PLATFORM if model.model_type == 1 else "other"
     if not platform:
         raise invalid_argument(

@@ -77,17 +77,20 @@ class Connections(Generic[AppT]):
     @property
     def is_full(self) -> bool:
         """Whether one more connection is too many."""
+        # The new connection counts already, so that exactly `max_connections` are served.
         return len(self.open) > self.limits.max_connections or self.ending
 
     def sweep(self) -> None:
         """End every connection whose client is late; called each second."""
         now_s = time.monotonic()
+        # A list first: `expire` may close a connection and take it out of the set.
         for connection in [c for c in self.open if c.is_late(now_s)]:
             connection.expire()
 
     def end(self) -> None:
         """Close what is idle; the rest closes with its next response."""
         self.ending = True
+        # For the same reason as in `sweep`.
         for connection in list(self.open):
             connection.end()
 

@@ -40,6 +40,7 @@ def _example(value: Json) -> bytes:
     if type(value) is not dict:
         raise invalid_argument(f"Example must be JSON object but got JSON {json_writer.type_name(value)}")
     example = Example()
+    # An example without features still has the field, empty.
     example.features.SetInParent()
     for name, content in value.items():
         feature = Feature()
@@ -56,6 +57,7 @@ def _utf8(name: str) -> str:
 
 def _add(feature: Feature, name: str, element: Json) -> None:
     """Append a value to a feature, whose first value decides on its kind; raises StatusError."""
+    # Before int, of which bool is a subclass in Python.
     if isinstance(element, bool):
         _of_kind(feature, name, "int64_list")
         feature.int64_list.value.append(int(element))
@@ -74,6 +76,7 @@ def _add(feature: Feature, name: str, element: Json) -> None:
         feature.float_list.value.append(element)
     elif isinstance(element, int):
         _of_kind(feature, name, "int64_list")
+        # Larger ones, beyond uint64, were read as floats by the parser.
         if element >= 2**63:
             raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
         feature.int64_list.value.append(element)

@@ -44,6 +44,7 @@ def predict_inputs(body: Body, input_types: InputTypes) -> PredictInputs:
     document = parse_object(body)
     name = signature_name(document)
     types = input_types(name)
+    # A signature without inputs cannot be fed from JSON, in TensorFlow Serving either.
     if not types:
         raise invalid_argument(f"Failed to get input map for signature: {name or 'DEFAULT'}")
     if "instances" in document:
@@ -98,6 +99,7 @@ def _from_instances(document: dict[str, Json], types: Mapping[str, int]) -> dict
         whole = {name: tensor for name, tensor in made.items() if tensor is not None}
         if len(whole) == len(types):
             return whole
+    # Only here, so that requests without a fault pay nothing for the search.
     raise instances_error(instances, types)
 
 

@@ -177,6 +177,7 @@ def _parts(tensor: Tensor) -> list[bytes]:
         return []
     depth = next(i for i, size in enumerate(shape) if size > 1)
     array = values.reshape(shape[depth:])
+    # So many elements of the outermost list that a piece has about _PIECE_NUMBERS numbers.
     step = max(len(array) * _PIECE_NUMBERS // values.size, 1)
     parts = [b", " + _numbers(array[i : i + step])[1:-1] for i in range(0, len(array), step)]
     return [b"[" * depth + parts[0][2:], *parts[1:], b"]" * depth]

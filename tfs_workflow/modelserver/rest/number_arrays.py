@@ -130,6 +130,7 @@ def _piece(text: bytes, rank: int) -> tuple[tuple[int, ...], Array]:
         try:
             numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
             is_row = _is_row(text, rank)
+            # A single row, which is the commonest request, needs no look at the lists.
             shape = (1,) * (rank - 1) + (numbers.size,) if is_row else _regular_shape(array, text, rank)
         finally:
             del array  # the parser is free for the next only then

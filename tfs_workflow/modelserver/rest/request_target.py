@@ -38,6 +38,7 @@ def parse(target: bytes) -> RequestTarget | None:
         return None
     path = match["path"] or "/"
     routed = path
+    # An empty query keeps its question mark, which makes another path of it.
     if match["query"] is not None:
         routed += "?" + match["query"]
     if match["fragment"] is not None:

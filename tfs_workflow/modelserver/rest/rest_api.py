@@ -130,6 +130,7 @@ class RestApi:
 
     def _infer(self, route: Route, request: Request, reply: HttpReply) -> None:
         body, started_s = request.body, time.perf_counter()
+        # classify and regress have no fast candidates: their examples are parsed one value at a time.
         is_predict = route.action == "predict"
         if is_predict and len(body) <= self._at_once_bytes:
             response = self._predict_at_once(route, bytes(body))
@@ -183,6 +184,7 @@ class RestApi:
         return self._predict_any(route, body) if plan is None else plan
 
     def _predict_any(self, route: Route, body: Body) -> Plan[Content]:
+        # The version is looked up once and kept: types and run must be those of the same version.
         found: list[Servable] = []
 
         def input_types(signature_name: str) -> dict[str, int]:
@@ -237,6 +239,7 @@ def _route(method: str, target: bytes, metrics_path: str) -> Route:
     if match is None:
         return Route("", path)
     version = int(match["version"]) if match["version"] else None
+    # A version is an int64; a longer number overflows in TensorFlow Serving's parsing.
     if version is not None and version >= 2**63:
         return Route("overflow", path)
     label = request_target.unquote(match["label"]) if match["label"] else None

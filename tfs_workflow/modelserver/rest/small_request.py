@@ -48,6 +48,7 @@ def predictions(servable: Servable, call: FloatCall, body: bytes) -> Content | N
         shape, content = call.run(shape, array("f", numbers))
     finally:
         servable.pace.note(time.perf_counter() - started_s)
+    # The run is done, so that the general printer takes over and not the general way.
     if not 1 <= len(shape) <= 2 or not 0 < len(content) <= _MOST_OUTPUT_BYTES:
         tensor = Tensor(_FLOAT, shape, np.frombuffer(content, np.float32))
         return json_response.predictions({call.aliases[1]: tensor}, row_format=True)

@@ -121,6 +121,7 @@ class GrpcApi:
         reply: GrpcReply,
     ) -> None:
         loop = asyncio.get_running_loop()
+        # The thread goes on; the connection drops its answer, as the stream has been answered.
         late = loop.call_later(timeout_ms / 1000, reply, _LATE) if timeout_ms else None
 
         def ask() -> bytes | StatusError:

@@ -55,6 +55,7 @@ class RequestTemplates:
 
     def predict(self, content: bytes) -> tuple[Servable, bytes | StatusError] | None:
         """The version that answers, and its answer; None for a request of another kind, and for a slow model."""
+        # Requests that differ in their values only have the same length, as floats have four bytes each.
         key = (len(content), content[:_KEY_BYTES])
         template = self._templates.get(key)
         if template is None or not (content.startswith(template.before) and content.endswith(template.after)):
@@ -96,6 +97,7 @@ def _template(content: bytes) -> RequestTemplate | None:
     shape, values = _shape(tensor), _values(tensor)
     if shape is None or len(values) != 4 * math.prod(shape):
         return None
+    # The first place with these bytes; if that is not the tensor's, the proof below fails.
     before, found, after = content.partition(values)
     if not found or not _is_template(before, after, values, request):
         return None
@@ -145,7 +147,9 @@ def _before_values(alias: str, shape: tuple[int, ...]) -> bytes:
     """A PredictResponse with one float output, up to its values (serving_apis.proto, tensor.proto)."""
     dims = b"".join([_field(b"\x12", b"\x08" + _varint(size) if size else b"") for size in shape])
     values_bytes = 4 * math.prod(shape)
+    # float_val, field 5 of TensorProto, packed.
     values = b"\x2a" + _varint(values_bytes) if values_bytes else b""
+    # dtype, field 1: DT_FLOAT; tensor_shape is field 2.
     tensor = b"\x08\x01" + _field(b"\x12", dims) + values
     entry = _field(b"\x0a", alias.encode()) + b"\x12" + _varint(len(tensor) + values_bytes) + tensor
     return b"\x0a" + _varint(len(entry) + values_bytes) + entry

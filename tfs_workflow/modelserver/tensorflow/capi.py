@@ -60,6 +60,7 @@ def check(status: Any) -> None:
 
     The message may hold bytes that are not UTF-8, as surrogate escapes: it can quote a request.
     """
+    # 0 is OK; the numbers are those of error_codes.proto.
     code = lib.TF_GetCode(status)
     if code:
         message = ffi.string(lib.TF_Message(status)).decode("utf-8", "surrogateescape")

@@ -57,6 +57,7 @@ class Session:
         serialized = config.SerializeToString()
         lib.TF_SetConfig(options, serialized, len(serialized), status)
         capi.check(status)
+        # Held until the call returns: cffi frees what Python does not refer to.
         names = [ffi.new("char[]", tag.encode()) for tag in tags]
         graph, metadata = lib.TF_NewGraph(), lib.TF_NewBuffer()
         self._session = lib.TF_LoadSessionFromSavedModel(
@@ -139,6 +140,7 @@ class Session:
         operation, _, index = name.partition(":")
         found = capi.lib.TF_GraphOperationByName(self._graph, operation.encode())
         if not found or not (index or "0").isdigit() or int(index or 0) >= capi.lib.TF_OperationNumOutputs(found):
+            # TensorFlow's own text for a tensor that a signature names and the graph lacks.
             raise not_found(
                 f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
             )
@@ -181,6 +183,7 @@ class FloatCall:
         self._shape: tuple[int, ...] | None = None
         self._size_bytes = 0
         self._tensor = self._place = ffi.NULL
+        # Its own, never freed: one for each model that was ever fast.
         self._status = capi.lib.TF_NewStatus()
         self.aliases = ("", "")
 
@@ -202,6 +205,7 @@ class FloatCall:
                 ffi.NULL, status,
             )  # fmt: skip
             result = fetched[0]
+            # Without a result there was an error; with one the status need not be read.
             if not result:
                 capi.check(status)
             try:
@@ -216,6 +220,7 @@ class FloatCall:
         ffi, lib = capi.ffi, capi.lib
         self._shape, self._size_bytes = shape, 4 * math.prod(shape)
         tensor = lib.TF_AllocateTensor(_FLOAT, ffi.new("int64_t[]", shape), len(shape), self._size_bytes)
+        # The tensor that was there before is freed by cffi when its last reference goes.
         self._fed[0] = self._tensor = ffi.gc(tensor, lib.TF_DeleteTensor)
         self._place = lib.TF_TensorData(tensor)
 
