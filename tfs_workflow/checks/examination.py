@@ -200,6 +200,7 @@ class _Examination:
     def base_path(self, name: str, model: Model) -> Path | None:
         """Where the model's files are: from setup, else where its first source serves them in place."""
         record = self.record.models.get(name) if self.record else None
+        # A record of other sources describes files of another model.
         if record and record.sources == source_list(model):
             return Path(record.base_path)
         return self.source(model.source[0]).base_path

@@ -18,6 +18,7 @@ CPUINFO = Path("/proc/cpuinfo")
 NEEDED = ("sse4_1", "sse4_2", "avx")
 FASTER = ("avx2", "fma")
 # One small model in TensorFlow Serving 2.20.0.
+# Memory of the server itself; a model needs about the size of its files in addition.
 SERVER_BYTES = 310 << 20
 
 

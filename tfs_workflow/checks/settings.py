@@ -96,6 +96,7 @@ def _flags(config: Config, runtime: str) -> Iterator[Finding]:
 
 
 def _meant(name: str, known: list[str]) -> str:
+    # A parameter of the batching file, which is easily taken for a flag.
     if name in Batching.model_fields:
         return f"it is a batching parameter: write it as server.batching.{name}"
     meant = suggestion(name, known)

@@ -106,6 +106,7 @@ def _key_path(rest: str, annotation: Any, value: Any) -> tuple[KeyPath, str]:
             return path, _unknown(rest, names, path)
         if not spelled and path == ("models",):
             return path, _unknown(rest, names, path)
+        # The longest key wins: with models a and a__b, TFS_MODELS__A__B means the second.
         key = max(spelled, key=lambda name: len(str(name)), default=rest.partition("__")[0].lower())
         path = (*path, key)
         rest = rest[len(str(key)) + 2 :]

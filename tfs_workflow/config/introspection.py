@@ -71,6 +71,7 @@ def _inside(annotation: Any, key: str | int) -> Any:
         return None if field is None else field.annotation
     if origin is dict:
         return arguments[1]
+    # A single item may stand for a list of one, so that a key leads into the item's type.
     if origin in (tuple, list):
         return arguments[0] if isinstance(key, int) else step(arguments[0], key)
     return None

@@ -92,5 +92,6 @@ def _validated(document: Document) -> Config:
 
 def _in_order(found: list[Problem], source: str) -> list[str]:
     """The problems as lines: the file's first, from top to bottom."""
+    # The same place may be reported twice, by a merge or an alias; dict.fromkeys keeps one.
     ordered = sorted(found, key=lambda p: (p.place.source != source, p.place.line, p.place.column))
     return list(dict.fromkeys(map(str, ordered)))

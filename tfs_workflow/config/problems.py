@@ -67,6 +67,7 @@ def refusal(found: list[tuple[KeyPath, str]]) -> ValidationError:
 
 def problems(error: ValidationError, root: Any, document: Document) -> list[Problem]:
     """Every validation error as a problem with its place; those that a worse one explains are left out."""
+    # A value that the reader rejected already is None here, and would be reported twice.
     known = {problem.path for problem in document.problems}
     found = [_problem(detail, root, document) for detail in error.errors(include_url=False)]
     found = [p for p in found if not any(p.path[: len(path)] == path for path in known if path)]

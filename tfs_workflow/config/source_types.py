@@ -73,6 +73,7 @@ def _source_kind(source: Any) -> str | None:
         return None
     named = [key for key in SOURCE_KEYS if key in source]
     named = named or [key for key in map(_meant_source_key, source) if key]
+    # Two keys of sources in one mapping mean neither: then the message names all four.
     return f"{named[0]} source" if len(named) == 1 else None
 
 

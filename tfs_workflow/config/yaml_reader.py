@@ -167,6 +167,7 @@ class _Reader:
             return self._scalar(node, path)
         if id(node) in self.open_nodes:
             return self._refuse(node, path, "an alias that holds itself")
+        # The nodes from the root to this one: an alias to one of them would never end.
         self.open_nodes.add(id(node))
         value = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
         self.open_nodes.discard(id(node))
@@ -189,6 +190,7 @@ class _Reader:
         for key_node, value_node in node.value:
             if key_node.tag != _TAG + "merge":
                 self._entry(own, key_node, value_node, path)
+        # A mapping's own keys win over merged ones, wherever `<<` stands (yaml.org/type/merge).
         return merged | own
 
     def _merge_sources(self, node: yaml.MappingNode) -> Iterator[yaml.Node]:

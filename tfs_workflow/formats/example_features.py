@@ -77,6 +77,7 @@ def _dense(
     for name, dtype, shape, default in zip(names, types, shapes, defaults, strict=False):
         count = 1
         for dim in shape.dim:
+            # An open dimension counts as one value, which every example may have.
             count *= max(dim.size, 1)
         yield ParsedFeature(name, _dtype(dtype), count, optional=not _is_empty(default))
 

@@ -87,6 +87,7 @@ def other_model(path: Path) -> tuple[Path, ModelKind] | None:
         files = sorted(entry for entry in path.iterdir() if entry.is_file()) if path.is_dir() else [path]
     except OSError:
         return None
+    # Lazily: most directories need one or two files opened.
     known = ((file, kind_of(file)) for file in files)
     return next(((file, kind) for file, kind in known if kind), None)
 

@@ -219,6 +219,7 @@ def signature_of(definition: saved_model_pb2.SignatureDef) -> Signature:
 
 def _missing_variable_files(names: set[str]) -> set[str]:
     shards = [match for match in map(_SHARD.fullmatch, names) if match]
+    # Shards of two exports side by side: the larger number is taken, and what it lacks is reported.
     counts = {int(match[2]) for match in shards} or {1}
     wanted = {f"variables.data-{i:05d}-of-{max(counts):05d}" for i in range(max(counts))} | {"variables.index"}
     return wanted - names

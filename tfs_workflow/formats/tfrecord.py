@@ -33,6 +33,7 @@ def records(content: bytes) -> Iterator[bytes]:
         if start > len(content):
             raise CorruptRecordError(at, "cut off in a record's header")
         length, length_crc = _HEADER.unpack_from(content, at)
+        # Before the length is used: a wrong one would point anywhere.
         if masked_crc32c(content[at : at + 8]) != length_crc:
             raise CorruptRecordError(at, "the checksum of the record's length is wrong")
         end = start + length

@@ -16,11 +16,15 @@ from typing import Protocol
 from tfs_workflow.runtimes.spec import ServerSpec
 
 # The labels of everything that is started; a process has them as environment variables (process_runtime.py).
+# By this one a server is found.
 PROJECT_LABEL = "tfs-workflow.project"
+# The digest of its spec, which shows whether it is the wanted one.
 DIGEST_LABEL = "tfs-workflow.spec"
+# These two show who claims it: without them an orphan on a shared engine could be another machine's server.
 WORKSPACE_LABEL = "tfs-workflow.workspace"
 MACHINE_LABEL = "tfs-workflow.machine"
 VERSION_LABEL = "tfs-workflow.version"
+# The reference as the YAML names it: the container itself runs by digest.
 IMAGE_LABEL = "tfs-workflow.image"
 EXPOSE_LABEL = "tfs-workflow.expose"
 

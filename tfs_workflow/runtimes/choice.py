@@ -40,6 +40,7 @@ def choose(config: Config, provide_image: Callable[[], str]) -> Choice:
         return _chosen(config, runtime_kind(config.runtime), provide_image)
     try:
         return Choice(PREFERRED.name, "an engine answers and has the image", provide_image())
+    # No engine, or no image. Anything else is a fault that embedded would only hide.
     except (ToolMissingError, FetchFailedError) as error:
         return _fallback(config, error)
 
@@ -60,6 +61,7 @@ def _fallback(config: Config, obstacle: WorkflowError) -> Choice:
             evidence=f"docker: {_in_one_line(obstacle)}; embedded: {missing.what}",
             fix=f"{missing.fix}, or: {obstacle.fix}",
         ) from obstacle
+    # Whether an engine was there at all: without one, a later setup looks again whether one has been started.
     return Choice(FALLBACK.name, _in_one_line(obstacle), without_engine=isinstance(obstacle, ToolMissingError))
 
 

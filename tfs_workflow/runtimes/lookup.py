@@ -46,6 +46,7 @@ class Runtimes:
             runtime = self.get(name)
             try:
                 found += [(runtime, server) for server in runtime.find(project)]
+            # An engine that is off holds no running server.
             except ToolMissingError:
                 if name == required:
                     raise

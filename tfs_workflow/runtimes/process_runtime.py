@@ -93,6 +93,7 @@ class ProcessRuntime:
         except psutil.NoSuchProcess:  # it ended by itself just now: nothing to restart
             yield
             return
+        # Before the stop: the new server's start overwrites the files that the old one was started with.
         files = {path.name: path.read_text() for path in self.config_dir.iterdir()}
         try:
             self.stop(old, timeout_s=10)
@@ -107,6 +108,7 @@ class ProcessRuntime:
         """The same process now; its exit code is known while we are its parent, and 137 stands for gone."""
         child = self._children.get(int(server.id))
         if child is not None:
+            # This also reaps the process, which would otherwise stay as a zombie until this one ends.
             code = child.poll()
             exit_code = None if code is None else (128 - code if code < 0 else code)
         else:
@@ -122,6 +124,7 @@ class ProcessRuntime:
         with self.log_path.open(errors="replace") as log:
             lines = log.read().splitlines()
             yield from lines if tail is None else lines[max(0, len(lines) - tail) :]
+            # The end is looked at before the lines are read, so that the last lines are never missed.
             while follow:
                 ended = self._ended(server)
                 yield from (line.rstrip("\n") for line in log)
@@ -139,6 +142,7 @@ class ProcessRuntime:
         """SIGTERM, and SIGKILL after `timeout_s`; no error when it is already gone."""
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(int(server.id))
+            # The number may have passed to another process, which must not be signalled.
             if _observed(process) is None:
                 return
             _signal(process, signal.SIGTERM)
@@ -195,6 +199,7 @@ def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
     """Signal the server with its children, such as those of a wrapper script; it leads a group of its own."""
     with suppress(ProcessLookupError):
+        # Else the group is another's, such as that of a shell which started the server by hand.
         if os.getpgid(process.pid) == process.pid:
             os.killpg(process.pid, number)
         else:
@@ -207,6 +212,7 @@ def _base_path(model: ModelSpec) -> str:
 
 def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, str]:
     """Only the variables that a server needs, so that no secret of the user's shell stays in it."""
+    # By a list of what is passed on: a list of what is secret would never be complete.
     inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     marks = {
         PROJECT_VARIABLE: spec.project,

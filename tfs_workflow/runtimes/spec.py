@@ -73,6 +73,7 @@ class ServerSpec:
 
         `kept_ports` is left out, since it concerns where a server listens, not what it does.
         """
+        # As sorted JSON: the digest must not depend on the order of fields or on Python's version.
         values = asdict(self)
         del values["kept_ports"]
         return hashlib.sha256(json.dumps(values, default=str, sort_keys=True).encode()).hexdigest()[:12]
@@ -103,6 +104,7 @@ def write_config_files(directory: Path, files: Mapping[str, str]) -> None:
     with write_errors(directory):
         for name, text in files.items():
             write_whole(directory / name, text)
+        # A file of an earlier configuration, such as one for batching, must not seem to be in use.
         for path in directory.iterdir():
             if path.name not in files:
                 path.unlink()
@@ -145,6 +147,7 @@ def _config_lines(model: ModelSpec, base_path: str) -> Iterator[str]:
         yield f"    model_version_policy {{ specific {{ {chosen} }} }}\n"
     elif model.latest == 0:
         yield "    model_version_policy { all {} }\n"
+    # The newest one alone is TensorFlow Serving's default and is not written.
     elif model.latest > 1:
         yield f"    model_version_policy {{ latest {{ num_versions: {model.latest} }} }}\n"
     for label, version in model.labels:

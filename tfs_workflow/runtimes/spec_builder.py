@@ -38,6 +38,7 @@ def build_spec(
         memory_bytes=parse_size(server.memory) if server.memory else None,
         cpus=server.cpus,
         pids=server.pids,
+        # A process has nothing that would restart it.
         restart=server.restart if kind.is_container else "no",
         metrics=server.metrics,
         batching=tuple(server.batching.model_dump(exclude_none=True).items()) if server.batching else (),
@@ -74,6 +75,7 @@ def _model(name: str, model: Model, base_path: Path, content: str) -> ModelSpec:
         base_path,
         latest,
         tuple(policy) if isinstance(policy, tuple) else (),
+        # Sorted, so that the order in the YAML makes no other spec.
         labels=tuple(sorted(model.labels.items())),
         content=content,
         flat_version=model.version,

@@ -71,6 +71,7 @@ def fetch(  # noqa: PLR0913  # each is another condition of the same fetch
     ToolMissingError.
     """
     found = None if update else recorded(name, sources, session, yaml_dir, flat_version)
+    # What is here fits the lock, or nothing else can be had: then the difference is the error.
     if found and locked and (offline or not model_differences(locked, found.locked)):
         _check_lock(name, locked, found)
     elif not found or locked:
@@ -117,6 +118,7 @@ class _Fetch:
                 with disk_errors(self.session.workspace.path):
                     return self._from(number, tuple(unreachable))
             except SourceUnreachableError as error:
+                # Without an alternative the source's own error explains more than a summary.
                 if len(self.sources) == 1:
                     raise
                 why = f"{error.what} ({error.evidence})" if error.evidence else error.what
@@ -146,6 +148,7 @@ class _Fetch:
             self._check_lock(_fetched(source, staged, record, fresh=True))
             # After the lock was checked: a refused model leaves the old one in place.
             publish(staged, base_path, staging / "replaced")
+            # Once more: an unchanged version kept its old files, whose times differ from the staged ones.
             return self._record(source, base_path, replace(record, files=fingerprints(base_path, record.files)))
 
     def _require_network(self, source: ModelSource) -> None:

@@ -51,6 +51,7 @@ class Layout:
     def numbered(self, staged: Path) -> Path:
         """The fetched files, those of a flat SavedModel moved into a version directory."""
         if is_flat(staged):
+            # Aside first: a directory cannot be moved into itself.
             flat = staged.rename(staged.with_name("flat"))
             staged.mkdir()
             flat.rename(staged / str(self.flat_version))

@@ -99,6 +99,7 @@ class SafeWriter:
         for place, target in self._links.items():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(target)
+        # Before the modes are set: nothing outside may be touched through a link.
         check_links(self.root)
         for directory, _, files in os.walk(self.root):
             Path(directory).chmod(0o755)
@@ -108,6 +109,7 @@ class SafeWriter:
 
     def _place(self, name: str) -> Path:
         parts = PurePosixPath(name).parts
+        # Rejected and not corrected: a name like this is never an accident.
         if name.startswith("/") or ".." in parts or "\0" in name:
             raise FetchFailedError("a file name leads outside of the model", where=repr(name))
         return self.root.joinpath(*parts)

@@ -32,6 +32,7 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
     _remove_leftovers(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
+        # O_NOFOLLOW: in a directory that others can write to, the name might be a link to another file.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), mode)  # whatever the umask
@@ -114,6 +115,7 @@ def _remove_leftovers(path: Path) -> None:
     """Remove temporary files of processes that were killed while writing this path."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
         pid = leftover.name.split(".")[-2].partition("-")[0]
+        # The file of a living process is one that it is about to rename.
         if pid.isdigit() and not _is_alive(int(pid)):
             leftover.unlink(missing_ok=True)
 

@@ -34,6 +34,7 @@ def end_processes(staging: Path) -> None:
     for process in orphans:
         with contextlib.suppress(psutil.Error):
             process.kill()
+    # Until they are gone, or they would write into directories that are removed next.
     psutil.wait_procs(orphans, timeout=_END_S)
 
 

@@ -34,6 +34,7 @@ Fingerprints = dict[str, Fingerprint]
 def served_files(base_path: Path) -> Iterator[Path]:
     """Every file in the version directories, or every file where there is no version; sorted, links followed."""
     versions = sorted(entry for entry in base_path.iterdir() if entry.name.isdigit() and entry.is_dir())
+    # Device and inode: the same directory may be reached by several paths.
     seen: set[tuple[int, int]] = set()
     for root in versions or [base_path]:
         for directory, below, names in os.walk(root, followlinks=True):
@@ -42,6 +43,7 @@ def served_files(base_path: Path) -> Iterator[Path]:
                 below.clear()  # a link leads back up
                 continue
             seen.add((status.st_dev, status.st_ino))
+            # os.walk visits what this list holds, in its order.
             below.sort()
             yield from (path for path in (Path(directory, name) for name in sorted(names)) if path.is_file())
 
@@ -86,6 +88,7 @@ def changed_since(base_path: Path, versions: Container[int], known: Fingerprints
     neither are files of a version that was not recorded.
     """
     lines, found = [], set()
+    # A version without a record was published later; it cannot have changed since.
     recorded = {version for name in known if (version := _version(name)) in versions}
     for path in served_files(base_path) if base_path.is_dir() else ():
         relative = path.relative_to(base_path).as_posix()
@@ -104,6 +107,7 @@ def _is_same(path: Path, known: Fingerprint) -> bool:
     now = _unread(path, known)
     if now == known:
         return True
+    # Only now is the file read: its time moved, and its size did not.
     return now.size_bytes == known.size_bytes and bool(known.sha256) and _sha256(path) == known.sha256
 
 

@@ -49,6 +49,7 @@ def read(path: Path) -> Lock | None:
     except OSError as error:
         raise _unusable(path, "the lock file cannot be read", str(error.strerror)) from error
     except ValidationError as error:
+        # One error is enough: a lock file is written by this tool, so that the rest follows from the first.
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise _unusable(path, "the lock file is malformed", f"{place}: {first['msg']}".removeprefix(": ")) from error
@@ -66,6 +67,7 @@ def write(path: Path, lock: Lock) -> None:
     }
     content = text.model_copy(update={"models": ordered}).model_dump_json(indent=2) + "\n"
     try:
+        # An unchanged file keeps its time, and version control sees no change.
         if not path.exists() or path.read_text(encoding="utf-8") != content:
             write_whole(path, content)
     except OSError as error:

@@ -68,6 +68,7 @@ class StateSession:
     def write(self) -> None:
         """Write the state if it changed; ConfigError where it cannot be written."""
         with self._lock:
+            # A verb that changed nothing leaves the file alone, also on a full disk.
             if self.state != self._written:
                 write_state(self.workspace, self.state)
                 self._written = self.state
@@ -94,6 +95,7 @@ def read_state(workspace: Workspace) -> ProjectState:
     path = workspace.path / STATE_FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+    # Damaged or missing: everything in it can be found again by setup or serve.
     except (OSError, ValueError):
         return ProjectState()
     if not isinstance(document, dict):

@@ -66,6 +66,7 @@ def require_setup(record: SetupRecord | None, config: Config) -> SetupRecord:
     for name, model in config.models.items():
         if name not in record.models or record.models[name].sources != source_list(model):
             raise SetupRequiredError("the YAML changed since setup", where=f"models.{name}.source", fix="invoke setup")
+    # A runtime that the YAML names by itself needs no choice of setup.
     runtime = record.runtime if config.runtime == "auto" else config.runtime
     return replace(record, runtime=runtime, models={name: record.models[name] for name in config.models})
 

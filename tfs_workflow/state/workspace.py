@@ -135,6 +135,7 @@ class Workspace:
 
     def _clear_staging(self) -> None:
         """Remove what a killed run left staged, and end the processes that write there; the caller holds the lock."""
+        # Before the processes end: what they create meanwhile is in a directory of this list.
         leftovers = list((self.path / "staging").glob("*"))
         if leftovers:
             end_processes(self.path / "staging")
@@ -177,6 +178,7 @@ class Workspace:
         if found.st_mode & 0o022 and any(self.path.iterdir()):
             # Others may have put files there; where they could only read, the mode is corrected below.
             raise self._not_ours("other users can write to the workspace", f"mode {stat.filemode(found.st_mode)}")
+        # Ours, but readable for others, as after a copy: only the mode is wrong.
         if found.st_mode & 0o077 and self._marker() is not None:
             self.path.chmod(0o700)
 

@@ -67,6 +67,7 @@ def last_failure(loaded: LoadedConfig) -> FailureRecord | None:
     for runtime, server in found:
         if failure := _of_server(runtime, server, list(loaded.config.models)):
             return failure
+    # After the servers: one that is there has more recent evidence.
     if state.failure:
         return state.failure
     processes = [name for name in state.started if not runtime_kind(name).is_container]

@@ -69,6 +69,7 @@ def _drift(
     yield from drift(server, spec, state.served, models)
     yield from image_drift(runtime, spec, record.locked)
     pinned = lockfile.read(lockfile.lock_path(loaded.path))
+    # A lock of another image does not concern this server.
     locked = pinned.image_digest if pinned and pinned.image == server.image else ""
     if locked and record.image_digest not in ("", locked):
         evidence = f"the lock file names {locked[:19]}, setup found {record.image_digest[:19]}"

@@ -154,6 +154,7 @@ def _provide_image(config: Config, context: TransferContext, conditions: _Condit
             "the image is not on this machine", where=reference, fix="run invoke setup without --offline"
         )
     if digest is None:
+        # Before a pull of a gigabyte: an engine that cannot run the image is found out in a moment.
         facts = engine_facts(reference)
         raise_first_failure(engine_findings(facts, reference, config.server.expose))
         if facts.local:

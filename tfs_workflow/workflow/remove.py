@@ -53,6 +53,7 @@ def remove(loaded: LoadedConfig, context: TransferContext, *, purge: bool = Fals
             with suppress(ConfigError):  # a full disk: the next verb looks for a server that is not there
                 write_state(workspace, replace(state, started=()))
         if purge:
+            # Last, and under the lock: the servers read their models from it until they are stopped.
             workspace.purge()
     return removed
 

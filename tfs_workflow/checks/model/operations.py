@@ -55,6 +55,7 @@ def operation_findings(check: str, graph: GraphDef, server_version: str, *, embe
         )
         yield failure(check, evidence, "update TensorFlow, or export with this release", InvalidModelError)
         return
+    # A function of the graph is called by its name, like an operation.
     own = {function.signature.name for function in graph.library.function}
     used = savedmodel.ops(graph) - own
     unknown = sorted(used - listed.names)

@@ -98,6 +98,7 @@ def _entries(directory: Path) -> Iterator[Path]:
 
 
 def _readable(path: Path, reader: tuple[int, int] | None) -> bool:
+    # A directory must be readable, to be listed, and executable, to be entered.
     needed = os.R_OK | (os.X_OK if path.is_dir() else 0)
     if reader is None:
         return os.access(path, needed)

@@ -129,6 +129,7 @@ class DockerRuntime:
             ) from error
 
     def _port_taken(self, spec: ServerSpec, error: EngineFailedError) -> ServerNotReadyError:
+        # The engine's error need not name the port, so both are looked up.
         for key, port in (("rest_port", spec.rest_port), ("grpc_port", spec.grpc_port)):
             holder = self._container_on(port) or port_holder(port)
             if port and holder:

@@ -22,6 +22,7 @@ from docker.errors import ImageNotFound
 from tfs_workflow.runtimes.base import PROJECT_LABEL
 from tfs_workflow.runtimes.docker.engine import Engine, engine_errors
 
+# Short, since doctor waits for the answer.
 ANSWER_TIMEOUT_S = 5
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 

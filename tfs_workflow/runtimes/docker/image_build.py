@@ -66,6 +66,7 @@ def _reproducible(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _build_lines(events: Iterator[dict[str, Any]], tag: str) -> Iterator[str]:
+    # The error event holds the exit code; the reason stands in the lines before it.
     last: deque[str] = deque(maxlen=4)
     for event in events:
         if "error" in event:

@@ -53,6 +53,7 @@ def image_identity(engine: Engine, reference: str) -> ImageIdentity:
             return ImageIdentity()
     digests: list[str] = found.attrs.get("RepoDigests") or []
     repository = _repository(reference)
+    # A mirror and the original can have different digests for one image.
     matching = [d for d in digests if d.partition("@")[0].endswith(repository)] or digests
     return ImageIdentity(str(found.id), matching[0].partition("@")[2] if matching else str(found.id))
 
@@ -117,6 +118,7 @@ def _pull_once(engine: Engine, reference: str, context: TransferContext) -> None
                 raise FetchFailedError(fault.what, where=fault.where, evidence=fault.evidence, fix=fault.fix)
             raise fault
         detail = event.get("progressDetail") or {}
+        # Extracting has a progress of its own, which would count each layer twice.
         if event.get("status") == "Downloading" and detail.get("total"):
             layers[event["id"]] = (detail["current"], detail["total"])
             context.progress(reference, sum(c for c, _ in layers.values()), sum(t for _, t in layers.values()))

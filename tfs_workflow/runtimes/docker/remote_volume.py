@@ -51,6 +51,7 @@ def filled_volume(client: Any, spec: ServerSpec, labels: Mapping[str, str], file
         yield name
     except BaseException:
         carrier.remove(force=True)
+        # After the carrier: a volume in use cannot be removed.
         remove_volume(client, name)
         raise
     carrier.remove(force=True)

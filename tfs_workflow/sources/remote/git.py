@@ -96,6 +96,7 @@ class GitModelSource(ModelSource):
     def _attempt(
         self, plan: tuple[str, ...], directories: Iterator[Path], target: Path, label: str, context: TransferContext
     ) -> str:
+        # A fresh repository for each attempt, whatever state a failed one was left in.
         directory = next(directories)
         directory.mkdir()
         where = f"git {without_secrets(self._configured.git)}"

@@ -162,6 +162,7 @@ class GitRepository:
                 yield process
             finally:
                 if process.poll() is None:
+                    # The whole group: git starts ssh and remote helpers.
                     os.killpg(process.pid, signal.SIGKILL)
 
     def _read_stderr(self, process: subprocess.Popen[bytes], network: bool) -> list[str]:
@@ -227,10 +228,13 @@ def _ends_with_parent() -> tuple[str, ...]:
 def _environment(directory: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in _INHERITED_VARIABLES}
     return inherited | {
+        # English, which `_MEANINGS` matches.
         "LC_ALL": "C",
         "LANGUAGE": "C",
+        # A prompt would wait for ever where there is no terminal.
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",  # above every protocol.* of the user's own configuration
+        # A missing object is an error here: git would otherwise fetch it alone, one request for each.
         "GIT_NO_LAZY_FETCH": "1",
         STAGED_FOR: str(directory),
     }

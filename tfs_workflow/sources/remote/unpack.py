@@ -142,9 +142,11 @@ def _unreadable(where: str, error: Exception) -> FetchFailedError:
 def _base_path(root: Path, wanted: PurePosixPath, where: str) -> Path:
     base_path = root / wanted
     if base_path.is_dir():
+        # Resolved, since the path may lead through a link that the archive holds.
         return (base_path if wanted.parts else _below_single_directory(root)).resolve()
     there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir())
     near = difflib.get_close_matches(str(wanted), there, n=5, cutoff=0.5) or there[:5]
+    # The nearest names first, for a misspelt path.
     fix = f"there are: {', '.join(near) or 'none'}"
     raise FetchFailedError(f"the archive has no directory {str(wanted)!r}", where=where, fix=fix)
 

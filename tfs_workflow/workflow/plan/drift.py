@@ -119,6 +119,7 @@ def _moved_models(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str
             yield f"models.{name}", "is not in the YAML any more"
         elif name not in old:
             yield f"models.{name}", "is not served yet"
+        # Changed files have a message of their own, since the cure is another.
         elif {**old[name], "content": ""} != {**new[name], "content": ""}:
             yield f"models.{name}", "its path, versions or labels changed"
         elif old[name] != new[name]:

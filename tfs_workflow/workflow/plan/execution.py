@@ -40,6 +40,7 @@ class Execution:
 
         Raises what the runtime and the wait raise; then a server that ran before runs again.
         """
+        # They have ended, and a container's name must be free for the next one.
         stop_servers(self.runtimes, plan.ended, timeout_s=0)
         if plan.action is not PlannedAction.KEEP:
             return self._start(plan, spec, wanted)
@@ -55,6 +56,7 @@ class Execution:
         self._claim(plan.runtime)
         self.session.write()
         runtime = self.runtimes.get(plan.runtime)
+        # What ran before is spared; everything else of the project came from this start, whole or half.
         removal = _removed_on_failure(runtime, plan.project, {server.id for server in plan.running})
         recording = recording_failure(self.session, runtime)
         with self._replacing_with_rollback(plan.running), removal, recording as attempt:

@@ -98,6 +98,7 @@ def plan_server(spec: ServerSpec, observed: Sequence[ObservedServer], served: Se
     reasons = tuple(reason for one in running for reason in server_drift(one.server, spec, served, one.models))
     if not running:
         action = PlannedAction.START
+    # Two servers of one project are never kept: only one of them can have the ports.
     elif len(running) == 1 and not reasons:
         action = PlannedAction.KEEP
     else:
