@@ -2,7 +2,7 @@
 
 The key is the type: `git:` starts a git source. A `type:` key beside it would say the same thing twice and could
 contradict it. Where no key fits, the nearest one is taken as meant, so that an error names the misspelt key and not
-four alternatives.
+all alternatives.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _source_kind(source: Any) -> str | None:
         return None
     named = [key for key in SOURCE_KEYS if key in source]
     named = named or [key for key in map(_meant_source_key, source) if key]
-    # Two keys of sources in one mapping mean neither: then the message names all four.
+    # Two keys of sources in one mapping mean neither: then the message names them all.
     return f"{named[0]} source" if len(named) == 1 else None
 
 

@@ -1,6 +1,6 @@
 """What every kind of model source can do.
 
-Sources differ in much: one is served in place, one needs a program, two may need a network. Workflows and checks see
+Sources differ in much: one is served in place, one needs a program, most need a network. Workflows and checks see
 these differences as members of one Protocol and never by the type of a source.
 """
 

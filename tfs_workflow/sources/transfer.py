@@ -1,4 +1,9 @@
-"""Progress, cancellation and retries of a transfer; the one place where network faults are retried."""
+"""Progress, cancellation and retries of a transfer; the one place where network faults are retried.
+
+Retrying in several layers multiplies: three attempts in each of three layers are 27 requests to a server in trouble. So
+a transfer raises TransientFetchError where a repetition may help, and this module alone repeats. Pauses grow and have a
+random part, since many machines that were cut off together would otherwise return together.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +22,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Progress = Callable[[str, int, "int | None"], None]
 
+# The pauses between four attempts are about two seconds together: enough for a connection that was reset, not for a
+# server that is down.
 ATTEMPTS = 4
 _CANCEL_CHECK_INTERVAL_S = 0.1
+# A server that names a longer pause is not waited for: the user can decide to try again.
 LONGEST_RETRY_AFTER_S = 60.0
 
 

@@ -1,6 +1,9 @@
 """A model in a tar or zip archive, on a web server or on this machine: hashed whole, compared, then unpacked.
 
 Without a sha256 in the YAML, the one that was found goes into the lock file, and `setup --locked` holds to it.
+
+The checksum is that of the whole archive and is compared before a byte is unpacked: what does not match never reaches
+the code that reads archives. The archive is a file in staging, because zip needs to seek.
 """
 
 from __future__ import annotations
@@ -73,6 +76,7 @@ def _refuse_other_kinds(archive: Path, address: str, where: str) -> None:
 
 
 def _compare(expected: str | None, found: str, where: str) -> None:
+    # After the whole download: a partial one has no checksum to compare.
     if expected and found != expected:
         raise FetchFailedError(
             "the archive is not the one that the YAML names",

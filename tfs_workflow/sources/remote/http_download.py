@@ -1,4 +1,9 @@
-"""Downloads one file over HTTP, with the faults of networks and web servers in our own words."""
+"""Downloads one file over HTTP, with the faults of networks and web servers in our own words.
+
+Only faults that may pass are retried (`TransientFetchError`). A wrong address, missing credentials or an untrusted
+certificate stay as they are however often they are tried. The checksum is taken while the bytes arrive, so that a large
+file is read once.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +27,11 @@ if TYPE_CHECKING:
 
 # requests is imported where it downloads: that takes longer than a whole `setup` that has nothing to do.
 # ruff: noqa: PLC0415
+# Time to connect; the idle timeout of the transfer bounds all reads after that.
 _CONNECT_S = 15.0
 _CANCEL_CHECK_INTERVAL_S = 0.1
 _CHUNK_BYTES = 1 << 18
+# Request timeout, too early, too many requests (RFC 9110, RFC 8470, RFC 6585); 5xx is added below.
 _TRANSIENT = {408, 425, 429}
 _FIXES = {
     401: "the server wants credentials: put them into ~/.netrc",
@@ -47,6 +54,7 @@ def download(  # noqa: PLR0913  # what, from where, to where, and how it is show
         _check_status(response, where)
         length = response.headers.get("Content-Length", "")
         total_bytes = int(length) if length.isdigit() else None
+        # Announced sizes first, so that a huge file is refused before it is downloaded.
         check_size(total_bytes or 0, where)
         with target.open("wb") as file:
             # Undecoded: some servers name gzip as the encoding of a .tar.gz, which is the archive itself.
@@ -55,6 +63,7 @@ def download(  # noqa: PLR0913  # what, from where, to where, and how it is show
                 file.write(chunk)
                 digest.update(chunk)
                 done_bytes += len(chunk)
+                # Again on what has come, since the announcement may be missing or wrong.
                 check_size(done_bytes, where)
                 context.progress(label, done_bytes, total_bytes)
     return digest.hexdigest()
@@ -65,6 +74,7 @@ def _answer(address: str, context: TransferContext, own: Mapping[str, str]) -> I
     import requests
 
     context.check()
+    # Uncompressed, so that Content-Length is the size of the file.
     headers = {"Accept-Encoding": "identity", "User-Agent": f"tfs-workflow/{__version__}", **own}
     with requests.Session() as session:
         timeouts = (min(_CONNECT_S, context.idle_timeout_s), context.idle_timeout_s)
@@ -107,6 +117,7 @@ def _network_faults(where: str) -> Iterator[None]:
         yield
     except requests.exceptions.ConnectTimeout as error:
         # Not retried: the server was silent for the whole timeout already.
+        # Unreachable, so that the next source of the list is tried.
         raise SourceUnreachableError("the web server does not answer", where=where, evidence=_cause(error)) from error
     except (requests.exceptions.InvalidURL, requests.exceptions.TooManyRedirects, ValueError) as error:
         raise FetchFailedError("the address leads nowhere", where=where, evidence=_cause(error)) from error
