@@ -1,4 +1,4 @@
-"""The ports: free, ours already, or held by somebody with a name.
+"""The ports: free, ours already, or held by a named process or container.
 
 Three parties may hold a port: this project's own server, which serve replaces; a container, whose name the engine lists
 and the kernel does not; and any other process. Only the last two are failures.

@@ -1,7 +1,7 @@
 """Walks the configuration's types by key path: the keys that a mapping takes, and the type of each.
 
 Environment variables, error messages and suggestions need the keys of a configuration. A second list of them would
-drift from the types, so they are read from the types at run time. Unions are the difficulty: a source is one of four
+drift from the types, so they are read from the types at run time. Unions are the difficulty: a source is one of several
 types, and a policy is a word, a mapping or a list. Pydantic puts a union's tag into its error paths, so a step may be a
 tag as well as a key.
 """

@@ -1,4 +1,4 @@
-"""Listens for gRPC on the port and the socket that the flags name, with TLS where it is asked for.
+"""Listens for gRPC on the port and the socket that the flags name, with TLS where it is configured.
 
 An address or a certificate that cannot be used ends the start, as in TensorFlow Serving. REST differs: there only an
 error is logged, and gRPC goes on alone (server.py, `_listen`).

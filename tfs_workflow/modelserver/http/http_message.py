@@ -111,7 +111,7 @@ def _head(status: int) -> bytes:
 
 
 def inflated(body: Body, limit_bytes: int) -> bytes | None:
-    """The unpacked body, empty when it is no gzip as in TensorFlow Serving; None when it is over the limit.
+    """The unpacked body, empty when it is not gzip, as in TensorFlow Serving; None when it is over the limit.
 
     An empty body is what TensorFlow Serving's handler gets where unpacking fails. The size is bounded while unpacking:
     one kilobyte of gzip can hold a megabyte of zeros.

@@ -29,7 +29,7 @@ class RequestTarget(NamedTuple):
 
 
 def parse(target: bytes) -> RequestTarget | None:
-    """None for a target that is no URI.
+    """The parts of a target; None where it is not a URI.
 
     The path is `/` where the target has none. Percent signs are not decoded.
     """
