@@ -200,7 +200,7 @@ def test_a_model_that_is_loaded_and_does_not_answer_is_told(user: User) -> None:
     (user.directory / "tfs.yaml").write_text(yaml.safe_dump(document))
     done = user.run("serve", "--json")
     assert done.returncode == 0, done.stderr
-    assert "half is loaded and does not answer" in done.stderr
+    assert "half is loaded but fails a request" in done.stderr
     assert "is not of expected type: float" in json.loads(done.stdout)["smoke"]["half"]
     document["models"]["half"]["smoke"] = False
     document["server"] = {**document["server"], "metrics": True}

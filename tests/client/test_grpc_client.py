@@ -138,13 +138,13 @@ def test_a_rest_port_is_told_from_a_grpc_port(model_server: RunningServer) -> No
 def test_another_grpc_server_is_told_from_a_model_server(server: ScriptedServer, client: GrpcArrayClient) -> None:
     server.answers.clear()
     for ask in (client.status, client.metadata):
-        with pytest.raises(ServerNotReadyError, match="no model server's gRPC port"):
+        with pytest.raises(ServerNotReadyError, match="not a model server's gRPC port"):
             ask("m")
 
 
 def test_an_answer_that_is_no_message_is_said_so(server: ScriptedServer, client: GrpcArrayClient) -> None:
     server.answers[services.PREDICT] = lambda _request, _context: b"\xff\xff\xff"
-    with pytest.raises(PredictionFailedError, match="the answer is no PredictResponse"):
+    with pytest.raises(PredictionFailedError, match="the answer is not a PredictResponse"):
         client.predict("m", [1.0])
 
 

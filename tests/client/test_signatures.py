@@ -94,7 +94,7 @@ def test_an_answer_that_is_not_what_the_signature_says_is_said_so(changing: Chan
     changing.outputs, changing.answered = [("DT_INT32", [-1])], [1.5]
     with (
         RestArrayClient(changing.url) as client,
-        pytest.raises(PredictionFailedError, match="not what the signature says") as caught,
+        pytest.raises(PredictionFailedError, match="does not fit the signature") as caught,
     ):
         client.predict("m", [1.0])
     assert not isinstance(caught.value, InvalidInputError)

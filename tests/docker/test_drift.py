@@ -152,7 +152,7 @@ def test_a_start_that_dies_ends_the_waiting_at_once_with_its_diagnosis(lab: Comm
     dying(lab)
     lab.ok("setup")
     message = lab.fails(5, "serve")
-    assert "what the model computes when it is loaded fails" in message
+    assert "a computation that the model runs while it loads fails" in message
     assert "exit code 255" in message
     assert servers(lab) == []
 

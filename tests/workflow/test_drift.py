@@ -134,7 +134,7 @@ def test_a_version_that_ended_is_drift_until_it_is_mended(lab: CommandLine) -> N
     until(lambda: [one["kind"] for one in drift(lab)] == ["version"])
     (found,) = drift(lab)
     assert found["where"] == "models.half_plus_two v2"
-    assert "mend or remove that version" in found["fix"]
+    assert "fix or remove that version" in found["fix"]
     lab.fails(4, "serve")
     assert [v["version"] for v in available(lab)] == [1]
     (base_path / "2" / "saved_model.pb").write_bytes(good)

@@ -48,7 +48,7 @@ def test_nothing_failed_before_setup_nor_while_all_is_well(lab: CommandLine) -> 
 def test_a_start_that_failed_is_explained_until_one_succeeds(lab: CommandLine) -> None:
     served_from(lab, graphs.refusing(lab.directory / "model" / "1").parent)
     lab.ok("setup")
-    assert "what the model computes when it is loaded fails" in lab.fails(5, "serve")
+    assert "a computation that the model runs while it loads fails" in lab.fails(5, "serve")
     found = failed(lab)
     assert (found["diagnosis"], found["runtime"], found["exit_code"]) == ("start-up-failed", "embedded", 255)
     assert "Input to reshape" in str(found["evidence"])

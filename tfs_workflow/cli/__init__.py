@@ -1,1 +1,1 @@
-"""The command line: the tasks, what every verb shares, and one file for each verb."""
+"""The command line: the tasks, the code that all verbs share, and one file for each verb."""

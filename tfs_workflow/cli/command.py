@@ -27,18 +27,18 @@ class CommandOptions:
 
 
 class Plan(Protocol):
-    """What a verb would do, for people and for programs."""
+    """The plan of a verb, as text and as JSON."""
 
     def lines(self) -> Iterator[str]:
         """A line for each step."""
 
     def document(self) -> dict[str, Any]:
-        """The same as a JSON document."""
+        """The plan as a JSON document."""
 
 
 @contextmanager
 def project_command(options: CommandOptions) -> Iterator[LoadedConfig]:
-    """The loaded YAML; an expected error inside ends in one message and its exit code."""
+    """Yield the loaded YAML; an expected error inside the block becomes one message and an exit code."""
     from tfs_workflow.config.load import load  # noqa: PLC0415  # a wrong command line needs no YAML
 
     with reported_errors(options):
@@ -55,13 +55,13 @@ def show(options: CommandOptions, document: Any, lines: Iterable[str]) -> None:
 
 
 def show_plan(options: CommandOptions, plan: Plan) -> None:
-    """Print what a verb would do, for --dry-run."""
+    """Print the plan of a verb, for --dry-run."""
     lines = (line if line.startswith(" ") else f"would {line}" for line in plan.lines())
     show(options, {"dry_run": True} | plan.document(), lines)
 
 
 def whole_number(text: str, option: str, *, least: int = 0) -> int:
-    """The number that an option was given; raises ConfigError for anything else."""
+    """The number in an option's text; raises ConfigError for anything else."""
     if not text.isdecimal() or int(text) < least:
         raise ConfigError(f"expected a whole number from {least}, got {text!r}", where=option)
     return int(text)
@@ -79,7 +79,7 @@ def reported_errors(options: CommandOptions = CommandOptions()) -> Iterator[None
         except KeyboardInterrupt:
             _report(RunInterruptedError("interrupted; what this step had started is removed"), options)
         except BrokenPipeError:
-            # The reader of our output went away (| head); without stdout the interpreter has nothing to complain about.
+            # The reader of stdout closed it (| head); without stdout, the interpreter reports no error at exit.
             sys.stdout = None
             sys.exit(0)
 

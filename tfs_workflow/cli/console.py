@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tfs_workflow.errors import WorkflowError
 
-# loguru and rich are imported where they are first used: together they would cost more than a whole `invoke --list`.
+# loguru and rich are imported on first use: together they take longer than a whole `invoke --list`.
 # ruff: noqa: PLC0415
 
 
@@ -29,67 +29,67 @@ class Bars(Protocol):
     """Progress of several things at once."""
 
     def __call__(self, label: str, done: int, total: int | None) -> None:
-        """Report that `done` of `total` units (None: unknown) of `label` are there."""
+        """Set the bar of `label` to `done` of `total` units (None: unknown)."""
 
 
 def result(text: str) -> None:
-    """A result for people, on stdout."""
+    """Print a line of a result for people, on stdout."""
     print(text, flush=True)
 
 
 def result_marked(text: str) -> None:
-    """A line of a result that the reader should find: coloured on a terminal, else behind a mark."""
+    """Print a line of a result that should stand out: coloured on a terminal, else behind a mark."""
     coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
     result(f"\x1b[1;31m{text}\x1b[0m" if coloured else f">> {text}")
 
 
 def result_json(value: Any) -> None:
-    """A result for programs: one JSON document on stdout, in one line where a chain prints several."""
+    """Print a result for programs: one JSON document on stdout, on one line where a chain prints several."""
     indent = None if _json["lines"] else 2
     print(json.dumps(value, indent=indent, default=str, ensure_ascii=False), flush=True)
 
 
 def result_error(failure: WorkflowError) -> None:
-    """An error for programs: one JSON document on stdout."""
+    """Print an error for programs: one JSON document on stdout."""
     parts = {name: in_words_of_the_program(getattr(failure, name)) for name in ("what", "where", "evidence", "fix")}
     result_json({"error": {"code": failure.exit_code} | parts})
 
 
 def set_json_lines(lines: bool) -> None:
-    """Print each JSON document in one line from now on, or not."""
+    """Choose whether each JSON document is printed on one line."""
     _json["lines"] = lines
 
 
 def error(text: str) -> None:
-    """An error message, on stderr."""
+    """Print an error message, on stderr."""
     label = "\x1b[1;31merror\x1b[0m" if is_coloured() else "error"
     print(f"{label}: {in_words_of_the_program(text)}", file=sys.stderr, flush=True)
 
 
 def note(text: str) -> None:
-    """A line about what happens, on stderr."""
+    """Log a line about progress, on stderr."""
     logger().info(in_words_of_the_program(text))
 
 
 def warn(text: str) -> None:
-    """A line that the user should not miss, on stderr."""
+    """Log a warning, on stderr."""
     logger().warning(in_words_of_the_program(text))
 
 
 def detail(text: str) -> None:
-    """A line that only --verbose shows."""
+    """Log a line that only --verbose shows."""
     if _shown["debug"]:
         logger().debug(text)
 
 
 def step(text: str) -> None:
-    """The heading of one step of the demo, on stderr."""
+    """Print the heading of one step of the demo, on stderr."""
     shown = in_words_of_the_program(text)
     print(f"\x1b[1m$ {shown}\x1b[0m" if is_coloured() else f"$ {shown}", file=sys.stderr, flush=True)
 
 
 def confirmed(question: str) -> bool | None:
-    """The user's yes or no; None where nobody sits at a terminal."""
+    """The user's yes or no; None without a terminal to prompt on."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -97,14 +97,14 @@ def confirmed(question: str) -> bool | None:
 
 
 def set_verbose(verbose: bool) -> None:
-    """Show debug lines from now on, or not."""
+    """Choose whether debug lines are shown."""
     _shown["debug"] = verbose
     logger.cache_clear()
 
 
 @cache
 def logger() -> Logger:
-    """The one log sink: stderr, coloured only on a terminal."""
+    """The only log sink: stderr, coloured on a terminal."""
     from loguru import logger as loguru
 
     loguru.remove()
@@ -119,18 +119,18 @@ def logger() -> Logger:
 
 
 def is_terminal() -> bool:
-    """Whether progress bars make sense."""
+    """Whether stderr is a terminal that can show progress bars."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def is_coloured() -> bool:
-    """Whether stderr takes colours (https://no-color.org)."""
+    """Whether stderr is shown in colour (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR")
 
 
 @contextmanager
 def progress_bars(unit: str = "bytes") -> Iterator[Bars]:
-    """Bars on a terminal that takes them, and silence elsewhere; nothing stays on the screen afterwards."""
+    """Progress bars on a terminal, no output elsewhere; the bars are erased at the end."""
     if not is_coloured():
         yield lambda label, done, total: None  # noqa: ARG005
         return

@@ -1,4 +1,4 @@
-"""The same tasks as a console command, `tfs`, for any directory."""
+"""The console command `tfs`: the same tasks as `invoke`, for any directory."""
 
 from tfs_workflow.cli.python_version import require_supported_python
 

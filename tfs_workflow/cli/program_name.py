@@ -1,7 +1,7 @@
-"""The program that was typed: hints name `tfs serve` to whom typed `tfs`, and `invoke serve` to whom typed `invoke`.
+"""Replaces the program's name in hints: `tfs serve` for users of `tfs`, `invoke serve` for users of `invoke`.
 
-Messages are written with `invoke` in the rooms below, which do not know the command line. They are put into the words
-of the program in use where they are shown.
+The packages below the command line do not know which program is in use: their messages contain `invoke`. This module
+replaces that name where a message is printed.
 """
 
 from __future__ import annotations

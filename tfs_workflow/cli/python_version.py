@@ -1,7 +1,7 @@
-"""Refuses a Python that this package does not support.
+"""Rejects a Python that this package does not support.
 
 Pip checks `requires-python` when it installs. An environment that was copied, or whose Python was upgraded in place,
-gets past that. This module is imported first and must therefore be readable for every Python 3.
+bypasses that check. This module is imported first, so that every Python 3 must be able to parse it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ OLDEST, NEWEST = (3, 10), (3, 13)
 
 
 def refusal(version: tuple[int, int]) -> str:
-    """Why this Python is refused; empty for a supported one."""
+    """Why this Python is rejected; empty for a supported one."""
     if OLDEST <= version <= NEWEST:
         return ""
     found, oldest, newest = (".".join(map(str, one)) for one in (version, OLDEST, NEWEST))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one unwinds the running verb, later ones wait for its clean-up, which has a time limit.
+"""Ctrl-C and SIGTERM: the first unwinds the running verb, later ones are ignored during its bounded clean-up.
 
 A signal raises an exception in the main thread, so that every `finally` and context manager removes what it started. A
 second signal must not interrupt that removal, or a container would stay behind. An alarm ends a clean-up that hangs.
@@ -18,7 +18,7 @@ from tfs_workflow.cli.signal_redelivery import mark_handled, redelivering
 Handler = Callable[[int, FrameType | None], Any] | int | None
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
-# Longer than any clean-up with an engine that answers, including the restart of a replaced server.
+# Longer than any clean-up with a responsive engine, including the restart of a replaced server.
 CLEAN_UP_S = 10.0
 _IMPORT_POLL_INTERVAL_S = 0.01
 _IMPORTER = "<frozen importlib._bootstrap>"
@@ -40,12 +40,12 @@ def interruptible() -> Iterator[None]:
 
     Further signals are ignored. A clean-up longer than CLEAN_UP_S is cut short. Nested blocks count as one.
     """
-    with nullcontext() if _state["open"] else redelivering({*NUMBERS, signal.SIGALRM}), _unwound():
+    with nullcontext() if _state["open"] else redelivering({*NUMBERS, signal.SIGALRM}), _unwinding():
         yield
 
 
 @contextmanager
-def _unwound() -> Iterator[None]:
+def _unwinding() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in NUMBERS}
     arm()
     _state["open"] += 1
@@ -74,7 +74,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
     if _state["received"]:
         return
     if _is_importing(frame):
-        # An interrupted import leaves half a package in memory, which the clean-up may need. Try again shortly.
+        # An interrupted import leaves half a package in memory, which the clean-up may need: retry shortly.
         signal.signal(signal.SIGALRM, lambda _, later: _on_signal(number, later))
         signal.setitimer(signal.ITIMER_REAL, _IMPORT_POLL_INTERVAL_S)
         return

@@ -14,18 +14,18 @@ from tfs_workflow.cli.verb_task import verb_task
 @verb_task(
     "lifecycle.setup.setup",
     locked="Fail on any difference from the lock file: commit, file hashes, image digest.",
-    offline="Touch no network; use what is here.",
-    update="Fetch again what is here already, such as a branch that moved.",
+    offline="Use no network, only files that are here already.",
+    update="Fetch again, even what is here already, such as a branch that moved.",
 )
 def setup(locked: bool = False, offline: bool = False, update: bool = False) -> None:
-    """Make the workspace, fetch the models, pull the image."""
+    """Create the workspace, fetch the models, pull the image."""
 
 
 @verb_task(
     "lifecycle.serve.serve",
     path="A SavedModel, a directory of several or an archive, to serve without a YAML.",
     follow="Stream the server's log until Ctrl-C, then tear down.",
-    setup="Set up first what is not set up yet.",
+    setup="Run a missing setup first.",
 )
 def serve(path: str = "", follow: bool = False, setup: bool = True) -> None:
     """Start the server; return once every model is AVAILABLE."""
@@ -40,14 +40,14 @@ def serve(path: str = "", follow: bool = False, setup: bool = True) -> None:
     instances="JSON list in row format, such as '[1.0, 2.0, 5.0]', or @FILE.",
     inputs="JSON in column format, one value per input tensor, or @FILE.",
     input="File of rows: .jsonl, .json, .csv, .npy, .npz, .parquet, or - for JSON lines on stdin.",
-    image="Image file, or - for stdin: sent as bytes or pixels, as the signature takes it.",
+    image="Image file, or - for stdin: sent as bytes or pixels, by the signature's type.",
     pixels="Floats for the pixels of --image: unit (0 to 1), signed (-1 to 1) or byte (0 to 255).",
     output="File for the predictions (default: stdout); appears only when whole.",
-    batch_rows="Rows a request (default: 512, or less where the server batches less).",
-    on_error="With --input: stop at a row that the server refuses, or skip it (default: stop).",
-    errors="With --on-error skip: file for the refused rows and the reasons.",
-    resume="With --output: go on after the rows that an earlier run has done.",
-    id="With --input: field or column that is kept beside the prediction and not sent.",
+    batch_rows="Rows per request (default: 512, or less where the server batches less).",
+    on_error="With --input: stop at a row that the server rejects, or skip it (default: stop).",
+    errors="With --on-error skip: file for the rejected rows and the reasons.",
+    resume="With --output: continue after the rows that an earlier run has finished.",
+    id="With --input: field or column that is not sent but copied beside the prediction.",
     transport="How to send the request: rest or grpc (default: rest); grpc needs the extra `client`.",
 )
 def predict(
@@ -78,7 +78,7 @@ def describe(model: str = "") -> None:
 
 @verb_task("lifecycle.status.status")
 def status() -> None:
-    """Show what runs, with which versions, since when."""
+    """Show the running server, its versions and its uptime."""
 
 
 @verb_task(
@@ -92,16 +92,16 @@ def logs(follow: bool = False, tail: str = "") -> None:
 
 @verb_task(
     "lifecycle.teardown.teardown",
-    purge="Also remove the workspace (only one with our marker).",
+    purge="Also remove the workspace (only one with this tool's marker).",
     image="Also remove the image.",
-    orphans="Instead, list and remove servers of any project that no workspace claims any more.",
-    projects="With --orphans: only projects of such names, a shell pattern (default: *).",
-    yes="With --orphans: do not ask.",
+    orphans="Instead, list and remove servers, of any project, that no workspace claims any more.",
+    projects="With --orphans: only projects whose name matches this shell pattern (default: *).",
+    yes="With --orphans: remove without confirmation.",
 )
 def teardown(
     purge: bool = False, image: bool = False, orphans: bool = False, projects: str = "*", yes: bool = False
 ) -> None:
-    """Stop and remove what bears this project's label."""
+    """Stop and remove everything with this project's label."""
 
 
 @verb_task("lifecycle.demo.demo")
@@ -111,11 +111,11 @@ def demo() -> None:
 
 @verb_task(
     "project.doctor.doctor",
-    after="Explain the last failure instead: of a server that ended, or of a start.",
-    all="Show what is ok, too.",
+    after="Explain the last failure instead: a server that ended, or a failed start.",
+    all="Also show the checks that are ok.",
 )
 def doctor(after: bool = False, all: bool = False) -> None:
-    """Check what serving needs, or explain what failed."""
+    """Check machine and project, or explain the last failure."""
 
 
 @verb_task("project.configuration.check")
@@ -132,7 +132,7 @@ def schema(output: str = "") -> None:
     "project.configuration.init",
     repeatable=["model"],
     path="File to write (default: tfs.yaml here).",
-    model="NAME=PATH of a model of your own, once or several times.",
+    model="NAME=PATH of a model, once or several times.",
 )
 def init(path: str = "tfs.yaml", model: Sequence[str] = ()) -> None:
     """Write a commented YAML to start from."""
@@ -145,16 +145,16 @@ def init(path: str = "tfs.yaml", model: Sequence[str] = ()) -> None:
     wheels="Directory of wheels to install from, without a network.",
 )
 def build(tag: str = "tfs-workflow/model-server:latest", base: str = "", wheels: str = "") -> None:
-    """Build the embedded server's own image, for server.image."""
+    """Build an image of the embedded server, for server.image."""
 
 
 @verb_task(
     "project.convert.convert",
     file="Keras model file: .keras, .h5 or .hdf5; `tfs convert FILE` is the short form.",
-    output="Base path to make, with the model as its version 1 (default: the file's path without its suffix).",
+    output="Base path to create, with the model as version 1 (default: the file's path without its suffix).",
 )
 def convert(file: str = "", output: str = "") -> None:
-    """Make a SavedModel of a Keras model file; needs TensorFlow."""
+    """Convert a Keras model to a SavedModel; needs TensorFlow."""
 
 
 def collection() -> Collection:

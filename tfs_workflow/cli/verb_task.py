@@ -1,7 +1,7 @@
-"""Makes an invoke task of a declaration: its name, its options and its help text.
+"""Builds an invoke task from a declaration: its name, its options and its help text.
 
 A declaration has no body. Its parameters are the verb's own options; the common options are added to them. The verb
-lives in a module of its own that is imported when the task runs, so that `invoke --list` stays quick.
+is in a module of its own, which is imported when the task runs, so that `invoke --list` stays fast.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ Declaration = Callable[..., None]
 
 
 class Verb(Task[Any]):
-    """A task that lists its arguments with their help texts as often as it is asked; Invoke's own does so once."""
+    """A task whose arguments have their help texts on every call; Invoke's Task has them on the first call only."""
 
     def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
-        """The options as Invoke's parser takes them."""
+        """The options for Invoke's parser."""
         help_texts = dict(self.help)
         try:
             return list(super().get_arguments(ignore_unknown_help))
@@ -44,7 +44,7 @@ class Verb(Task[Any]):
 
 
 def verb_task(place: str, *, repeatable: Sequence[str] = (), **help_texts: str) -> Callable[[Declaration], Verb]:
-    """A task for the function `place` ("module.function" below tfs_workflow.cli); raises nothing of its own.
+    """A decorator that builds the task for the function `place` ("module.function" below tfs_workflow.cli).
 
     `help_texts` describe the declaration's own options; a `repeatable` one may be given several times.
     """
@@ -68,9 +68,9 @@ def verb_task(place: str, *, repeatable: Sequence[str] = (), **help_texts: str) 
 
 
 def _with_common_options(declaration: Declaration, repeatable: Sequence[str]) -> inspect.Signature:
-    """Invoke reads a task's options off its signature: the context first, then a parameter an option.
+    """The signature that Invoke reads a task's options from: the context first, then one parameter per option.
 
-    To Invoke, an option that may be repeated has no default.
+    An option that may be repeated must have no default there.
     """
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     context = inspect.Parameter("c", kind)
@@ -84,7 +84,7 @@ def _with_common_options(declaration: Declaration, repeatable: Sequence[str]) ->
 
 @contextmanager
 def _lean_imports() -> Iterator[None]:
-    """Import without garbage collection and pydantic's plugins, which cost a sixth of the time."""
+    """Import without garbage collection and pydantic's plugins, which take a sixth of the time."""
     arm()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.disable()

@@ -1,4 +1,4 @@
-"""Makes the client for an address; each transport's libraries are imported only when an address asks for them."""
+"""Creates the client for an address; a transport's libraries are imported only for an address that uses it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfs_workflow.errors import ConfigError, ToolMissingError
 if TYPE_CHECKING:
     from tfs_workflow.client.grpc_json import GrpcJsonClient
 
-# ruff: noqa: PLC0415  # a transport's imports wait for its address
+# ruff: noqa: PLC0415  # only the transport in use is imported
 
 _OPTIONAL = {"numpy", "grpc"}
 _REST = ("http", "https")
@@ -21,10 +21,10 @@ _FORMS = "http://HOST:PORT, https://HOST:PORT, grpc://HOST:PORT, grpcs://HOST:PO
 
 
 def connect(url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> Client:
-    """A client for http://127.0.0.1:8501 (REST) or grpc://127.0.0.1:8500; nothing is sent yet.
+    """A client for http://127.0.0.1:8501 (REST) or grpc://127.0.0.1:8500; sends nothing yet.
 
-    `timeout_s` bounds a prediction, in seconds. https and grpcs are the same over TLS, unix:///PATH is gRPC over a
-    socket. Raises ConfigError for another address, ToolMissingError where numpy or grpcio is not installed.
+    `timeout_s` bounds a prediction, in seconds. https and grpcs use TLS; unix:///PATH is gRPC over a socket. Raises
+    ConfigError for any other address, ToolMissingError where numpy or grpcio is not installed.
     """
     parts = _parts(url)
     with _explained("client"):

@@ -1,4 +1,4 @@
-"""The gRPC client of a model server, with our own messages: neither TensorFlow nor its stubs are needed."""
+"""The gRPC client of a model server, on this package's own messages: it needs neither TensorFlow nor its stubs."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ MAX_MESSAGE_BYTES = 2**31 - 1
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    # A server that is started a moment later is found a moment later, not after gRPC's two minutes.
+    # Retry soon: gRPC's default backoff of up to two minutes would miss a server that starts a moment later.
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
-    # Whatever its name says: how long one attempt to connect may take.
+    # Despite its name, this bounds one attempt to connect.
     ("grpc.min_reconnect_backoff_ms", int(CONNECT_TIMEOUT_S * 1000)),
-    # One client's failed attempts do not hold up another's.
+    # Without a pool of its own, a client would wait for another client's failed attempts.
     ("grpc.use_local_subchannel_pool", 1),
 ]
 
@@ -57,7 +57,7 @@ class GrpcArrayClient:
         self.timeout_s = timeout_s
         options = [*_CHANNEL_OPTIONS]
         if address.rpartition(":")[0].strip("[]") in LOOPBACK:
-            # A proxy for the way out has no business between us and our own machine.
+            # A proxy is for addresses outside: requests to this machine bypass it.
             options.append(("grpc.enable_http_proxy", 0))
         self._channel = (
             grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
@@ -76,14 +76,14 @@ class GrpcArrayClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; what is still on its way is called off."""
+        """Close the connection, and cancel requests that are in flight."""
         self._channel.close()
 
     def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
         """The versions of a model, newest first; see `Client`."""
         request = apis.GetModelStatusRequest(model_spec=_model_spec(ModelRef(model, version, label)))
         try:
-            answer = self._ask(services.GET_MODEL_STATUS, request, STATUS_TIMEOUT_S)
+            answer = self._send(services.GET_MODEL_STATUS, request, STATUS_TIMEOUT_S)
         except RequestRejectedError as error:
             if error.status == 404:
                 return []
@@ -96,7 +96,7 @@ class GrpcArrayClient:
         request = apis.GetModelMetadataRequest(
             model_spec=_model_spec(ModelRef(model, version, label)), metadata_field=["signature_def"]
         )
-        packed = self._ask(services.GET_MODEL_METADATA, request, self.timeout_s).metadata["signature_def"]
+        packed = self._send(services.GET_MODEL_METADATA, request, self.timeout_s).metadata["signature_def"]
         found = self._parsed(apis.SignatureDefMap, packed.value).signature_def
         return {name: signature_of(found[name]) for name in sorted(found) if not name.startswith("__")}
 
@@ -119,11 +119,14 @@ class GrpcArrayClient:
             raise
 
     def signature(self, target: ModelRef) -> Signature:
-        """What the target's signature was when it was last asked for, a few seconds ago at most."""
+        """The target's signature, from a cache that is a few seconds old at most."""
         return self._signatures.of(target)
 
     def run(self, target: ModelRef, inputs: Mapping[str, Array], timeout_s: float | None = None) -> dict[str, Array]:
-        """Output name to array, for arrays in the signature's own types; a refusal is not yet explained."""
+        """Output name to array, for arrays in the signature's types.
+
+        Raises RequestRejectedError without what the signature expects.
+        """
         request = apis.PredictRequest(model_spec=_model_spec(target))
         specs = self.signature(target).inputs
         size_bytes = sum(array.nbytes for array in inputs.values())
@@ -134,24 +137,24 @@ class GrpcArrayClient:
         for name, array in inputs.items():
             encode(array, specs[name].dtype, request.inputs[name])
         try:
-            answer = self._ask(services.PREDICT, request, timeout_s or self.timeout_s)
+            answer = self._send(services.PREDICT, request, timeout_s or self.timeout_s)
         except RequestRejectedError:
             self._signatures.forget(target)
             raise
         return {name: decode(answer.outputs[name]) for name in sorted(answer.outputs)}
 
-    def _ask(self, method: Method, request: Message, timeout_s: float) -> Any:
+    def _send(self, method: Method, request: Message, timeout_s: float) -> Any:
         where = f"{self.address} {method.name}"
         try:
             content = self._call(method)(request.SerializeToString(), timeout=timeout_s)
         except grpc.RpcError as error:
             raise self._translated(error, where, timeout_s) from error
-        except (EncodeError, ValueError) as error:  # more than 2 GiB; or gRPC's word for a channel that was closed
+        except (EncodeError, ValueError) as error:  # more than 2 GiB; or a closed channel
             raise PredictionFailedError(f"the request cannot be sent: {error}", where=where) from error
         return self._parsed(method.response, content)
 
     def _call(self, method: Method) -> Any:
-        """The method's bytes in and bytes out: messages are ours to write and to read, and so are their errors."""
+        """The method with bytes in and out: messages are encoded and decoded here, so that their errors are caught."""
         if method not in self._calls:
             self._calls[method] = self._channel.unary_unary(method.path)
         return self._calls[method]
@@ -160,22 +163,22 @@ class GrpcArrayClient:
         try:
             return message.FromString(content)
         except DecodeError as error:
-            raise PredictionFailedError(f"the answer is no {message.DESCRIPTOR.name}", where=self.address) from error
+            raise PredictionFailedError(f"the answer is not a {message.DESCRIPTOR.name}", where=self.address) from error
 
     def _translated(self, error: Any, where: str, timeout_s: float) -> WorkflowError:
-        """What an error of gRPC's means: no server, a slow one, something else on the port, or a refusal."""
+        """The error for a gRPC status: no server, a slow server, another listener, or a rejected request."""
         code, text = error.code(), error.details() or ""
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return PredictionFailedError(f"no answer within {timeout_s:g} s", where=where)
         if code is grpc.StatusCode.UNIMPLEMENTED or "http1" in text:
             return ServerNotReadyError(
-                "what answers is no model server's gRPC port",
+                "the listener is not a model server's gRPC port",
                 where=where,
                 evidence=f"gRPC {code.name}: {text}",
-                fix="REST and gRPC have a port each: invoke status shows both",
+                fix="REST and gRPC use different ports: invoke status shows both",
             )
         if code is grpc.StatusCode.UNAVAILABLE:
-            # The library says it when it cannot connect or is hung up on, and a server that is too busy does too.
+            # gRPC returns UNAVAILABLE when it cannot connect or loses the connection, and so does a busy server.
             return ServerUnreachableError(
                 f"nothing answers at {self.address}" if "connect" in text else f"the server is not available: {text}",
                 where=where,

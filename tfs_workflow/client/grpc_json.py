@@ -1,4 +1,4 @@
-"""JSON in and out over gRPC, so that `predict` prints the same whichever way it asks."""
+"""JSON in and out over gRPC, so that `predict` prints the same result over either transport."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tfs_workflow.client.rows import JsonRequest
 
 
 class GrpcJsonClient(GrpcArrayClient):
-    """A `JsonClient` over gRPC: what TensorFlow Serving does with JSON is done here."""
+    """A `JsonClient` over gRPC: converts JSON as TensorFlow Serving does on its REST side."""
 
     def predict_rows(self, target: ModelRef, rows: Sequence[bytes]) -> list[Any]:
-        """One prediction for each row, a JSON text; a refusal is not yet explained."""
+        """One prediction for each row, a JSON text; raises RequestRejectedError without what the signature expects."""
         return self._predictions(target, json.loads(b"[" + b",".join(rows) + b"]"))
 
     def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:

@@ -1,4 +1,4 @@
-"""What every client of a model server offers, answers and raises, whatever the transport."""
+"""The interface of every client of a model server: its methods, results and errors, for each transport."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class State(Enum):
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One version as the server sees it; the error is that of its last load, OK and empty when there was none."""
+    """One version as the server reports it; the error is that of its last load, OK and empty without one."""
 
     version: int
     state: State
@@ -50,13 +50,13 @@ class VersionStatus:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it ended with an error, not by being unloaded."""
+        """Whether the version ended with an error, not by being unloaded."""
         return self.state is State.END and self.error_code != "OK"
 
 
 @dataclass(frozen=True)
 class ModelRef:
-    """Whom to ask: a model, one of its versions by number or label, and one of its signatures."""
+    """The target of a request: a model, a version by number or label, and a signature."""
 
     model: str
     version: int | None = None
@@ -65,13 +65,13 @@ class ModelRef:
 
 
 class ServerUnreachableError(ServerNotReadyError):
-    """No server listens at the address, or what listens hangs up: not yet, or not any more."""
+    """No server listens at the address, or the listener closes the connection: it is starting, or has ended."""
 
 
 class RequestRejectedError(PredictionFailedError):
-    """The server's own refusal: `server_text` is the error as the server worded it.
+    """The server rejected a request: `server_text` is the text of its error.
 
-    `status` is the HTTP status; over gRPC the one that TensorFlow Serving gives the same error over REST.
+    `status` is the HTTP status; over gRPC, the status that TensorFlow Serving returns for the same error over REST.
     """
 
     def __init__(self, server_text: str, status: int, *, where: str = "", evidence: str = "", fix: str = "") -> None:
@@ -81,7 +81,7 @@ class RequestRejectedError(PredictionFailedError):
 
 
 class InvalidInputError(RequestRejectedError):
-    """Refused before it was sent: what was given is not what the signature takes."""
+    """The client rejected a request before sending it: its values do not fit the signature."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         super().__init__(what, 400, where=where, evidence="found before the request was sent", fix=fix)
@@ -90,11 +90,11 @@ class InvalidInputError(RequestRejectedError):
 class Client(Protocol):
     """A typed client of one model server, with numpy arrays in and out; `connect` makes one.
 
-    It may be used from several threads at once. Without version and label, the newest served version answers.
+    Several threads may share it. Without version and label, a request goes to the newest served version.
     """
 
     def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
-        """The versions of a model as the server lists them, newest first; none for a model it does not know."""
+        """The versions of a model as the server lists them, newest first; empty for an unknown model."""
 
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature of a served version; raises ServerUnreachableError or RequestRejectedError."""
@@ -111,10 +111,10 @@ class Client(Protocol):
     ) -> dict[str, Array]:
         """Output name to array, for arrays by input name or for the one array of a signature with a single input.
 
-        The first dimension is the batch where the model has one. Values take the signature's types where nothing is
-        lost; strings are object arrays of bytes, bfloat16 is float32. Raises ServerUnreachableError,
-        PredictionFailedError when
-        no answer comes in time, and RequestRejectedError with the server's words and what the signature expects.
+        The first dimension is the batch where the model has one. Values are converted to the signature's types where
+        the conversion loses nothing; strings are object arrays of bytes, bfloat16 is float32. Raises
+        ServerUnreachableError, PredictionFailedError when no response arrives in time, and RequestRejectedError with
+        the server's text and what the signature expects.
         """
 
     def close(self) -> None:
@@ -128,16 +128,16 @@ class Client(Protocol):
 
 
 class JsonClient(Protocol):
-    """Predictions for JSON, as `predict` streams it; safe to use from several threads at once."""
+    """A client with JSON in and out, as `predict` streams it; several threads may share it."""
 
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature of a served version."""
 
     def predict_rows(self, target: ModelRef, rows: Sequence[bytes]) -> list[Any]:
-        """One prediction for each row, a JSON text; a refusal is not yet explained."""
+        """One prediction for each row, a JSON text; raises RequestRejectedError without what the signature expects."""
 
     def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:
-        """The predictions or outputs for one request; a refusal says what the signature expects."""
+        """The predictions or outputs for one request; RequestRejectedError carries what the signature expects."""
 
     def __enter__(self) -> Self: ...
 
@@ -146,13 +146,13 @@ class JsonClient(Protocol):
     ) -> None: ...
 
 
-# TensorFlow's words for a model that was loaded without its variables (resource_variable_ops.cc).
+# TensorFlow's error text for a model that was loaded without its variables (resource_variable_ops.cc).
 _WITHOUT_VALUE = "Could not find variable"
 Metadata = Callable[[str, int | None, str | None], Mapping[str, Signature]]
 
 
 def explain(error: RequestRejectedError, target: ModelRef, metadata: Metadata) -> None:
-    """Add to the refusal what the signature expects, or how to mend a model that has no values for its variables."""
+    """Add to the error what the signature expects, or how to fix a model without values for its variables."""
     if _WITHOUT_VALUE in error.server_text:
         error.fix = EXPORT_FIX
         return
@@ -163,5 +163,5 @@ def explain(error: RequestRejectedError, target: ModelRef, metadata: Metadata) -
         return
     expected = expectation(target.model, target.signature or DEFAULT_SIGNATURE, signatures)
     if "no shape information" in error.server_text:
-        error.fix = "this signature's output has no row for each instance: ask in column format, with --inputs"
+        error.fix = "this signature's output has no row for each instance: use the column format, --inputs"
     error.fix = f"{error.fix}; {expected}" if error.fix else expected

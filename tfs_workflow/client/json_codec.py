@@ -1,4 +1,4 @@
-"""Arrays between numpy and JSON by what a signature says, as TensorFlow Serving does it (json_tensor.cc)."""
+"""Converts between numpy arrays and JSON by a signature, as TensorFlow Serving does (json_tensor.cc)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _BYTES_SUFFIX = "_bytes"
 
 
 def from_instances(instances: list[Any], specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
-    """The inputs of rows: one value a row, or one object a row with a value for each input. Raises
-    InvalidInputError.
+    """The inputs of rows: one value per row, or one object per row with a value for each input.
+
+    Raises InvalidInputError.
     """
     if not _is_object(instances[0]):
         return {_only(specs): _named(_only(specs), instances, specs)}
@@ -33,8 +34,9 @@ def from_instances(instances: list[Any], specs: Mapping[str, TensorSpec]) -> dic
 
 
 def from_inputs(inputs: Any, specs: Mapping[str, TensorSpec]) -> dict[str, Array]:
-    """The inputs in columns: a value for each input name, or the bare value of the only input. Raises
-    InvalidInputError.
+    """The inputs in columns: a value for each input name, or the bare value of the only input.
+
+    Raises InvalidInputError.
     """
     if not _is_object(inputs):
         return {_only(specs): _named(_only(specs), inputs, specs)}
@@ -44,12 +46,12 @@ def from_inputs(inputs: Any, specs: Mapping[str, TensorSpec]) -> dict[str, Array
 
 
 def to_predictions(outputs: Mapping[str, Array], rows: int) -> list[Any]:
-    """One prediction a row: the output's value, or an object where there are several outputs."""
+    """One prediction per row: the output's value, or an object where there are several outputs."""
     for name, array in outputs.items():
         if array.shape[:1] != (rows,):
             raise PredictionFailedError(
                 f"the output {name} has no row for each of {rows} instances: its shape is {array.shape}",
-                fix="ask in column format, with --inputs",
+                fix="use the column format, --inputs",
             )
     columns = {name: to_json(name, array) for name, array in outputs.items()}
     if len(columns) == 1:
@@ -64,13 +66,16 @@ def to_outputs(outputs: Mapping[str, Array]) -> Any:
 
 
 def to_json(name: str, array: Array) -> Any:
-    """A JSON value: floats with the fewest digits that read back, bytes that are named so or no text as {"b64": …}."""
+    """A JSON value: floats with the fewest digits that read back.
+
+    Bytes become {"b64": …} where the output's name ends in _bytes, and where they are not UTF-8.
+    """
     if array.dtype.kind == "O":
         return _nested([_text(leaf, name.endswith(_BYTES_SUFFIX)) for leaf in array.ravel().tolist()], array.shape)
     if array.dtype.kind == "c":
         raise PredictionFailedError(f"JSON cannot carry the complex numbers of the output {name}")
     if array.dtype.kind == "f" and array.itemsize < 8:
-        # TensorFlow Serving may print more digits than tell the value (0.333333343); they are the same float32.
+        # TensorFlow Serving may print more digits than the value needs (0.333333343): the float32 is the same.
         shortest = array.astype(np.float32).astype(np.str_).astype(np.float64)
         return shortest.tolist()
     return array.tolist()
@@ -79,9 +84,7 @@ def to_json(name: str, array: Array) -> Any:
 def to_request(array: Array, spec: TensorSpec) -> Any:
     """The JSON value of an input; raises InvalidInputError for a type that TensorFlow Serving's JSON cannot carry."""
     if spec.dtype.removesuffix("_REF") in _NOT_IN_REQUESTS:
-        raise InvalidInputError(
-            f"JSON cannot carry {dtype_name(spec)}", fix='ask over gRPC: connect("grpc://HOST:PORT")'
-        )
+        raise InvalidInputError(f"JSON cannot carry {dtype_name(spec)}", fix='use gRPC: connect("grpc://HOST:PORT")')
     if array.dtype.kind == "O":
         return _nested([base64_object(leaf) for leaf in array.ravel().tolist()], array.shape)
     return array.tolist()
@@ -89,19 +92,19 @@ def to_request(array: Array, spec: TensorSpec) -> Any:
 
 def from_json(value: Any, spec: TensorSpec) -> Array:
     """The array of a JSON value whose leaves are of the type; raises InvalidInputError."""
-    held = numpy_type(spec)
+    dtype = numpy_type(spec)
     leaves, shape = _flat(value)
-    strange = set(map(type, leaves)) - _LEAVES.get(held.kind, set())
-    if strange:
-        leaf = next(leaf for leaf in leaves if type(leaf) in strange)
+    mistyped = set(map(type, leaves)) - _LEAVES.get(dtype.kind, set())
+    if mistyped:
+        leaf = next(leaf for leaf in leaves if type(leaf) in mistyped)
         raise InvalidInputError("the rows differ in shape" if isinstance(leaf, list) else _wrong(leaf, spec))
-    if held.kind == "O":
+    if dtype.kind == "O":
         leaves = [leaf if isinstance(leaf, str) else _unbase64(leaf) for leaf in leaves]
     try:
-        made = np.array(leaves, np.float64) if held.kind == "f" else _exact(leaves, held)
+        array = np.array(leaves, np.float64) if dtype.kind == "f" else _exact(leaves, dtype)
     except OverflowError as error:
         raise InvalidInputError(f"a number is out of the range of {dtype_name(spec)}") from error
-    return fitted(made, spec).reshape(shape)
+    return fitted(array, spec).reshape(shape)
 
 
 _NOT_IN_REQUESTS = {"DT_HALF", "DT_BFLOAT16", "DT_UINT16", "DT_COMPLEX64", "DT_COMPLEX128"}
@@ -133,10 +136,10 @@ def _flat(value: Any) -> tuple[list[Any], tuple[int, ...]]:
     return array.ravel().tolist(), array.shape
 
 
-def _exact(leaves: list[Any], held: np.dtype[Any]) -> Array:
-    """Leaves as they are, in the widest type of their kind."""
-    if held.kind not in "iu":
-        return np.array(leaves, held)
+def _exact(leaves: list[Any], dtype: np.dtype[Any]) -> Array:
+    """The leaves unchanged, in the widest type of their kind."""
+    if dtype.kind not in "iu":
+        return np.array(leaves, dtype)
     return np.array(leaves, np.uint64 if leaves and max(leaves) >= 2**63 else np.int64)
 
 
@@ -163,7 +166,7 @@ def _text(content: bytes, as_bytes: bool) -> str | dict[str, str]:
 
 
 def _nested(leaves: list[Any], shape: tuple[int, ...]) -> Any:
-    held = np.empty(len(leaves), np.object_)
+    array = np.empty(len(leaves), np.object_)
     for position, leaf in enumerate(leaves):
-        held[position] = leaf
-    return held.reshape(shape).tolist()
+        array[position] = leaf
+    return array.reshape(shape).tolist()

@@ -1,4 +1,4 @@
-"""numpy arrays over REST: JSON on the wire, types from the model's own metadata."""
+"""numpy arrays over REST: JSON on the wire, types from the model's metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RestArrayClient:
-    """A `Client` over REST; what JSON cannot carry (float16, complex numbers) is refused with a word on gRPC."""
+    """A `Client` over REST; types that JSON cannot carry (float16, complex) are rejected with a hint to use gRPC."""
 
     def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
         self._rest = RestJsonClient(rest_url, timeout_s)
@@ -66,9 +66,9 @@ class RestArrayClient:
         """Output name to array; see `Client`."""
         target = ModelRef(model, version, label, signature)
         try:
-            known = self._signatures.of(target)
-            arrays = fitted_inputs(inputs, known)
-            columns = {name: to_request(array, known.inputs[name]) for name, array in arrays.items()}
+            specs = self._signatures.of(target)
+            arrays = fitted_inputs(inputs, specs)
+            columns = {name: to_request(array, specs.inputs[name]) for name, array in arrays.items()}
         except RequestRejectedError as error:
             explain(error, target, self.metadata)
             raise
@@ -82,7 +82,7 @@ class RestArrayClient:
             raise
 
     def _restored(self, answer: Any, target: ModelRef) -> dict[str, Array]:
-        """The outputs as arrays. A model whose types changed since they were asked for is asked once more."""
+        """The outputs as arrays; a response that does not fit the cached signature is read with a fresh one."""
         try:
             return _arrays(answer, self._signatures.of(target))
         except InvalidInputError:
@@ -91,7 +91,7 @@ class RestArrayClient:
             return _arrays(answer, self._signatures.of(target))
         except InvalidInputError as error:
             raise PredictionFailedError(
-                f"the answer is not what the signature says: {error.what}", where=target.model
+                f"the answer does not fit the signature: {error.what}", where=target.model
             ) from error
 
 
@@ -105,8 +105,8 @@ def _arrays(answer: Any, signature: Signature) -> dict[str, Array]:
 
 
 def _array(value: Any, spec: TensorSpec) -> Array:
-    made = from_json(value, spec)
-    if made.size == 0 and spec.shape is not None and made.ndim != len(spec.shape):
-        # Nothing in brackets does not tell how many columns it has not.
-        return made.reshape([max(size, 0) for size in spec.shape])
-    return made
+    array = from_json(value, spec)
+    if array.size == 0 and spec.shape is not None and array.ndim != len(spec.shape):
+        # An empty list has no columns to count: the shape comes from the signature.
+        return array.reshape([max(size, 0) for size in spec.shape])
+    return array

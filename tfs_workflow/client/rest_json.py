@@ -36,16 +36,16 @@ MAX_CONNECTIONS = 16
 
 
 class RestJsonClient:
-    """Talks to one model server; safe to use from several threads at once.
+    """A client of one model server; several threads may share it.
 
-    A request is sent once: only a connection that the server closed while it was idle is opened anew.
+    A request is sent once: only a connection that the server closed while it was idle is opened again.
     """
 
     def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
         self.rest_url = rest_url.rstrip("/")
         self.timeout_s = timeout_s
         self._session = requests.Session()
-        # A proxy for the way out has no business between us and our own machine.
+        # A proxy is for addresses outside: requests to this machine bypass it.
         self._session.trust_env = urlsplit(self.rest_url).hostname not in LOOPBACK
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
@@ -63,9 +63,9 @@ class RestJsonClient:
         self._session.close()
 
     def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
-        """The versions of a model as the server lists them, newest first; none for a model it does not know.
+        """The versions of a model as the server lists them, newest first; empty for an unknown model.
 
-        Raises ServerUnreachableError while no one listens, and ServerNotReadyError when what answers is no model
+        Raises ServerUnreachableError while nothing listens, and ServerNotReadyError where the listener is not a model
         server.
         """
         response = self._get(self.model_url(model, version, label), STATUS_TIMEOUT_S)
@@ -75,18 +75,18 @@ class RestJsonClient:
             if response.status_code == 404 and "error" in _document(response):
                 return []
         except (PredictionFailedError, KeyError, TypeError, ValueError) as error:
-            raise _no_model_server(response) from error
-        raise _no_model_server(response)
+            raise _not_a_model_server(response) from error
+        raise _not_a_model_server(response)
 
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature of a served version; raises ServerUnreachableError or RequestRejectedError."""
         response = self._get(self.model_url(model, version, label) + "/metadata", self.timeout_s)
         if response.status_code != 200:
-            raise _refused(response, response.url)
+            raise _rejected(response, response.url)
         try:
             return from_metadata(_document(response))
         except (KeyError, TypeError, ValueError) as error:
-            raise _no_model_server(response) from error
+            raise _not_a_model_server(response) from error
 
     def predict(  # noqa: PLR0913  # a request's own parts, by name
         self,
@@ -115,7 +115,7 @@ class RestJsonClient:
         return answer["predictions"] if "predictions" in answer else answer["outputs"]
 
     def send(self, model: str, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The answer to a whole request as api_rest.md describes it; `verb` is predict, classify or regress.
+        """The response to a whole request as api_rest.md describes it; `verb` is predict, classify or regress.
 
         Raises ServerUnreachableError, PredictionFailedError or RequestRejectedError with what the signature expects.
         """
@@ -137,7 +137,7 @@ class RestJsonClient:
         )
 
     def predict_rows(self, target: ModelRef, rows: Sequence[bytes]) -> list[Any]:
-        """The predictions for rows that are JSON already; the server's refusal is not yet explained."""
+        """The predictions for rows of JSON text; raises RequestRejectedError without what the signature expects."""
         signature = f'"signature_name": {json.dumps(target.signature)}, ' if target.signature else ""
         url = self.predict_url(target.model, target.version, target.label)
         body = f'{{{signature}"instances": ['.encode() + b",".join(rows) + b"]}"
@@ -156,31 +156,31 @@ class RestJsonClient:
         except requests.RequestException as error:
             raise self._translated(error, url, timeout_s) from error
         if response.status_code != 200:
-            raise _refused(response, url)
+            raise _rejected(response, url)
         return _document(response)
 
     def model_url(self, model: str, version: int | None = None, label: str | None = None) -> str:
-        """The address of a model, of one of its versions, or of what a label points to (api_rest.md)."""
+        """The URL of a model, or of one of its versions by number or label (api_rest.md)."""
         url = f"{self.rest_url}/v1/models/{quote(model, safe='')}"
         if version is not None:
             return f"{url}/versions/{version}"
         return f"{url}/labels/{quote(label, safe='')}" if label else url
 
     def predict_url(self, model: str, version: int | None = None, label: str | None = None) -> str:
-        """The address that prediction requests go to."""
+        """The URL for prediction requests."""
         return self.model_url(model, version, label) + ":predict"
 
     def _get(self, url: str, timeout_s: float) -> requests.Response:
         try:
             return self._session.get(url, timeout=self._timeout(timeout_s), allow_redirects=False)
         except requests.RequestException as error:
-            # A port that a container publishes takes connections before the server inside listens, and drops them.
-            raise self._nothing(url) from error
+            # A container's published port accepts connections before the server inside listens, and drops them.
+            raise self._unreachable(url) from error
 
     def _translated(self, error: requests.RequestException, url: str, timeout_s: float) -> WorkflowError:
-        """What a prediction that got no answer means: no server, a slow one, or one that went away."""
+        """The error for a request without a response: no server, a slow server, or a lost connection."""
         if isinstance(error, requests.ConnectTimeout) or isinstance(_cause(error), NewConnectionError):
-            return self._nothing(url)
+            return self._unreachable(url)
         if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
             return PredictionFailedError(f"no answer within {timeout_s:g} s", where=url)
         return PredictionFailedError(
@@ -193,7 +193,7 @@ class RestJsonClient:
     def _timeout(self, timeout_s: float) -> tuple[float, float]:
         return min(CONNECT_TIMEOUT_S, timeout_s), timeout_s
 
-    def _nothing(self, url: str) -> ServerUnreachableError:
+    def _unreachable(self, url: str) -> ServerUnreachableError:
         return ServerUnreachableError(
             f"nothing answers at {self.rest_url}",
             where=url,
@@ -202,44 +202,44 @@ class RestJsonClient:
 
 
 def server_text(content: bytes) -> str:
-    """The server's own words out of an error answer; the start of the body where it is not the usual document."""
+    """The server's error text; the start of the body where that is not the usual JSON document."""
     try:
         return str(json.loads(content)["error"])
     except (ValueError, KeyError, TypeError):
         return content[:500].decode(errors="replace").strip() or "the server gave no reason"
 
 
-def _no_model_server(response: requests.Response) -> ServerNotReadyError:
+def _not_a_model_server(response: requests.Response) -> ServerNotReadyError:
     return ServerNotReadyError(
-        f"what answers is no model server, or one in trouble: {server_text(response.content)}",
+        f"the listener is not a model server, or it fails: {server_text(response.content)}",
         where=response.url,
         evidence=f"HTTP {response.status_code}",
         fix="see what listens on this port; invoke serve uses another one with server.rest_port: auto",
     )
 
 
-def _refused(response: requests.Response, where: str) -> RequestRejectedError:
+def _rejected(response: requests.Response, where: str) -> RequestRejectedError:
     return RequestRejectedError(server_text(response.content), response.status_code, where=where)
 
 
 def _cause(error: requests.RequestException) -> object:
-    """What urllib3 met below requests' own, coarser errors."""
+    """urllib3's error below the coarser one of requests."""
     cause = error.args[0] if error.args else None
     return getattr(cause, "reason", cause)
 
 
 def _document(response: requests.Response) -> Mapping[str, Any]:
-    """The JSON object of an answer; TensorFlow Serving's NaN and Infinity are read as floats."""
+    """The JSON object of a response; TensorFlow Serving's NaN and Infinity are read as floats."""
     try:
         document = json.loads(response.content)
     except ValueError as error:
-        fix = "name an output *_bytes in the model if it holds bytes that are no text" if response.content else ""
+        fix = "name an output *_bytes in the model if it holds bytes that are not UTF-8" if response.content else ""
         raise PredictionFailedError(
-            f"the answer is no JSON: {error}", where=response.url, evidence=repr(response.content[:200]), fix=fix
+            f"the answer is not JSON: {error}", where=response.url, evidence=repr(response.content[:200]), fix=fix
         ) from error
     if not isinstance(document, dict):
         raise PredictionFailedError(
-            "the answer is no JSON object", where=response.url, evidence=repr(response.content[:200])
+            "the answer is not a JSON object", where=response.url, evidence=repr(response.content[:200])
         )
     return document
 

@@ -1,4 +1,4 @@
-"""Reads rows for prediction from JSON lines or a JSON document, and names what is malformed by line and column."""
+"""Reads rows for prediction from JSON lines or a JSON document; errors carry line and column."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LINE_SUFFIXES = (".jsonl", ".ndjson")
 DOCUMENT_SUFFIXES = (".json",)
 MAX_LINE_BYTES = 64 << 20
 _BOM = b"\xef\xbb\xbf"
-# A bracket alone on its line, or a request: a row that is an object has no list of instances.
+# A document starts with a bracket alone on its line, or with a request: no row that is an object lists instances.
 _DOCUMENT_START = re.compile(
     rb'\s*(?:[\[{][ \t\r]*\n|\{\s*(?:"signature_name"\s*:\s*"[^"]*"\s*,\s*)?"instances"\s*:\s*\[)'
 )
 
 
 class MalformedInputError(PredictionFailedError):
-    """The input is no JSON, or holds no rows."""
+    """The input is not JSON, or holds no rows."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,10 @@ def parse(text: str, name: str) -> Any:
 
 
 def json_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """Line number and text of every line that is not blank; raises MalformedInputError at the first that is no JSON."""
+    """Line number and text of every line that is not blank.
+
+    Raises MalformedInputError at the first line that is not JSON.
+    """
     number = 0
     while line := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
@@ -93,7 +96,7 @@ def batches(rows: Iterable[tuple[int, bytes]], max_rows: int, max_bytes: int) ->
             texts.append(text)
             size_bytes += len(text)
     except WorkflowError:
-        # The rows before a malformed one are good.
+        # The rows before a malformed one are valid: they are predicted before the error is raised.
         if texts:
             yield Batch(tuple(numbers), tuple(texts))
         raise
@@ -114,7 +117,7 @@ def read_document(stream: BinaryIO, name: str) -> JsonRequest:
 
 
 def as_document(value: Any, name: str) -> JsonRequest:
-    """The request that a JSON value stands for; raises MalformedInputError when it stands for none."""
+    """The request in a JSON value; raises MalformedInputError for a value of another form."""
     if isinstance(value, list):
         value = {"instances": value}
     if not isinstance(value, dict) or ("instances" in value) == ("inputs" in value):
@@ -138,7 +141,7 @@ def instance_rows(instances: Iterable[Any]) -> Iterator[tuple[int, bytes]]:
 
 
 def is_document(stream: io.BufferedReader, name: str) -> bool:
-    """Whether the input is one JSON document and not JSON lines; by its suffix, else by the start of its text."""
+    """Whether the input is one JSON document, not JSON lines: decided by its suffix, else by the start of its text."""
     if name.endswith((*LINE_SUFFIXES, *DOCUMENT_SUFFIXES)):
         return name.endswith(DOCUMENT_SUFFIXES)
     return _DOCUMENT_START.match(stream.peek(1).removeprefix(_BOM)) is not None

@@ -1,4 +1,4 @@
-"""Arrays between a client's numpy and TensorProto: fitted to a signature, bounded, bfloat16 as float32."""
+"""Converts between a client's numpy arrays and TensorProto: checks type and size, holds bfloat16 as float32."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 if TYPE_CHECKING:
     from tfs_workflow.client.interface import Array
 
-# Which kinds of numpy's a kind takes without losing what the values say.
+# The numpy kinds that convert to each kind without losing information.
 _TAKES = {"b": "b", "i": "iu", "u": "iu", "f": "iuf", "c": "iufc"}
 _MAX_BYTES = 2**31
 _FLOAT32 = np.dtype(np.float32)
 
 
 def encode(array: Array, dtype: str, message: TensorProto | None = None) -> TensorProto:
-    """The message, new or the one given, of an array that `fitted` returned for this type, such as DT_FLOAT."""
+    """Encode an array that `fitted` returned for this type, such as DT_FLOAT, into the message or a new one."""
     code = DataType.Value(dtype.removesuffix("_REF"))
     message = TensorProto() if message is None else message
     values = to_bfloat16(array) if code == BFLOAT16 else array
@@ -58,7 +58,7 @@ def decode(message: TensorProto) -> Array:
 
 
 def _check_size(message: TensorProto) -> None:
-    """Bound what numpy is to hold: a message of a few bytes may declare a shape of any size."""
+    """Bound the array before it is allocated: a message of a few bytes may declare a shape of any size."""
     count = math.prod(dim.size for dim in message.tensor_shape.dim)
     if count * _numpy_type(message.dtype).itemsize > _MAX_BYTES:
         raise PredictionFailedError(f"the answer holds a tensor of {count} values")
@@ -67,7 +67,7 @@ def _check_size(message: TensorProto) -> None:
 
 
 def fitted(value: Any, spec: TensorSpec) -> Array:
-    """An array in the type that a signature wants; raises InvalidInputError where a value would be lost."""
+    """An array in the type of a signature's input; raises InvalidInputError where a value would be lost."""
     held = numpy_type(spec)
     try:
         array = np.asarray(value, held) if held.kind == "O" else np.asarray(value)
@@ -75,7 +75,7 @@ def fitted(value: Any, spec: TensorSpec) -> Array:
         raise InvalidInputError(f"not an array: {error}") from error
     if held.kind == "O":
         return _strings(array)
-    if array.dtype.name == "bfloat16":  # the type of ml_dtypes, where somebody has it
+    if array.dtype.name == "bfloat16":  # the type of the package ml_dtypes
         array = array.astype(np.float32)
     if array.size and array.dtype.kind not in _TAKES[held.kind]:
         raise InvalidInputError(f"the values are {array.dtype}, not {dtype_name(spec)}")
@@ -83,7 +83,7 @@ def fitted(value: Any, spec: TensorSpec) -> Array:
 
 
 def numpy_type(spec: TensorSpec) -> np.dtype[Any]:
-    """How numpy holds the type of a tensor; raises InvalidInputError."""
+    """The numpy type of a tensor; raises InvalidInputError where numpy has none."""
     try:
         return _numpy_type(DataType.Value(spec.dtype.removesuffix("_REF")))
     except (KeyError, ValueError) as error:
@@ -91,7 +91,7 @@ def numpy_type(spec: TensorSpec) -> np.dtype[Any]:
 
 
 def _numpy_type(dtype: int) -> np.dtype[Any]:
-    """The array type of a data type. numpy has no bfloat16: float32 holds each of its values."""
+    """The array type of a data type; bfloat16, which numpy lacks, fits into float32."""
     return _FLOAT32 if dtype == BFLOAT16 else NUMPY_TYPES[dtype]
 
 

@@ -1,1 +1,1 @@
-"""Whether a server is ready, and why it failed."""
+"""Readiness of a server, and the diagnosis of its failure."""

@@ -1,4 +1,9 @@
-"""The question put to the model status endpoint: not yet, AVAILABLE, or hopeless."""
+"""Waits until every wanted version is AVAILABLE, or until waiting cannot help.
+
+A probe of the model status endpoint has three outcomes: not yet, AVAILABLE, or hopeless. Only the first is retried. A
+retry costs a request on a local connection, so the first ones follow each other closely. Reading the container's state
+and its log costs more and is therefore done less often. A model that was AVAILABLE once is not requested again.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +18,31 @@ from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.health.diagnosis import diagnose, ended_version, hopeless, overdue
 
 LOG_INTERVAL_S = 1.0
-LIFE_INTERVAL_S = 0.1
+EXIT_CODE_INTERVAL_S = 0.1
 
 
 class StatusSource(Protocol):
-    """Whoever can ask for a model's status; ServerUnreachableError while no one listens."""
+    """A client that returns a model's status; raises ServerUnreachableError while nothing listens."""
 
     def status(self, model: str) -> list[VersionStatus]:
         """The states of a model's versions."""
 
 
 class Observed(Protocol):
-    """The server behind the endpoint: does it live, and what did it log?"""
+    """The server process behind the endpoint: its exit code and its log."""
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """None while the server runs."""
 
     def out_of_memory(self) -> bool:
-        """Whether the engine says that the memory limit ended it."""
+        """Whether the memory limit ended it, as the engine reports."""
 
     def lines(self) -> list[str]:
         """Its last log lines."""
 
 
-class NotYetReadyError(Exception):  # an answer, not an error
-    """Ask again; carries what was seen last."""
+class NotYetReadyError(Exception):  # one of the three outcomes, not a failure
+    """Retry; the message is the last observed state."""
 
 
 def wait_until_available(
@@ -49,8 +54,8 @@ def wait_until_available(
 ) -> dict[str, list[VersionStatus]]:
     """Return each model's status once every wanted version is AVAILABLE.
 
-    The first question is asked at once; the pauses grow from 10 to 50 ms, each to about a hundredth of the time waited.
-    Raises ServerNotReadyError with a diagnosis when the server ended, when waiting cannot help, and after `timeout_s`.
+    The first request is sent at once; the pauses grow from 10 to 50 ms, by a hundredth each time. Raises
+    ServerNotReadyError with a diagnosis when the server ended, when waiting cannot help, and after `timeout_s`.
     """
     probe = _Probe(wanted, source, server)
     retrying = Retrying(
@@ -64,11 +69,11 @@ def wait_until_available(
         return retrying(probe)
     except NotYetReadyError as last:
         probe.raise_if_ended()
-        raise _too_late(last, server, timeout_s) from last
+        raise _timed_out(last, server, timeout_s) from last
 
 
 class _Probe:
-    """One round of questions; models that were AVAILABLE once are not asked again."""
+    """Requests the status of every model that was not yet AVAILABLE."""
 
     def __init__(self, wanted: Mapping[str, Sequence[int]], source: StatusSource, server: Observed) -> None:
         self.wanted = wanted
@@ -76,7 +81,7 @@ class _Probe:
         self.server = server
         self.available: dict[str, list[VersionStatus]] = {}
         self.log_read_at = time.monotonic()
-        self.seen_alive_at = 0.0
+        self.exit_code_read_at = 0.0
 
     def __call__(self) -> dict[str, list[VersionStatus]]:
         for model in self.wanted.keys() - self.available.keys():
@@ -92,10 +97,10 @@ class _Probe:
         return self.available
 
     def _raise_if_hopeless(self) -> None:
-        """Ask the engine and read the log less often than the port: both cost more, and neither can be missed."""
+        """Check the process and its log at intervals: both cost more than a request, and neither result is lost."""
         now = time.monotonic()
-        if now - self.seen_alive_at > LIFE_INTERVAL_S:
-            self.seen_alive_at = now
+        if now - self.exit_code_read_at > EXIT_CODE_INTERVAL_S:
+            self.exit_code_read_at = now
             self.raise_if_ended()
         if now - self.log_read_at > LOG_INTERVAL_S:
             self.log_read_at = now
@@ -111,8 +116,9 @@ class _Probe:
 
 
 def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequence[int]) -> bool:
-    """Whether every wanted version is AVAILABLE; raises ServerNotReadyError when one of them ended, since waiting
-    cannot help.
+    """Whether every wanted version is AVAILABLE.
+
+    Raises ServerNotReadyError when one of them ended, since waiting cannot help.
     """
     by_number = {status.version: status for status in versions}
     for version in wanted:
@@ -123,7 +129,7 @@ def all_available(model: str, versions: Sequence[VersionStatus], wanted: Sequenc
     return all(v in by_number and by_number[v].state is State.AVAILABLE for v in wanted)
 
 
-def _too_late(last: NotYetReadyError, server: Observed, timeout_s: float) -> ServerNotReadyError:
+def _timed_out(last: NotYetReadyError, server: Observed, timeout_s: float) -> ServerNotReadyError:
     found = overdue(server.lines())
     return found.error(f"not AVAILABLE after {timeout_s:g} s (last: {last}): {found.cause}")
 

@@ -169,7 +169,7 @@ def test_a_run_goes_on_where_an_earlier_one_stopped(client: RestJsonClient, tmp_
     source.write_text("".join([*good[:6], "{not json}\n", *good[7:]]))
     with pytest.raises(MalformedInputError) as caught:
         predicted(client, IDS, source, tmp_path, batch_rows=2)
-    assert "--resume goes on after them" in caught.value.fix
+    assert "--resume continues after them" in caught.value.fix
     partial = tmp_path / "out.jsonl.partial"
     assert [int(line) for line in partial.read_text().splitlines()] == list(range(6))
     with partial.open("a") as file:

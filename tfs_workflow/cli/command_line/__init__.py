@@ -1,1 +1,1 @@
-"""From the words of a command line to the options of every verb in it, with help and suggestions."""
+"""Parses a command line into the options of each verb, with help and suggestions."""

@@ -1,9 +1,9 @@
 """The common options of a whole chain of verbs, wherever they stand in it.
 
-Invoke gives an option to the verb that it follows, and before the first verb `--config`, `-f` and `-R` are options of
-Invoke itself. So `tfs setup serve --config x` would set up another project than it serves. Therefore the command line
-is read once before Invoke reads it: a common option at any place counts for every verb. Only the values of other
-options are skipped, which is why the walk knows which options take one.
+Invoke applies an option to the verb that it follows, and before the first verb `--config`, `-f` and `-R` are options
+of Invoke itself. So `tfs setup serve --config x` would set up another project than it serves. The command line is
+therefore read once before Invoke reads it: a common option at any place applies to every verb. The values of other
+options must be skipped, so this reader also knows which options take a value.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CONFIG = "--config"
 
 @dataclass(frozen=True)
 class Chain:
-    """A command line taken apart: the common options, the verbs, and every other word in its order."""
+    """A parsed command line: the common options, the verbs, and every other word in order."""
 
     options: CommandOptions
     verbs: tuple[str, ...]
@@ -36,7 +36,7 @@ def contexts_by_name(contexts: Iterable[ParserContext]) -> dict[str, ParserConte
 
 
 def read_chain(words: Sequence[str], contexts: Mapping[str, ParserContext]) -> Chain:
-    """Take the common options out of a command line.
+    """Separate the common options from a command line.
 
     Raises ConfigError when --config has no value or is given twice with different values.
     """

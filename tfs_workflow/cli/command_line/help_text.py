@@ -8,15 +8,15 @@ from invoke.collection import Collection
 
 _GROUPS = {
     "Serve a model": ("setup", "serve", "status", "logs", "teardown"),
-    "Ask it": ("predict", "describe"),
+    "Call it": ("predict", "describe"),
     "Make a SavedModel": ("convert",),
-    "Look after it": ("doctor", "demo", "config.check", "config.init", "config.schema", "image.build"),
+    "Maintain it": ("doctor", "demo", "config.check", "config.init", "config.schema", "image.build"),
 }
 _HEAD = """\
 tfs takes a TensorFlow model to a served, health-checked model server and its predictions.
 
   tfs serve ./my_model             serve a SavedModel; prints a request that works
-  tfs setup serve predict          the whole way of the YAML, one word a step
+  tfs setup serve predict          every step for the models of the YAML
   tfs teardown                     remove the server
 """
 _TAIL = """\
@@ -30,7 +30,7 @@ tfs VERB --help lists a verb's options. Documentation: README.md and docs/ of th
 
 
 def overview(verbs: Collection) -> str:
-    """What the program is, three examples, the verbs in groups, the common options."""
+    """The help of the program: its purpose, three examples, the verbs in groups, the common options."""
     return "\n".join([_HEAD, *_grouped(verbs), _TAIL])
 
 

@@ -1,11 +1,11 @@
-"""What a mistyped verb or option was probably meant to be."""
+"""Suggests the verb or option that a mistyped word most likely means."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-# Words that other tools use for what a verb here does.
+# Words of other tools, and the verb here that does the same.
 _ELSEWHERE = {
     "build": "image.build",
     "check": "config.check",
@@ -41,7 +41,7 @@ _ELSEWHERE = {
 
 
 def meant_word(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant; empty when none is near."""
+    """The known word that is most likely meant; empty when none is close."""
     choices = sorted(known)
     meant = _ELSEWHERE.get(word.lower(), "")
     if meant in choices:

@@ -1,4 +1,4 @@
-"""The program `tfs`: Invoke's Program with the options that mean something here, and one line for a wrong word."""
+"""The program `tfs`: Invoke's Program with only the options that apply here, and a one-line error for a wrong word."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from tfs_workflow.cli.command_line.help_text import overview, verbs_below
 from tfs_workflow.cli.command_line.suggestions import meant_word
 from tfs_workflow.errors import ConfigError
 
-# A word behind this verb that is neither an option nor a verb is the value of this option.
+# After these verbs, a word that is neither an option nor a verb is the value of this option.
 _POSITIONAL = {"serve": "--path", "convert": "--file"}
 
 
 class TfsProgram(Program):
-    """`tfs`: common options stand anywhere, `serve` takes a path, a mistake ends with exit code 2."""
+    """`tfs`: common options may stand anywhere, `serve` takes a path, a usage error ends with exit code 2."""
 
     def __init__(self, verbs: Collection, version: str) -> None:
         super().__init__(name="tfs", binary="tfs", binary_names=["tfs"], version=version, namespace=verbs)
         self.verbs = verbs
 
     def core_args(self) -> list[Argument]:
-        """Only the options of Invoke that mean something here."""
-        kept = ("help", "version", "complete", "print-completion-script")
+        """Only the options of Invoke that apply here."""
+        names = ("help", "version", "complete", "print-completion-script")
         listing = Argument(names=("list", "l"), kind=bool, default=False, help="List the verbs.")
-        return [listing, *(argument for argument in super().core_args() if argument.name in kept)]
+        return [listing, *(argument for argument in super().core_args() if argument.name in names)]
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: ARG002  # Invoke's names
         """Run the verbs of a command line."""
         self.normalize_argv(argv)
         options = CommandOptions(json="--json" in self.argv)
-        with reported_errors(options), suppress(Exit):  # Exit is Invoke's word for: all is answered
+        with reported_errors(options), suppress(Exit):  # Invoke raises Exit when there is nothing left to run
             self._run()
 
     def _run(self) -> None:
@@ -52,17 +52,17 @@ class TfsProgram(Program):
         self.argv = [self.argv[0], *chain.words]
         try:
             self.parse_core_args()
-            self._answer_core_options()
+            self._run_core_options()
             self.parse_tasks()
         except (ParseError, ValueError) as error:
-            raise self._mistake(error) from error
+            raise self._usage_error(error) from error
         self.parse_cleanup()
         self._give_common_options(chain)
-        self.config.load_overrides({"tasks": {"dedupe": False}})  # a verb that is named twice runs twice
+        self.config.load_overrides({"tasks": {"dedupe": False}})  # a verb that is given twice runs twice
         self.execute()
 
     def _spelled_out(self, words: list[str]) -> list[str]:
-        """`help`, `version` and the name of a group of verbs, as the options that they stand for."""
+        """The words with `help` and `version` replaced by options; lists the verbs where the only word is a group."""
         match words:
             case ["help", *rest]:
                 return ["--help", *rest[:1]]
@@ -73,12 +73,12 @@ class TfsProgram(Program):
         return words
 
     def print_task_help(self, name: str) -> None:
-        """One verb: what it does and its options."""
+        """Print the help of one verb: its purpose and its options."""
         doc = (self.collection[name].__doc__ or "").strip()
         console.result(f"tfs {name} [options]\n\n  {doc}\n\nOptions:")
         self.print_columns(self.contexts[name].help_tuples())
 
-    def _answer_core_options(self) -> None:
+    def _run_core_options(self) -> None:
         if self.args.version.value:
             self.print_version()
             raise Exit
@@ -89,7 +89,7 @@ class TfsProgram(Program):
             raise Exit
 
     def parse_cleanup(self) -> None:
-        """Answer --help, --list and --complete, and a command line without a verb."""
+        """Run --help, --list and --complete, and print the help without a verb."""
         topic = self.args.help.value
         if isinstance(topic, str) and topic not in self.contexts:
             raise self._unknown_verb(topic)
@@ -105,13 +105,13 @@ class TfsProgram(Program):
             raise Exit
 
     def _list(self, group: str) -> NoReturn:
-        """Every verb, or those of one group."""
+        """List every verb, or those of one group."""
         for line in verbs_below(self.collection, group):
             console.result(line)
         raise Exit
 
     def print_help(self) -> None:
-        """What it is, three examples and the verbs in groups, on one screen."""
+        """Print the help of the program on one screen."""
         console.result(overview(self.collection))
 
     def _give_common_options(self, chain: Chain) -> None:
@@ -122,8 +122,8 @@ class TfsProgram(Program):
                 if value:
                     task.args[name].set_value(value, cast=False)
 
-    def _mistake(self, error: Exception) -> ConfigError:
-        """What Invoke's parser did not understand, in our words."""
+    def _usage_error(self, error: Exception) -> ConfigError:
+        """The error for a command line that Invoke's parser rejects."""
         text = str(error)
         context = getattr(error, "context", None)
         if text.startswith("No idea what"):
@@ -148,7 +148,7 @@ class TfsProgram(Program):
 
 
 def _with_positional(words: list[str], contexts: dict[str, ParserContext]) -> list[str]:
-    """The command line with the word behind such a verb made the value of its option."""
+    """The command line with the option inserted before a positional word."""
     return list(_placed(words, contexts))
 
 

@@ -1,7 +1,7 @@
-"""The common options for one verb: those of the whole chain, without what Invoke's own options would mislead about.
+"""The common options of one verb: those of the whole chain; Invoke's own options are rejected where they mislead.
 
-The program `tfs` reads the chain before Invoke does. Under `invoke` nothing can: there, the first verb reads the
-process's command line, so that an option after a later verb counts for the first one as well.
+The program `tfs` reads the chain before Invoke does. Under `invoke` that is not possible: there, the first verb reads
+the process's command line, so that an option after a later verb applies to the first one as well.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tfs_workflow.errors import ConfigError
 
 
 def options_for(c: Context, config: str, json: bool, verbose: bool, dry_run: bool) -> CommandOptions:
-    """The options of one verb; ends the process with exit code 2 when an option of Invoke's own would mislead."""
+    """The options of one verb; exits with code 2 at an option of Invoke that the verbs do not follow."""
     own = CommandOptions(config, json, verbose, dry_run)
     if program_name() == "tfs":
         return own
     with reported_errors(replace(own, json=own.json or "--json" in sys.argv)):
         chain = _chain(tuple(sys.argv))
-        _refuse_what_misleads(c)
+        _reject_invoke_options(c)
     console.set_json_lines(len(chain.verbs) > 1)
     common = chain.options
     return CommandOptions(
@@ -43,14 +43,14 @@ def _chain(argv: tuple[str, ...]) -> Chain:
 
     contexts = contexts_by_name(collection().to_contexts())
     words = list(argv[1:])
-    # What stands before the first verb are options of Invoke itself.
+    # Words before the first verb are options of Invoke itself.
     while words and words[0] not in contexts:
         words.pop(0)
     return read_chain(words, contexts)
 
 
-def _refuse_what_misleads(c: Context) -> None:
-    """Invoke's own options that a verb does not follow."""
+def _reject_invoke_options(c: Context) -> None:
+    """Raise ConfigError for options of Invoke that a verb does not follow."""
     run = c.config.run
     given = {
         "--config (-f) before a verb": getattr(c.config, "_runtime_path", None),

@@ -1,1 +1,1 @@
-"""Verbs that take a server from set-up to teardown."""
+"""Verbs for the life of a server: setup, serve, status, logs and teardown."""

@@ -1,4 +1,4 @@
-"""invoke demo: the whole lab, each step shown as the command that it is."""
+"""invoke demo: run the whole lab, and print each step as a command."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tfs_workflow.workflow.remove import plan_remove
 
 
 def demo(options: CommandOptions) -> None:
-    """setup, serve, predict, teardown; the last one also when the others fail."""
+    """Run setup, serve, predict and teardown; teardown also runs when another step fails."""
     console.set_json_lines(True)
     _leave_taken_ports(options)
     suffix = f" --config {options.config}" if options.config else ""
     console.step("invoke setup" + suffix)
-    with interruptible():  # one for all of them: a second Ctrl-C does not keep the teardown from its work
+    with interruptible():  # one block for all: a second Ctrl-C does not interrupt the teardown
         setup(options)
         try:
             console.step("invoke serve" + suffix)
@@ -34,7 +34,7 @@ def demo(options: CommandOptions) -> None:
 
 
 def _leave_taken_ports(options: CommandOptions) -> None:
-    """Let the demo take any free port where one of the YAML's is taken, unless a server of its own holds it."""
+    """Use any free port where a port of the YAML is taken, unless the project's own server holds it."""
     with project_command(options) as loaded:
         if any(server.exit_code is None for server in plan_remove(loaded).servers):
             return

@@ -1,4 +1,4 @@
-"""invoke logs: what the server said, with the lines marked that show a failure."""
+"""invoke logs: print the server's log, and mark the lines that show a failure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ def logs(options: CommandOptions, *, follow: bool = False, tail: str = "") -> No
     with project_command(options) as loaded:
         lines = whole_number(tail, "--tail", least=1) if tail else None
         runtime, server = known(loaded)
-        seen = None
+        last = None
         for line, row in marked(runtime.logs(server, tail=lines, follow=follow)):
-            seen = row or seen
+            last = row or last
             if options.json:
                 console.result(json.dumps({"line": line, "diagnosis": row.name if row else ""}))
             else:
-                show_line(line, is_telling=row is not None)
-        if seen and not options.json:
-            console.note(f"{seen.name}: {seen.cause}; {seen.fix}")
+                show_line(line, is_evidence=row is not None)
+        if last and not options.json:
+            console.note(f"{last.name}: {last.cause}; {last.fix}")
 
 
-def show_line(line: str, *, is_telling: bool) -> None:
-    """A line of a log, marked where it shows a failure."""
-    if is_telling:
+def show_line(line: str, *, is_evidence: bool) -> None:
+    """Print a line of a log, marked where it shows a failure."""
+    if is_evidence:
         console.result_marked(line)
     else:
         console.result(line)

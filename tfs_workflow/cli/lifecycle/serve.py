@@ -1,4 +1,4 @@
-"""invoke serve: start the server, show its endpoints, and follow its log where asked."""
+"""invoke serve: start the server, show its endpoints, and with --follow its log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
 def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setup: bool = True) -> None:
     """Start the server, show its endpoints and with `follow` its log until Ctrl-C.
 
-    `path` holds a model to serve without a YAML. With `setup`, what is not set up yet is set up first.
+    `path` is a model to serve without a YAML. With `setup`, a missing set-up runs first.
     """
     if path:
         options = _with_implied_yaml(options, path)
@@ -35,10 +35,10 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
             _show_plan(options, loaded)
             return
         done = _started(loaded, setup=setup)
-        _say_what_is_unusual(done)
+        _report_unusual(done)
         smoke = [] if done.unchanged else list(_smoke_tested(loaded, done))
         document = server_document(done.server, done.models) | {
-            "smoke": {one.model: _smoke_word(one) for one in smoke},
+            "smoke": {one.model: _smoke_text(one) for one in smoke},
             "unchanged": done.unchanged,
             "replaced": [drift_document(reason) for reason in done.replaced],
         }
@@ -48,15 +48,13 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
 
 
 def _with_implied_yaml(options: CommandOptions, path: str) -> CommandOptions:
-    """The options with the YAML that a path implies, which is written for the verbs that follow."""
+    """The options with the YAML that a path implies; writes that YAML for later verbs."""
     with reported_errors(options):
         if options.config:
             raise ConfigError("PATH and --config exclude each other", where="serve", fix="leave one of them out")
         implied = str(write_implied_project(path, Path.cwd()))
         if default_path() != implied:
-            console.note(
-                f"the verbs that follow take {default_path()}, which lies here; name this one: --config {implied}"
-            )
+            console.note(f"later verbs use {default_path()} of this directory; for this model, add: --config {implied}")
         return replace(options, config=implied)
 
 
@@ -69,7 +67,7 @@ def _show_plan(options: CommandOptions, loaded: LoadedConfig) -> None:
 
 
 def _started(loaded: LoadedConfig, *, setup: bool) -> Served:
-    """Start the server, after set-up where that is missing."""
+    """Start the server; run a missing set-up first."""
     context = TransferContext(notify=console.note)
     try:
         return start(loaded, context)
@@ -85,18 +83,18 @@ def _started(loaded: LoadedConfig, *, setup: bool) -> Served:
 def _smoke_tested(loaded: LoadedConfig, done: Served) -> Iterator[SmokeResult]:
     for result in smoke_test(loaded, done.server):
         if result.error is not None:
-            console.warn(f"{result.model} is loaded and does not answer a request made for it: {result.error}")
-            console.note("an `example:` of yours in the YAML is sent instead; `smoke: false` sends none")
+            console.warn(f"{result.model} is loaded but fails a request generated for it: {result.error}")
+            console.note("an `example:` in the YAML replaces that request; `smoke: false` sends none")
         yield result
 
 
-def _smoke_word(result: SmokeResult) -> str:
+def _smoke_text(result: SmokeResult) -> str:
     if result.error is not None:
         return f"refused: {result.error.what}"
     return f"skipped: {result.skipped}" if result.skipped else "answered"
 
 
-def _say_what_is_unusual(done: Served) -> None:
+def _report_unusual(done: Served) -> None:
     if done.server.exposed:
         ports = f"{done.server.rest_port} and {done.server.grpc_port}"
         why = (
@@ -112,7 +110,7 @@ def _say_what_is_unusual(done: Served) -> None:
 
 
 def _follow(loaded: LoadedConfig, server: ModelServer) -> None:
-    """The log until Ctrl-C, which is the ordinary end here."""
+    """Print the log until Ctrl-C, which is the normal end here."""
     runtime, _ = running(loaded)
     try:
         for line in runtime.logs(server, follow=True):

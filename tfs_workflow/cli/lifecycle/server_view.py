@@ -1,4 +1,4 @@
-"""How a server and its models are shown, by serve and by status."""
+"""Formats a server and its models, for serve and status."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def drift_document(drift: Drift) -> dict[str, Any]:
 
 
 def _diagnosis(version: VersionStatus) -> Diagnosis | None:
-    """Why a version ended, where it ended with an error."""
+    """Why a version ended with an error; None for any other."""
     if version.state.value != "END" or version.error_code == "OK":
         return None
     from tfs_workflow.health.diagnosis import ended_version  # noqa: PLC0415  # only where something failed
@@ -82,7 +82,7 @@ def _version_document(version: VersionStatus) -> dict[str, Any]:
 
 
 def uptime(server: ModelServer, now: datetime) -> str:
-    """How long the server runs, in words."""
+    """The time since the server started, in words."""
     minutes, seconds = divmod(max(0, int((now - server.started_at).total_seconds())), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -92,7 +92,7 @@ def uptime(server: ModelServer, now: datetime) -> str:
 
 
 def curl_lines(loaded: LoadedConfig, server: ModelServer) -> Iterator[str]:
-    """A request for each model that works when it is pasted into a shell; its metadata where none can be made."""
+    """A working curl command for each model: a request, or its metadata where no request can be generated."""
     for name in loaded.config.models:
         url = f"{server.rest_url}/v1/models/{name}"
         line = ""

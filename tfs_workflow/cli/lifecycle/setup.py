@@ -1,4 +1,4 @@
-"""invoke setup: prepare everything and show where it is."""
+"""invoke setup: fetch the models, prepare the runtime, and show the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfs_workflow.workflow.prepare import SetUp, prepare
 
 
 def setup(options: CommandOptions, *, locked: bool = False, offline: bool = False, update: bool = False) -> None:
-    """Prepare everything and show where it is."""
+    """Fetch the models, prepare the runtime, and show the result."""
     with project_command(options) as loaded:
         if options.dry_run:
             show(options, _intended(loaded), _intended_lines(loaded))
@@ -26,7 +26,7 @@ def setup(options: CommandOptions, *, locked: bool = False, offline: bool = Fals
 
 
 def _intended(loaded: LoadedConfig) -> dict[str, Any]:
-    """What setup would do, from the YAML alone."""
+    """The plan of setup, from the YAML alone."""
     yaml_dir = loaded.path.parent
     models = {
         name: [model_source(source, yaml_dir).description for source in model.source]

@@ -1,4 +1,4 @@
-"""invoke status: what runs, with which versions, since when, and what drifted."""
+"""invoke status: show the running server, its versions, its uptime and its drift."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfs_workflow.workflow.inspect_server import ProjectStatus, inspect, raise_u
 
 
 def status(options: CommandOptions) -> None:
-    """Show the project's server, its models and every drift; not ready when a model is not served."""
+    """Show the project's server, its models and every drift; raises ServerNotReadyError when a model is not served."""
     with project_command(options) as loaded:
         try:
             found = inspect(loaded)

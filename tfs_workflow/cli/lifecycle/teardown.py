@@ -1,4 +1,4 @@
-"""invoke teardown: remove what is ours, or what nobody claims, and say what that was."""
+"""invoke teardown: remove the project's servers, or orphaned ones, and list what was removed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def teardown(  # noqa: PLR0913  # its options
     projects: str = "*",
     yes: bool = False,
 ) -> None:
-    """Remove what bears the project's label, or with `orphans` the servers that no workspace claims."""
+    """Remove what has the project's label, or with `orphans` the servers that no workspace claims."""
     with reported_errors(options):
         if orphans and (purge or image):
             raise ConfigError("--orphans goes with neither --purge nor --image", where="teardown")
@@ -44,7 +44,7 @@ def _teardown_project(options: CommandOptions, *, purge: bool, image: bool) -> N
 
 
 def _teardown_orphans(options: CommandOptions, projects: str, *, yes: bool) -> None:
-    """List what no project claims, and remove it once that is confirmed."""
+    """List the orphaned servers, and remove them after confirmation."""
     with reported_errors(options):
         found = find_orphans(projects)
         if not options.json:
@@ -54,7 +54,9 @@ def _teardown_orphans(options: CommandOptions, projects: str, *, yes: bool) -> N
         listed = {"orphans": [_orphan(one) for one in found], "removed": [one.server.id for one in removed]}
         show(options, listed, [f"removed {one.server.runtime} server {one.server.id[:12]}" for one in removed])
         if found and agreed is None:
-            raise ConfigError("nothing was removed: nobody is here to be asked", where="--orphans", fix="add --yes")
+            raise ConfigError(
+                "nothing was removed: there is no terminal to confirm on", where="--orphans", fix="add --yes"
+            )
 
 
 def _list(found: Sequence[Orphan]) -> None:

@@ -1,1 +1,1 @@
-"""Verbs that ask a model."""
+"""Verbs that call or describe a model."""

@@ -1,4 +1,4 @@
-"""invoke describe: signatures, types and shapes, and an example request for each."""
+"""invoke describe: show signatures, types and shapes, each with an example request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tfs_workflow.workflow.project import running
 
 @dataclass(frozen=True)
 class DescribedModel:
-    """A model's address (a likely one before serving), its signatures, and the features of its tf.Examples."""
+    """A model's URL (before serving, the expected one), its signatures, and the features of its tf.Examples."""
 
     url: str
     signatures: Mapping[str, Signature]
@@ -33,8 +33,8 @@ def describe(options: CommandOptions, model: str = "") -> None:
     """Show the signatures: from the running server, else from the files that setup fetched."""
     with project_command(options) as loaded:
         if model and model not in loaded.config.models:
-            there = ", ".join(loaded.config.models)
-            raise ConfigError(f"the YAML has no model {model!r}", where="--model", fix=f"there are: {there}")
+            known = ", ".join(loaded.config.models)
+            raise ConfigError(f"the YAML has no model {model!r}", where="--model", fix=f"there are: {known}")
         names = [model] if model else list(loaded.config.models)
         found = _described(loaded, names)
         show(options, _document(found), _lines(found))
@@ -60,7 +60,7 @@ def _from_files(loaded: LoadedConfig, name: str) -> DescribedModel:
 
 
 def _features(loaded: LoadedConfig, name: str) -> Sequence[ParsedFeature]:
-    """The features that only the files tell; none where they are no longer those that are served."""
+    """The features, which only the files hold; empty where the files are no longer those that are served."""
     with suppress(WorkflowError):
         return savedmodel.features(newest_version(loaded, name))
     return ()

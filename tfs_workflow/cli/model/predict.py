@@ -1,4 +1,4 @@
-"""invoke predict: ask the served model and show its predictions."""
+"""invoke predict: send a request to the served model and show its predictions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REST, GRPC = "rest", "grpc"
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """The model to call and the request; without any, the request is the example of the YAML."""
+    """The model to call and the request; without a request, the YAML's example is sent."""
 
     model: str = ""
     version: str = ""
@@ -65,9 +65,9 @@ def predict(options: CommandOptions, **values: Any) -> None:
 
 
 def _check(wanted: PredictOptions) -> None:
-    asked = [f"--{name}" for name in ("instances", "inputs", "input", "image") if getattr(wanted, name)]
-    if len(asked) > 1:
-        raise ConfigError(f"expected one of them, got {' and '.join(asked)}", where="predict")
+    given = [f"--{name}" for name in ("instances", "inputs", "input", "image") if getattr(wanted, name)]
+    if len(given) > 1:
+        raise ConfigError(f"expected one of them, got {' and '.join(given)}", where="predict")
     if wanted.version and wanted.label:
         raise ConfigError("expected a version or a label, got both", where="predict")
     if wanted.version:
@@ -78,7 +78,7 @@ def _check(wanted: PredictOptions) -> None:
     _check_choice("--on-error", wanted.on_error, ("stop", "skip"))
     _check_choice("--pixels", wanted.pixels, tuple(PIXELS))
     if not wanted.input:
-        _refuse_without_input(wanted)
+        _reject_without_input(wanted)
 
 
 def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
         raise ConfigError(f"expected {' or '.join(choices)}, got {value!r}", where=option)
 
 
-def _refuse_without_input(wanted: PredictOptions) -> None:
+def _reject_without_input(wanted: PredictOptions) -> None:
     bulk = {"output": wanted.output, "errors": wanted.errors, "resume": wanted.resume, "id": wanted.id}
     for name, value in bulk.items():
         if value:
@@ -101,8 +101,8 @@ def _target(config: Config, wanted: PredictOptions) -> ModelRef:
     version = int(wanted.version) if wanted.version else None
     name = wanted.model or _only_model(config)
     if name not in config.models:
-        there = ", ".join(config.models)
-        raise ConfigError(f"the YAML has no model {name!r}", where="--model", fix=f"there are: {there}")
+        names = ", ".join(config.models)
+        raise ConfigError(f"the YAML has no model {name!r}", where="--model", fix=f"there are: {names}")
     return ModelRef(name, version, wanted.label or None, wanted.signature or None)
 
 
@@ -124,15 +124,15 @@ def _answer(client: JsonClient, target: ModelRef, loaded: LoadedConfig, wanted: 
     request = model_request(loaded, target.model, target.signature or "")
     if request.body is None or request.verb != "predict":
         raise ConfigError(
-            "no request can be made for this model",
+            "no request can be generated for this model",
             where=f"models.{target.model}",
-            evidence=request.note or f"its signature is made for {request.verb}",
+            evidence=request.note or f"its signature is for {request.verb}",
             fix="give --instances, --inputs or --input, or an example in the YAML",
         )
     body = request.body
     document = JsonRequest(body.get("instances"), body.get("inputs"), body.get("signature_name"))
     if loaded.config.models[target.model].example is None:
-        console.note(f"sent {_shortened(body)}, made from the signature")
+        console.note(f"sent {_shortened(body)}, generated from the signature")
     return client.predict_document(target, document)
 
 
@@ -163,7 +163,7 @@ def _predict_file(client: JsonClient, target: ModelRef, config: Config, wanted: 
 
 
 def _batch_rows(config: Config, wanted: PredictOptions) -> int:
-    """The rows a request: as many as wanted, else at most what the server's batching takes at once."""
+    """The rows per request: the option, else at most the server's max_batch_size."""
     if wanted.batch_rows:
         return int(wanted.batch_rows)
     batching = config.server.batching

@@ -1,1 +1,1 @@
-"""Verbs about the project: its YAML, its surroundings and its image."""
+"""Verbs for the project: its YAML, the machine's state, its image and conversions."""

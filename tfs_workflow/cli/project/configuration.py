@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).parents[2] / "bundled" / "tfs.yaml"
 
 
 def check(options: CommandOptions) -> None:
-    """Load the YAML and say that it is good, or everything that is not."""
+    """Load the YAML and report that it is good, or every error."""
     with project_command(options) as loaded:
         document = {"path": str(loaded.path), "config": loaded.config.model_dump(mode="json")}
         show(options, document, [f"{loaded.path}: good"])
@@ -36,12 +36,12 @@ def schema(options: CommandOptions, *, output: str) -> None:
 def init(options: CommandOptions, *, path: str, model: list[str]) -> None:
     """Write a commented YAML and, beside it, the schema that its first line names; never overwrite the YAML.
 
-    `model` holds NAME=PATH of models of one's own; without any, the YAML is the tutorial's.
+    `model` holds NAME=PATH for each of the user's models; without any, the YAML is the tutorial's.
     """
     with reported_errors(options):
         target = Path(path)
         if target.exists():
-            raise ConfigError("exists already, and is left as it is", where=path, fix="give another path")
+            raise ConfigError("exists already, and is not overwritten", where=path, fix="give another path")
         text = own_yaml(named_paths(model), target.parent, program_name()) if model else TEMPLATE.read_text("utf-8")
         if options.dry_run:
             console.note(f"would write {target} and {target.with_name(SCHEMA_NAME)}")

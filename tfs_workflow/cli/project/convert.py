@@ -1,4 +1,4 @@
-"""invoke convert: a SavedModel out of a Keras model file."""
+"""invoke convert: export a Keras model file as a SavedModel."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _check(source: Path, version: Path) -> None:
         what, fix = (kind.name, kind.fix_for(source)) if kind else ("a file of another kind", "")
         raise InvalidModelError(f"not a Keras model file but {what}", where=str(source), fix=fix)
     if version.exists():
-        raise ConfigError("exists already, and is left as it is", where=str(version), fix="give another --output")
+        raise ConfigError("exists already, and is not overwritten", where=str(version), fix="give another --output")
 
 
 def _require_keras() -> None:
@@ -56,7 +56,7 @@ def _require_keras() -> None:
 
 
 def _export(source: Path, version: Path) -> None:
-    """Export beside the target, and put it in place once it is whole."""
+    """Export beside the target, and rename once the export is whole."""
     base_path = version.parent
     new = not base_path.exists()
     try:
@@ -70,7 +70,7 @@ def _export(source: Path, version: Path) -> None:
         raise ConfigError("cannot be written", where=str(version), evidence=evidence) from error
     finally:
         if new and not version.exists():
-            with suppress(OSError):  # it was never made
+            with suppress(OSError):  # it was never created
                 base_path.rmdir()
 
 

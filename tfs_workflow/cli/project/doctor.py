@@ -1,4 +1,4 @@
-"""invoke doctor: every finding as a table or as JSON, with an exit code that says what kind of failure there is."""
+"""invoke doctor: print every finding as a table or as JSON; the exit code is that of the first failure's kind."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHOWN_LINES = 20
 
 
 def doctor(options: CommandOptions, *, after: bool = False, all: bool = False) -> None:  # its option
-    """Show what every check found, with `all` what is ok as well; with `after`, explain the last failure instead."""
+    """Show every finding, with `all` those that are ok as well; with `after`, explain the last failure instead."""
     if after:
         _explain_last_failure(options)
     else:
@@ -30,11 +30,11 @@ def doctor(options: CommandOptions, *, after: bool = False, all: bool = False) -
 
 
 def _examine(options: CommandOptions, *, all_: bool) -> None:
-    """Show what every check found; ends with the code of the first failure's kind."""
-    from tfs_workflow.checks.examination import doctor as examined  # noqa: PLC0415  # the checks cost as much as the rest
+    """Show every finding; exits with the code of the first failure's kind."""
+    from tfs_workflow.checks.examination import doctor as examine  # noqa: PLC0415  # the checks cost as much as the rest
 
     with reported_errors(options):
-        findings = examined(options.config or None)
+        findings = examine(options.config or None)
         if options.json:
             console.result_json(_document(findings))
         else:
@@ -47,7 +47,7 @@ def _examine(options: CommandOptions, *, all_: bool) -> None:
 
 
 def _explain_last_failure(options: CommandOptions) -> None:
-    """Explain the project's last failure; ends with the code of what is not ready when there was one."""
+    """Explain the project's last failure; exits with ServerNotReadyError's code if there was one."""
     from tfs_workflow.workflow.failures import last_failure  # noqa: PLC0415
 
     with project_command(options) as loaded:
@@ -70,11 +70,11 @@ def _show(failure: FailureRecord) -> None:
     if failure.lines:
         console.result("the last lines of its log:")
     for line, row in marked(failure.lines[-SHOWN_LINES:]):
-        show_line(line, is_telling=row is not None)
+        show_line(line, is_evidence=row is not None)
 
 
 def _rows(findings: Sequence[Finding], *, all_: bool) -> Iterator[tuple[str, str, str]]:
-    """A heading, a row for each finding, failures first, and below what is not ok its fix."""
+    """A heading, and a row for each finding, failures first; the fix stands in a row below its finding."""
     yield "", "check", "found"
     for status in (FindingStatus.FAILURE, FindingStatus.WARNING, *([FindingStatus.OK] if all_ else [])):
         for finding in (one for one in findings if one.status is status):

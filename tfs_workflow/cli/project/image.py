@@ -1,4 +1,4 @@
-"""invoke image.build: the embedded model server as an image that keeps tensorflow/serving's contract."""
+"""invoke image.build: build the embedded model server as an image with the layout of tensorflow/serving."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfs_workflow.runtimes.docker.image_build import build_image
 
 
 def build(options: CommandOptions, *, tag: str, base: str, wheels: str) -> None:
-    """Build and tag the image, and say how a YAML names it."""
+    """Build and tag the image, and print the line that names it in a YAML."""
     with reported_errors(options):
         directory = Path(wheels) if wheels else None
         if directory is not None and not list(directory.glob("*.whl")):

@@ -1,1 +1,1 @@
-"""Predictions for many rows: out of files and images, streamed, resumed, with refused rows set aside."""
+"""Predictions for many rows of files and images: streamed, resumable, with rejected rows set aside."""

@@ -1,4 +1,4 @@
-"""An image file as a row: its bytes where the signature takes strings, else its pixels in the signature's shape."""
+"""Turns an image file into a row: its bytes for a signature of strings, else its pixels in the signature's shape."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 STDIN = "-"
-# How a pixel's byte becomes a float: factor and offset.
+# Factor and offset that turn a pixel's byte into a float.
 PIXELS = {"unit": (1 / 255, 0.0), "signed": (2 / 255, -1.0), "byte": (1.0, 0.0)}
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def image_row(source: str, signature: Signature, pixels: str = "unit") -> Any:
-    """The value of a row that holds the image.
+    """The JSON value of a row that holds the image.
 
-    `pixels` says what floats are made of the bytes: unit (0 to 1), signed (-1 to 1) or byte (0 to 255). Raises
-    MalformedInputError for a file that is not an image or a signature that takes none, ToolMissingError without Pillow.
+    `pixels` is the range of floats: unit (0 to 1), signed (-1 to 1) or byte (0 to 255). Raises MalformedInputError for
+    a file that is not an image or a signature that takes none, ToolMissingError without Pillow.
     """
     content = _content(source)
     if len(signature.inputs) != 1:

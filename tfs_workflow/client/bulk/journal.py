@@ -1,8 +1,8 @@
-"""Predictions on their way into a file: a line an input row beside it, kept when something fails.
+"""Collects the predictions of a file in a journal beside the output, which survives a failure.
 
-OUTPUT.partial has a line for each row that is done, in the rows' order. A refused row has a line that begins with `!`.
-The number of whole lines is therefore the number of rows that a resumed run skips, whatever ended the run before, a
-SIGKILL included. When all rows are done, the output appears under its own name in one step.
+The journal, OUTPUT.partial, has one line for each finished row, in the rows' order. The line of a rejected row begins
+with `!`. A resumed run therefore skips as many rows as the journal has whole lines, even after a SIGKILL. When all rows
+are finished, the output appears under its own name in one step.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REFUSED = b"!"
 
 @dataclass(frozen=True)
 class LineFormat:
-    """How predictions are written one after another."""
+    """The text before, between and after the predictions of an output file."""
 
     opening: bytes
     between: bytes
@@ -35,7 +35,7 @@ DOCUMENT = LineFormat(b'{"predictions": [', b",\n", b"]}\n")
 
 
 class Journal:
-    """The file of rows that are done; `done` is their number."""
+    """The journal of finished rows; `done` is their number."""
 
     def __init__(self, output: Path, *, resume: bool) -> None:
         self.output = output
@@ -46,7 +46,7 @@ class Journal:
         self.refused = False
 
     def _whole_lines(self) -> int:
-        """The number of whole lines; half a line, which a killed run left, is cut off."""
+        """The number of whole lines; truncates the partial line that a killed run may leave."""
         if not self.path.exists():
             return 0
         content = self.path.read_bytes()
@@ -58,21 +58,21 @@ class Journal:
 
     @contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The journal to append to; an error says where the rows that are done are kept."""
+        """The journal, open for appending; an error's fix gets its path and the number of finished rows."""
         try:
             with self.path.open("ab", buffering=0) as file:
                 yield file
         except WorkflowError as error:
             if self.done:
-                kept = f"{self.done} rows are kept in {self.path}; --resume goes on after them"
-                error.fix = f"{error.fix}; {kept}" if error.fix else kept
+                hint = f"{self.done} rows are kept in {self.path}; --resume continues after them"
+                error.fix = f"{error.fix}; {hint}" if error.fix else hint
             raise
         finally:
             if not self.done:
                 self.path.unlink(missing_ok=True)
 
     def finish(self, form: LineFormat, errors: str) -> None:
-        """Write the output, and the refused rows to `errors`, and remove the journal."""
+        """Write the output, and the rejected rows to `errors`; then remove the journal."""
         if form is LINES and not self._has_refused():
             self.path.replace(self.output)
             return
@@ -95,7 +95,7 @@ def check_places(source: str, output: str) -> None:
 
 
 def encoded(value: Any) -> bytes:
-    """A value as JSON; a lone surrogate, which UTF-8 cannot hold, becomes the escape that JSON has for it."""
+    """A value as JSON; a lone surrogate, which UTF-8 cannot hold, becomes a JSON escape."""
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 

@@ -25,7 +25,7 @@ from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 BATCH_ROWS = 512
 BATCH_BYTES = 4 << 20
 STDIN = STDOUT = "-"
-# A file up to this size is read once more in advance, to count its lines for the progress.
+# A file up to this size is read twice: first to count its lines for the progress bar.
 COUNTED_BYTES = 1 << 30
 
 Progress = Callable[[int, "int | None"], object]
@@ -33,11 +33,11 @@ Progress = Callable[[int, "int | None"], object]
 
 @dataclass(frozen=True)
 class BulkOptions:
-    """How the rows of a file are sent and what is done with the answers.
+    """How the rows of a file are sent, and how the responses are written.
 
-    `batch_rows` is the number of rows a request. With `skip_refused`, rows that the server refuses are written to
-    `errors` and the others go on. `resume` goes on after the rows that an earlier run has done. `id_field` names a
-    field of each row that is kept beside its prediction and not sent.
+    `batch_rows` is the number of rows per request. With `skip_refused`, rows that the server rejects are written to
+    `errors` and the run continues. `resume` skips the rows that an earlier run has finished. `id_field` names a field
+    of each row that is not sent but copied beside its prediction.
     """
 
     batch_rows: int = BATCH_ROWS
@@ -50,7 +50,7 @@ class BulkOptions:
 def predict_text(client: JsonClient, target: ModelRef, *, instances: str = "", inputs: str = "") -> Any:
     """The predictions for --instances (a JSON list of rows) or the outputs for --inputs (a JSON value of columns).
 
-    A text that begins with @ names a file that holds it.
+    A text that begins with @ is the path of a file to read.
     """
     if instances:
         text, name = _text_of(instances, "--instances")
@@ -59,7 +59,7 @@ def predict_text(client: JsonClient, target: ModelRef, *, instances: str = "", i
     return client.predict_document(target, JsonRequest(None, rows.parse(text, name)))
 
 
-def predict_file(  # noqa: PLR0913  # an input, an output and how to go between them
+def predict_file(  # noqa: PLR0913  # an input, an output and the options between them
     client: JsonClient,
     target: ModelRef,
     source: str,
@@ -68,15 +68,14 @@ def predict_file(  # noqa: PLR0913  # an input, an output and how to go between 
     bulk: BulkOptions = BulkOptions(),  # frozen
     progress: Progress | None = None,
 ) -> int:
-    """Predict the rows of a file, or of stdin for `-`, into a file or to stdout; the number of rows.
+    """Predict the rows of a file, or of stdin for `-`, into a file or to stdout; return the number of rows.
 
-    JSON lines and tables (.npy, .npz, .csv, .parquet) are streamed in constant memory and answered by JSON lines; a
-    JSON document is answered by a list, or by {"predictions": …} in a .json file. An output file appears only when it
-    is whole; rows that were done before a failure are kept beside it (see journal). What reached stdout is complete
-    up to the row that an error names. `progress` is called with the numbers of rows done and in all, None where
-    unknown. Raises MalformedInputError, RowsRejectedError, ServerUnreachableError, PredictionFailedError, and
-    ConfigError for a file that
-    cannot be used or options that exclude each other.
+    JSON lines and tables (.npy, .npz, .csv, .parquet) are streamed in constant memory, and the output is JSON lines.
+    The output for a JSON document is a list, or {"predictions": …} in a .json file. An output file appears only when
+    it is whole; rows that were finished before a failure stay in the journal beside it. stdout is complete up to the
+    row that an error names. `progress` is called with the numbers of rows done and in all, None where unknown. Raises
+    MalformedInputError, RowsRejectedError, ServerUnreachableError, PredictionFailedError, and ConfigError for a file
+    that cannot be used or options that exclude each other.
     """
     output = "" if output == STDOUT else output
     _check(source, output, bulk)
@@ -95,7 +94,7 @@ def predict_file(  # noqa: PLR0913  # an input, an output and how to go between 
         sink = _Sink(client, target, name, bulk, _with_total(progress, source, stream))
         if output and (Path(output).is_file() or not Path(output).exists()):
             return sink.into_file(numbered, Path(output).resolve(), form)
-        return sink.as_they_come(numbered, output, form)
+        return sink.into_stream(numbered, output, form)
 
 
 def _check(source: str, output: str, bulk: BulkOptions) -> None:
@@ -123,8 +122,8 @@ def signature_of(client: JsonClient, target: ModelRef) -> Signature:
     found = client.metadata(target.model, target.version, target.label)
     name = target.signature or DEFAULT_SIGNATURE
     if name not in found:
-        there = f"there are: {', '.join(found)}"
-        raise PredictionFailedError(f"there is no signature {name}", where=target.model, fix=there)
+        choices = f"there are: {', '.join(found)}"
+        raise PredictionFailedError(f"there is no signature {name}", where=target.model, fix=choices)
     return found[name]
 
 
@@ -137,7 +136,7 @@ def _predict_columns(client: JsonClient, target: ModelRef, document: JsonRequest
 
 @dataclass(frozen=True)
 class _Sink:
-    """Where the predictions of one input go, one after another."""
+    """Writes the predictions of one input, in order."""
 
     client: JsonClient
     target: ModelRef
@@ -145,7 +144,7 @@ class _Sink:
     bulk: BulkOptions
     progress: Callable[[int], object]
 
-    def as_they_come(self, numbered: Iterator[tuple[int, bytes]], output: str, form: LineFormat) -> int:
+    def into_stream(self, numbered: Iterator[tuple[int, bytes]], output: str, form: LineFormat) -> int:
         """Write to stdout, or to an output that is not a file, such as a pipe."""
         done = 0
         with _written(output) as write:
@@ -163,7 +162,7 @@ class _Sink:
         return done
 
     def into_file(self, numbered: Iterator[tuple[int, bytes]], output: Path, form: LineFormat) -> int:
-        """Write the predictions beside the output, and give them its name when all are there."""
+        """Write the predictions to the journal, and rename it to the output when all are there."""
         with _write_errors(output):
             journal = Journal(output, resume=self.bulk.resume)
             with journal.opened() as file:
@@ -198,17 +197,20 @@ class _Sink:
 
     def _line(self, batch: Batch, position: int, prediction: Any, ids: dict[int, Any]) -> bytes:
         number = batch.numbers[position]
-        kept = {"id": ids.pop(number)} if self.bulk.id_field else {}
+        row_id = {"id": ids.pop(number)} if self.bulk.id_field else {}
         if isinstance(prediction, RefusedRow):
             row = json.loads(batch.rows[position])
-            return REFUSED + encoded({"row": number} | kept | {"error": prediction.server_text, "input": row})
-        return encoded(kept | {"prediction": prediction} if kept else prediction)
+            return REFUSED + encoded({"row": number} | row_id | {"error": prediction.server_text, "input": row})
+        return encoded(row_id | {"prediction": prediction} if row_id else prediction)
 
 
 def _without_ids(
     numbered: Iterator[tuple[int, bytes]], field: str, ids: dict[int, Any], name: str
 ) -> Iterator[tuple[int, bytes]]:
-    """The rows without their id, which is put aside by the row's number; a single value left is a bare one."""
+    """The rows without their id field, whose value is put into `ids` by row number.
+
+    A single remaining field becomes a bare value.
+    """
     for number, text in numbered:
         row = json.loads(text)
         if not isinstance(row, dict) or field not in row:
@@ -218,7 +220,7 @@ def _without_ids(
 
 
 def _text_of(text: str, option: str) -> tuple[str, str]:
-    """The text itself, or that of the file that it names behind an @; and the name for messages."""
+    """The text, or the content of the file named after an @; and its name for messages."""
     if not text.startswith("@"):
         return text, option
     try:
@@ -235,7 +237,7 @@ def _with_total(progress: Progress | None, source: str, stream: BinaryIO) -> Cal
 
 
 def _count_lines(source: str, stream: BinaryIO) -> int | None:
-    """The lines of a file that is not too large to be read twice; None where the number is unknown."""
+    """The number of lines of a file that is small enough to read twice; None for any other."""
     if source == STDIN or not source.endswith((*rows.LINE_SUFFIXES, ".csv")):
         return None
     if not os.path.isfile(source) or os.fstat(stream.fileno()).st_size > COUNTED_BYTES:  # noqa: PTH113

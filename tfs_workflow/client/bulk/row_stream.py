@@ -1,4 +1,4 @@
-"""Sends batches of rows with several requests in flight, and hands the predictions back in the rows' order."""
+"""Sends batches of rows with several requests in flight, and yields the predictions in the rows' order."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ Predictions = Generator[tuple[Batch, list[Any]], None, None]
 
 IN_FLIGHT = 4
 INTERRUPT_NOTICED_S = 0.5
-# How the server names a row (json_tensor.cc): `Failed to process element: 3 of 'instances'`, `at item 3 of input list`.
+# A row's position in an error (json_tensor.cc):
+# `Failed to process element: 3 of 'instances'`, `at item 3 of input list`.
 _POSITION = re.compile(r"element: (\d+) |at item (\d+) of")
 
 
 class RowsRejectedError(RequestRejectedError):
-    """The server refused rows of an input: those from number `first` to `last`."""
+    """The server rejected rows of an input: those from number `first` to `last`."""
 
     def __init__(self, error: RequestRejectedError, rows: Batch, where: str) -> None:
         super().__init__(error.server_text, error.status, where=where, evidence=error.evidence, fix=error.fix)
@@ -37,15 +38,15 @@ class RowsRejectedError(RequestRejectedError):
 
 @dataclass(frozen=True)
 class RefusedRow:
-    """Stands in the place of a prediction for a row that the server refused, with the server's words."""
+    """Replaces the prediction of a row that the server rejected; holds the text of the server's error."""
 
     server_text: str
 
 
 class RowStream:
-    """Predicts the rows of one input; `name` is what the rows' numbers are shown with, such as rows.jsonl.
+    """Predicts the rows of one input; `name`, such as rows.jsonl, stands before row numbers in messages.
 
-    With `skip_refused`, a row that the server refuses gets a RefusedRow, and the others of its batch are sent again.
+    With `skip_refused`, a row that the server rejects gets a RefusedRow, and the others of its batch are sent again.
     """
 
     def __init__(self, client: JsonClient, target: ModelRef, name: str, *, skip_refused: bool = False) -> None:
@@ -55,14 +56,14 @@ class RowStream:
         self.skip_refused = skip_refused
 
     def predictions(self, batches: Iterable[Batch], in_flight: int = IN_FLIGHT) -> Predictions:
-        """Each batch with its predictions, in order; raises RowsRejectedError, ServerUnreachableError or
-        PredictionFailedError.
+        """Each batch with its predictions, in order.
 
-        At most `in_flight` requests are on their way and as many answers wait, whatever the number of batches.
+        At most `in_flight` requests are in flight, and as many responses wait to be read. Raises RowsRejectedError,
+        ServerUnreachableError or PredictionFailedError.
         """
         jobs: SimpleQueue[tuple[Batch, Future[list[Any]]] | None] = SimpleQueue()
         for number in range(in_flight):
-            # Daemons: an interrupted process does not stay for answers that nobody waits for.
+            # Daemon threads: an interrupted process must not wait for their responses.
             threading.Thread(target=self._serve_jobs, args=(jobs,), name=f"predict-{number}", daemon=True).start()
         waiting: deque[tuple[Batch, Future[list[Any]]]] = deque()
         unread: list[WorkflowError] = []
@@ -93,7 +94,7 @@ class RowStream:
 
     def _predict(self, batch: Batch) -> list[Any]:
         try:
-            return self._ask(batch)
+            return self._send(batch)
         except RequestRejectedError as error:
             culprit = self._culprit(batch, error) if error.status == 400 else batch
             if self.skip_refused and error.status == 400:
@@ -105,7 +106,7 @@ class RowStream:
             raise
 
     def _around(self, batch: Batch, culprit: Batch, error: RequestRejectedError) -> list[Any]:
-        """The predictions of a batch with the refused row set aside; rows that only fail together are sent singly."""
+        """The predictions of a batch with the rejected row set aside; rows that fail only together are sent singly."""
         if len(batch.rows) == 1:
             return [RefusedRow(error.server_text)]
         if culprit == batch:
@@ -115,17 +116,17 @@ class RowStream:
         after = self._predict(batch.part(position + 1, len(batch.rows))) if position + 1 < len(batch.rows) else []
         return [*before, RefusedRow(error.server_text), *after]
 
-    def _ask(self, batch: Batch) -> list[Any]:
+    def _send(self, batch: Batch) -> list[Any]:
         predictions = self.client.predict_rows(self.target, batch.rows)
         if len(predictions) != len(batch.rows):
-            came = f"{len(batch.rows)} rows were asked, {len(predictions) or 'no'} predictions came"
-            raise PredictionFailedError(came, where=self.target.model)
+            mismatch = f"{len(batch.rows)} rows were sent, {len(predictions) or 'no'} predictions returned"
+            raise PredictionFailedError(mismatch, where=self.target.model)
         return predictions
 
     def _culprit(self, batch: Batch, error: RequestRejectedError) -> Batch:
-        """The single row that is to blame: the one that the server names, else the first found by halving.
+        """The single row that caused the error: the row that the error names, else the first found by bisection.
 
-        Rows that are refused together only, such as rows of different shapes, stay a whole batch.
+        Rows that are rejected only together, such as rows of different shapes, stay a whole batch.
         """
         named = _POSITION.search(error.server_text)
         position = int(named.group(1) or named.group(2)) if named else len(batch.rows)
@@ -142,7 +143,7 @@ class RowStream:
 
     def _is_refused(self, batch: Batch) -> bool:
         try:
-            self._ask(batch)
+            self._send(batch)
         except RequestRejectedError:
             return True
         return False
@@ -153,7 +154,7 @@ class RowStream:
 
 
 def _until_malformed(batches: Iterable[Batch], unread: list[WorkflowError]) -> Iterator[Batch]:
-    """The batches; an error in the input is kept, so that the predictions for the rows before it are not lost."""
+    """The batches; an error in the input is put into `unread`, and raised after the rows before it are predicted."""
     try:
         yield from batches
     except WorkflowError as error:
@@ -162,7 +163,7 @@ def _until_malformed(batches: Iterable[Batch], unread: list[WorkflowError]) -> I
 
 def _finished(waiting: deque[tuple[Batch, Future[list[Any]]]]) -> tuple[Batch, list[Any]]:
     batch, future = waiting[0]
-    # A signal that arrives just before a wait without end is only noticed after it.
+    # A wait without a timeout would miss a signal that arrives just before it.
     while not wait([future], INTERRUPT_NOTICED_S).done:
         pass
     predictions = future.result()

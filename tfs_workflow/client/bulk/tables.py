@@ -1,7 +1,7 @@
-"""Rows out of .npy, .npz, .csv and .parquet files, as the JSON texts that a request is made of.
+"""Reads rows from .npy, .npz, .csv and .parquet files, as the JSON texts of a request.
 
-A column is an input of the signature by its name. Where the signature has one input and no column bears its name, the
-columns together are its values. Each library is imported only for its own kind of file.
+A column holds the input of the same name. Where the signature has one input and no column has its name, all columns
+together hold that input's values. Each library is imported only for its own kind of file.
 """
 
 from __future__ import annotations
@@ -26,15 +26,14 @@ Rows = Iterator[tuple[int, Any]]
 
 
 def is_table(source: str) -> bool:
-    """Whether a file's suffix says that it is a table."""
+    """Whether a file's suffix is that of a table."""
     return source.lower().endswith(TABLE_SUFFIXES)
 
 
 def table_rows(source: str, signature: Signature, id_field: str = "") -> Rows:
     """Number (from 1) and value of each row; with an `id_field`, an object of this column and the value.
 
-    Raises MalformedInputError, and ToolMissingError for a library that is
-    missing.
+    Raises MalformedInputError, and ToolMissingError for a library that is not installed.
     """
     readers: dict[str, Callable[[str, Signature, str], Rows]] = {
         ".npy": _npy_rows,
@@ -157,7 +156,7 @@ def _parquet_rows(source: str, signature: Signature, id_field: str) -> Rows:
 
 
 def _row_converter(source: str, header: Sequence[str], signature: Signature) -> Callable[[Mapping[str, str]], Any]:
-    """From the cells of a line, by column, to the row's value."""
+    """A function that turns the cells of a line, by column, into the row's value."""
     if _is_vector(source, header, signature):
         spec = next(iter(signature.inputs.values()))
         return lambda cells: [_cell(text, spec, name) for name, text in cells.items()]
@@ -168,8 +167,9 @@ def _row_converter(source: str, header: Sequence[str], signature: Signature) -> 
 
 
 def _is_vector(source: str, columns: Sequence[str], signature: Signature) -> bool:
-    """Whether the columns are the values of one input, and not inputs by name; raises MalformedInputError for
-    neither.
+    """Whether the columns together hold one input, instead of one input each.
+
+    Raises MalformedInputError where they do neither.
     """
     if set(columns) == set(signature.inputs):
         return False
@@ -198,12 +198,12 @@ def _cell(text: str, spec: TensorSpec, column: str) -> Any:
 
 
 def _shaped(value: Any, spec: TensorSpec) -> Any:
-    """A scalar as the list of one that an input of shape (any, 1) takes."""
+    """A scalar as a list of one for an input of shape (any, 1)."""
     return [value] if spec.shape is not None and spec.shape[1:] == (1,) and not isinstance(value, list) else value
 
 
 def _row(values: Mapping[str, Any]) -> Any:
-    """A row with one input is its bare value (api_rest.md)."""
+    """The row's value: bare where it has one input (api_rest.md)."""
     return next(iter(values.values())) if len(values) == 1 else dict(values)
 
 

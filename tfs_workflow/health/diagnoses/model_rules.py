@@ -1,4 +1,4 @@
-"""Diagnoses of models: base paths, versions, SavedModels and what is in them."""
+"""Diagnoses of models: base paths, versions, SavedModels and their files."""
 
 from tfs_workflow.health.diagnoses.rule import Row
 
@@ -8,7 +8,7 @@ NEWER_SERVER = "use a server (server.image) at least as new as the TensorFlow th
 MODELS = (
     Row(
         "scheme-unknown",
-        "a base path lies on a storage that this server cannot read, such as s3:// since release 2.7",
+        "a base path is on a storage that this server cannot read, such as s3:// since release 2.7",
         "fetch the model with a source of the YAML, and serve it from this machine",
         log=r"File system scheme '.*' not implemented",
         hopeless=True,
@@ -16,7 +16,7 @@ MODELS = (
     ),
     Row(
         "base-path-missing",
-        "a model's base path is not there for the server",
+        "the server cannot find a model's base path",
         "check the model's source and path, then: invoke setup",
         log=r"Could not find base path .* for servable",
         hopeless=True,
@@ -24,7 +24,7 @@ MODELS = (
     Row(
         "version-missing",
         "a version that the YAML names is not in the base path",
-        "name versions that are there, or export this one",
+        "name versions that exist, or export this one",
         log=r"Version \d+ of servable .* was requested to be served as a 'specific' version .* was not found",
         hopeless=True,
     ),
@@ -71,7 +71,7 @@ MODELS = (
     ),
     Row(
         "tags-missing",
-        "the SavedModel holds no graph with the wanted tags; an empty file holds none at all",
+        "the SavedModel has no graph with the requested tags; an empty file has no graph at all",
         "export it with the tag `serve`, or name its tags: server.flags: {saved_model_tags: …}",
         log=r"Could not find meta graph def matching supplied tags",
     ),
@@ -84,7 +84,7 @@ MODELS = (
     ),
     Row(
         "op-differs",
-        "an operation of the model is another one in this server: it was exported by another TensorFlow",
+        "an operation of the model differs in this server: another TensorFlow version exported the model",
         NEWER_SERVER,
         log=r"NodeDef (missing attrs?|mentions attrs?|expected inputs) |No attr named .* in NodeDef",
     ),
@@ -96,7 +96,7 @@ MODELS = (
     ),
     Row(
         "device-missing",
-        "the model insists on a device that this server does not have, most often a GPU",
+        "the model requires a device that this server does not have, most often a GPU",
         "export it without fixed devices (clear_devices), or use a -gpu image with a GPU",
         log=r"Cannot assign a device for operation",
         issues=(1768,),
@@ -145,13 +145,13 @@ MODELS = (
     ),
     Row(
         "disk-full",
-        "the model writes files when it is loaded, and there is no space for them",
+        "the model writes files while it loads, and there is no space left for them",
         "free space, or let the model write less; a container has 256 MB in /tmp and 64 MB in /dev/shm",
         log=r"No space left on device",
     ),
     Row(
         "read-only",
-        "the model writes a file when it is loaded, where the container is read-only",
+        "the model writes a file while it loads, to a read-only place of the container",
         "let the model write to /tmp, or not at all",
         log=r"Read-only file system",
     ),
@@ -165,7 +165,7 @@ MODELS = (
     ),
     Row(
         "allocation-failed",
-        "a tensor of the model is larger than the memory that can be had",
+        "a tensor of the model is larger than the available memory",
         "serve a smaller model, or use a machine with more memory",
         log=r"OOM when allocating tensor",
         issues=(693, 2066),
@@ -178,17 +178,16 @@ MODELS = (
     ),
     Row(
         "start-up-failed",
-        "what the model computes when it is loaded fails",
-        "see the line: it is the model's own computation; try the model with TensorFlow's saved_model_cli, and export "
-        "it again",
-        # A prediction that fails logs its node as well.
+        "a computation that the model runs while it loads fails",
+        "see the line for the computation; try the model with TensorFlow's saved_model_cli, and export it again",
+        # A failed prediction logs its node as well.
         log=r"(Loading servable: .* failed|due to error): .*\[\[.+\]\]",
         status=r"\[\[.+\]\]",
     ),
     Row(
         "warmup-failed",
-        "the model refuses a request of its warm-up file",
-        "record the warm-up requests anew for this model, or set server.flags: {enable_model_warmup: false}",
+        "the model rejects a request of its warm-up file",
+        "record the warm-up requests of this model again, or set server.flags: {enable_model_warmup: false}",
         log=r"Starting to read warmup data for model at (\S+)",
         unless=r"Finished reading warmup data for model at WHAT",
         issues=(1414,),
@@ -196,7 +195,7 @@ MODELS = (
     Row(
         "unloaded",
         "the version was unloaded: its directory is gone, or newer versions took its place",
-        "let `versions` name what is to be served, then: invoke serve",
+        "set `versions` to the versions to serve, then: invoke serve",
         status=r"^OK: ",
     ),
 )

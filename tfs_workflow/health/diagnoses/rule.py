@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """One cause with its evidence and its fix; `name` is stable and part of what --json prints.
+    """One cause with its evidence and its fix; `name` is stable, and --json prints it.
 
-    Evidence, any of which is enough: `log`, a pattern in a line of the log or in the error of a version that ended;
-    `status`, a pattern in the latter alone; `exit_codes`; and `out_of_memory`, the engine's flag. With `unless`, a
-    line of the log only counts while no line matches that, in which WHAT stands for the first group of `log`.
-    A `hopeless` row ends the waiting although the server still runs. `issues` are those of tensorflow/serving.
-    Patterns are compiled when they are used: a server that comes up needs none.
+    Any of these is enough as evidence: `log`, a pattern for a line of the log or for the error of a version that
+    ended; `status`, a pattern for that error alone; `exit_codes`; `out_of_memory`, the engine's flag. With `unless`, a
+    line of the log counts only while no line matches that pattern, where WHAT is replaced by the first group of `log`.
+    A `hopeless` row ends the wait although the server still runs. `issues` are numbers of tensorflow/serving.
+    Patterns are compiled on use, because a server that starts without a failure needs none.
     """
 
     name: str
@@ -29,5 +29,5 @@ class Row:
 
     @property
     def is_certain(self) -> bool:
-        """Whether it says how the process ended, which no older line of the log can contradict."""
+        """Whether the exit code alone shows the cause, whatever the log holds."""
         return bool(self.exit_codes and not self.log)

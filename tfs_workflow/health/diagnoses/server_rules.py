@@ -1,4 +1,4 @@
-"""Diagnoses of servers: the machine, the image, ports, flags and configuration, and how a process ends."""
+"""Diagnoses of servers: machine, image, ports, flags, configuration and exit codes."""
 
 from tfs_workflow.health.diagnoses.rule import Row
 
@@ -19,7 +19,7 @@ SERVERS = (
     ),
     Row(
         "library-missing",
-        "the server's binary needs a shared library that is not there",
+        "the server's binary needs a shared library that is missing",
         "use the image that the binary was built for, or install the library",
         log=r"error while loading shared libraries|version `GLIBC\S*' not found",
     ),
@@ -33,7 +33,7 @@ SERVERS = (
         "wrong-architecture",
         "the image's model server is for another kind of processor",
         "use an image for this machine's architecture, or runtime: embedded",
-        # A shell that is asked to run another processor's binary reads it as a script.
+        # A shell that runs a binary of another processor reads it as a script.
         log=r"[Ee]xec format error|cannot execute binary file|tensorflow_model_server: \d+: .*(Syntax error|not found)",
         issues=(1948,),
     ),
@@ -67,7 +67,7 @@ SERVERS = (
     ),
     Row(
         "internal-check",
-        "the server ended itself: one of its internal checks failed",
+        "the server aborted: one of its internal checks failed",
         "look for the line in TensorFlow Serving's tracker; try another version of the server",
         log=r"Check failed: |terminate called after throwing",
         exit_codes=(134,),
@@ -82,32 +82,32 @@ SERVERS = (
     Row(
         "killed",
         "the server was killed from outside",
-        "run invoke serve again; where nobody killed it, the machine ran out of memory: see the machine's log",
+        "run invoke serve again; without a kill, the machine ran out of memory: see the machine's log",
         exit_codes=(137,),
     ),
     Row(
         "terminated",
-        "the server was asked to end from outside, as by docker stop or a shutdown",
+        "the server was stopped from outside, as by docker stop or a shutdown",
         "run invoke serve again",
         exit_codes=(0, 129, 130, 143),
     ),
     # Ports.
     Row(
         "address-unavailable",
-        "the address to listen on is not one of this machine's",
+        "the address to listen on does not belong to this machine",
         "remove bind_address from server.flags",
         log=r"Cannot assign requested address",
     ),
     Row(
         "ports-equal",
-        "REST and gRPC were given the same port, so REST is not served",
+        "REST and gRPC have the same port, so REST is not served",
         "remove port and rest_api_port from server.flags, and set server.rest_port and server.grpc_port",
         log=r"http_port cannot be same as grpc_port",
         hopeless=True,
     ),
     Row(
         "rest-port-taken",
-        "the REST port is taken inside the server's network, and the server serves gRPC alone",
+        "the REST port is taken inside the server's network, so only gRPC is served",
         "set server.rest_port to another port or to auto",
         log=r"Failed to start HTTP Server at",
         hopeless=True,
@@ -129,13 +129,13 @@ SERVERS = (
     Row(
         "model-twice",
         "two models of the configuration have the same name",
-        "give each model a name of its own",
+        "give each model a different name",
         log=r"Illegal to list model .* multiple times in config list",
     ),
     Row(
         "base-path-relative",
         "a base path of the configuration is relative",
-        "write it from the root on, such as /models/m",
+        "use an absolute path, such as /models/m",
         log=r"to have an absolute path or URI",
     ),
     Row(
@@ -152,57 +152,57 @@ SERVERS = (
     ),
     Row(
         "batching-not-enabled",
-        "there are batching parameters, and batching is not enabled",
+        "batching parameters are set, but batching is not enabled",
         "set server.flags: {enable_batching: true}, or use `server.batching`, which does both",
         log=r"batching_parameters_file is set without setting",
     ),
     Row(
         "file-unparsable",
-        "a file that a flag names is not what the server reads there (protobuf's text format)",
-        "see the file; `server.flags` in the YAML names it where it is not one of ours",
+        "a file that a flag names is not in protobuf's text format",
+        "see the file; where tfs-workflow did not write it, `server.flags` in the YAML names it",
         log=r"Invalid protobuf file|Error parsing text-format",
         issues=(408,),
     ),
     Row(
         "file-missing",
-        "a file that a flag names is not there for the server",
+        "the server cannot find a file that a flag names",
         "see `server.flags` in the YAML; a container sees only the models and /etc/tfs-workflow",
         log=r"Failed to start server\. Error: NOT_FOUND: \S+; No such file or directory",
     ),
 )
 
-# A server that is gone while nothing that it logged explains it.
+# The server is gone, and no line of its log explains why.
 VANISHED = Row(
     "vanished",
-    "the server's process is gone, and nobody saw how it ended: killed, or ended with the machine",
-    "run invoke serve again; where nobody ended it, the machine ran out of memory: see the machine's log",
+    "the server's process is gone without an exit code: it was killed, or ended with the machine",
+    "run invoke serve again; without a kill or a restart, the machine ran out of memory: see the machine's log",
 )
 
-# Why a server that runs is not ready when the time is over, where nothing above explains it.
+# Why a running server is not ready after its timeout, where no row above matches.
 OVERDUE = (
     Row(
         "load-retried",
-        "loading fails, and the server tries again and again",
+        "loading fails, and the server keeps retrying",
         "see the line; server.flags: {max_num_load_retries: 0} ends the start at the first failure",
         log=r"Loading servable: .* failed|Retrying of Loading servable",
     ),
     Row(
         "warming-up",
-        "the model is still being warmed up",
+        "the model is still warming up",
         "raise server.ready_timeout_s, or shorten assets.extra/tf_serving_warmup_requests",
         log=r"Starting to read warmup data for model at (\S+)",
         unless=r"Finished reading warmup data for model at WHAT",
     ),
     Row(
         "still-loading",
-        "the model is still being loaded",
+        "the model is still loading",
         "raise server.ready_timeout_s",
         log=r"Loading servable version (\{[^}]*\})",
         unless=r"Successfully loaded servable version WHAT",
     ),
     Row(
         "not-looking",
-        "the server runs and has not looked for models, or nothing of what it logs explains the wait",
-        "see whether `server.flags` keeps it from looking (file_system_poll_wait_seconds: -1); else report it",
+        "the server runs but has not looked for models, or its log does not explain the wait",
+        "see whether `server.flags` disables polling (file_system_poll_wait_seconds: -1); else report it",
     ),
 )
