@@ -142,3 +142,28 @@ def test_a_hopeless_log_line_is_part_of_what_the_deadline_says(server: StatusSer
     log = ["No versions of servable m found under base path /models/m"]
     with RestJsonClient(server.url) as client, pytest.raises(ServerNotReadyError, match="no version directory"):
         wait_until_available({"m": [1]}, client, Process(log=log), 0.05)
+
+
+def test_each_retry_reports_the_seconds_waited_for_every_model(server: StatusServer) -> None:
+    server.script = [{1: "AVAILABLE"}, {1: "LOADING"}, {1: "AVAILABLE"}]
+    reports: list[tuple[str, int, int | None]] = []
+    with RestJsonClient(server.url) as client:
+        wait_until_available(
+            {"a": [1], "b": [1]},
+            client,
+            Process(),
+            LONG_S,
+            progress=lambda *report: reports.append(report),
+            sleep=lambda _: None,
+        )
+    assert [label for label, _, _ in reports] == ["loading a", "loading b"]
+    assert sorted(done for _, done, _ in reports) == [0, LONG_S]  # the model that is AVAILABLE has a full bar
+    assert {total for _, _, total in reports} == {LONG_S}
+
+
+def test_a_model_that_is_available_at_once_reports_nothing(server: StatusServer) -> None:
+    server.script = [{1: "AVAILABLE"}]
+    reports: list[tuple[str, int, int | None]] = []
+    with RestJsonClient(server.url) as client:
+        wait_until_available({"m": [1]}, client, Process(), LONG_S, progress=lambda *report: reports.append(report))
+    assert reports == []

@@ -6,14 +6,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tfs_workflow.cli.program_name import in_words_of_the_program
 
 if TYPE_CHECKING:
     from loguru import Logger
+    from rich.progress import Progress, TaskID
 
     from tfs_workflow.errors import WorkflowError
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 
+# Green: serves. Yellow: in transition. Red: ended.
+_STATE_COLOURS = {"AVAILABLE": 32, "START": 33, "LOADING": 33, "UNLOADING": 33, "END": 31}
 _shown = {"debug": False}
 _json = {"lines": False}
 
@@ -37,10 +41,19 @@ def result(text: str) -> None:
     print(text, flush=True)
 
 
+def state_coloured(state: str) -> str:
+    """The name of a model version's state, in colour where stdout is shown in colour."""
+    code = _STATE_COLOURS.get(state)
+    return f"\x1b[{code}m{state}\x1b[0m" if code and _is_stdout_coloured() else state
+
+
 def result_marked(text: str) -> None:
     """Print a line of a result that should stand out: coloured on a terminal, else behind a mark."""
-    coloured = sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
-    result(f"\x1b[1;31m{text}\x1b[0m" if coloured else f">> {text}")
+    result(f"\x1b[1;31m{text}\x1b[0m" if _is_stdout_coloured() else f">> {text}")
+
+
+def _is_stdout_coloured() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
 def result_json(value: Any) -> None:
@@ -130,22 +143,34 @@ def is_coloured() -> bool:
 
 @contextmanager
 def progress_bars(unit: str = "bytes") -> Iterator[Bars]:
-    """Progress bars on a terminal, no output elsewhere; the bars are erased at the end."""
+    """Progress bars on a terminal, no output elsewhere; the bars are erased at the end.
+
+    The first report imports rich: a block without a report, or one that first starts a server, is not delayed.
+    """
     if not is_coloured():
         yield lambda label, done, total: None  # noqa: ARG005
         return
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    with Progress(*_columns(unit), console=Console(stderr=True), transient=True) as progress:
+    with ExitStack() as stack:
+        opened: list[Progress] = []
         tasks: dict[str, TaskID] = {}
+        lock = Lock()  # transfers report from their own threads
 
         def report(label: str, done: int, total: int | None) -> None:
-            if label not in tasks:
-                tasks[label] = progress.add_task(label, total=total)
-            progress.update(tasks[label], completed=done, total=total)
+            with lock:
+                if not opened:
+                    opened.append(stack.enter_context(_rich_progress(unit)))
+                if label not in tasks:
+                    tasks[label] = opened[0].add_task(label, total=total)
+            opened[0].update(tasks[label], completed=done, total=total)
 
         yield report
+
+
+def _rich_progress(unit: str) -> Progress:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(*_columns(unit), console=Console(stderr=True), transient=True)
 
 
 def _columns(unit: str) -> Sequence[Any]:

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_exponential
 
 from tfs_workflow.client.interface import ServerUnreachableError, State, VersionStatus
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.health.diagnosis import diagnose, ended_version, hopeless, overdue
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+    from tfs_workflow.sources.transfer import Progress
 
 LOG_INTERVAL_S = 1.0
 EXIT_CODE_INTERVAL_S = 0.1
@@ -45,16 +50,19 @@ class NotYetReadyError(Exception):  # one of the three outcomes, not a failure
     """Retry; the message is the last observed state."""
 
 
-def wait_until_available(
+def wait_until_available(  # noqa: PLR0913  # what to wait for, and how
     wanted: Mapping[str, Sequence[int]],
     source: StatusSource,
     server: Observed,
     timeout_s: float,
+    *,
+    progress: Progress | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, list[VersionStatus]]:
     """Return each model's status once every wanted version is AVAILABLE.
 
-    The first request is sent at once; the pauses grow from 10 to 50 ms, by a hundredth each time. Raises
+    The first request is sent at once; the pauses grow from 10 to 50 ms, by a hundredth each time. Before each retry,
+    `progress` is called for every model with "loading NAME", the seconds waited and `timeout_s`. Raises
     ServerNotReadyError with a diagnosis when the server ended, when waiting cannot help, and after `timeout_s`.
     """
     probe = _Probe(wanted, source, server)
@@ -62,6 +70,7 @@ def wait_until_available(
         retry=retry_if_exception_type(NotYetReadyError),
         wait=wait_exponential(multiplier=0.01, exp_base=1.01, max=0.05),
         stop=stop_before_delay(timeout_s),
+        before_sleep=None if progress is None else _reporting(probe, progress, timeout_s),
         sleep=sleep,
         reraise=True,
     )
@@ -70,6 +79,17 @@ def wait_until_available(
     except NotYetReadyError as last:
         probe.raise_if_ended()
         raise _timed_out(last, server, timeout_s) from last
+
+
+def _reporting(probe: _Probe, progress: Progress, timeout_s: float) -> Callable[[RetryCallState], None]:
+    """The hook that reports each model of the probe: the whole time once it is AVAILABLE, which fills its bar."""
+
+    def report(state: RetryCallState) -> None:
+        waited_s = int(state.seconds_since_start or 0)
+        for model in probe.wanted:
+            progress(f"loading {model}", round(timeout_s) if model in probe.available else waited_s, round(timeout_s))
+
+    return report
 
 
 class _Probe:

@@ -53,6 +53,7 @@ class Served:
 def start(loaded: LoadedConfig, context: TransferContext) -> Served:
     """Start the server unless the very same one runs without drift, and wait until every wanted version is AVAILABLE.
 
+    While the models load, `context.progress` is called with seconds, not with bytes.
     Raises what the checks, the runtime and the wait raise; then nothing that was started here is left, and a server
     that ran before runs again.
     """
@@ -63,7 +64,7 @@ def start(loaded: LoadedConfig, context: TransferContext) -> Served:
         record = follow_moved_tag(loaded, session, record, runtimes.get(record.runtime), context)
         spec, wanted = _wanted(config, record)
         plan = _plan(spec, runtimes, session.state)
-        execution = Execution(runtimes, session, config.server.ready_timeout_s)
+        execution = Execution(runtimes, session, config.server.ready_timeout_s, context.progress)
         server, statuses = execution.serve(plan, spec, wanted)
     return Served(server, statuses, plan.action is PlannedAction.KEEP, plan.reasons)
 

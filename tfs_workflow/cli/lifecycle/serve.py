@@ -70,14 +70,20 @@ def _started(loaded: LoadedConfig, *, setup: bool) -> Served:
     """Start the server; run a missing set-up first."""
     context = TransferContext(notify=console.note)
     try:
-        return start(loaded, context)
+        return _start_with_bars(loaded, context)
     except SetupRequiredError as error:
         if not setup:
             raise
         console.note(f"{error.what}: setup comes first")
     with console.progress_bars() as bars:
         prepare(loaded, replace(context, progress=bars))
-    return start(loaded, context)
+    return _start_with_bars(loaded, context)
+
+
+def _start_with_bars(loaded: LoadedConfig, context: TransferContext) -> Served:
+    """Start the server; on a terminal, a bar per model shows the seconds of the wait."""
+    with console.progress_bars("seconds") as bars:
+        return start(loaded, replace(context, progress=bars))
 
 
 def _smoke_tested(loaded: LoadedConfig, done: Served) -> Iterator[SmokeResult]:

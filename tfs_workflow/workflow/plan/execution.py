@@ -16,6 +16,7 @@ from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import ServerSpec
+from tfs_workflow.sources.transfer import Progress
 from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.workflow.failures import recording_failure
 from tfs_workflow.workflow.plan.drift import served_record
@@ -27,11 +28,15 @@ LOG_LINES = 200
 
 @dataclass(frozen=True)
 class Execution:
-    """Executes server plans with these runtimes; the session's state is written by whoever opened it."""
+    """Executes server plans with these runtimes; the session's state is written by whoever opened it.
+
+    `progress` is called while the models load, with a label and the seconds waited and allowed.
+    """
 
     runtimes: Runtimes
     session: StateSession
     ready_timeout_s: float
+    progress: Progress | None = None
 
     def serve(
         self, plan: ServerPlan, spec: ServerSpec, wanted: Mapping[str, Sequence[int]]
@@ -105,7 +110,7 @@ class Execution:
         watched = WatchedServer(runtime, server)
         with RestJsonClient(server.rest_url) as client:
             try:
-                return wait_until_available(wanted, client, watched, self.ready_timeout_s)
+                return wait_until_available(wanted, client, watched, self.ready_timeout_s, progress=self.progress)
             except ServerNotReadyError as error:
                 if watched.server.restarts:
                     error.what += f"; the engine restarted it {watched.server.restarts} times"
