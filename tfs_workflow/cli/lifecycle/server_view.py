@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from tfs_workflow.cli import console
 from tfs_workflow.cli.program_name import in_words_of_the_program
 from tfs_workflow.client.interface import VersionStatus
 from tfs_workflow.config.load import LoadedConfig
@@ -35,7 +36,8 @@ def model_lines(server: ModelServer, models: Statuses) -> Iterator[str]:
     for name, versions in models.items():
         for version in versions:
             error = f"  {version.error_message}" if version.error_message else ""
-            yield f"{name}  v{version.version}  {version.state.value}  {server.rest_url}/v1/models/{name}{error}"
+            state = console.state_coloured(version.state.value)
+            yield f"{name}  v{version.version}  {state}  {server.rest_url}/v1/models/{name}{error}"
             if found := _diagnosis(version):
                 yield in_words_of_the_program(f"  {found.name}: {found.cause}; {found.fix}")
 
