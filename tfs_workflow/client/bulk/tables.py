@@ -114,7 +114,7 @@ def _by_column(cells: Sequence[str], header: Sequence[str], at: str) -> dict[str
 
 @contextmanager
 def _placed(place: str) -> Iterator[None]:
-    """Name file and line in the error of a cell, which only knows its column."""
+    """Put file and line into the error of a cell, which only has its column."""
     try:
         yield
     except MalformedInputError as error:
