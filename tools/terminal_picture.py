@@ -26,7 +26,6 @@ COMMANDS = (
     "tfs teardown",
 )
 _CONSTANTS = {
-    r"\x1b\[[0-9;?]*[A-Za-z]": "",
     r"\bwork-[0-9a-f]{8}\b": "work-5e2b7c90",
     r"http://127\.0\.0\.1:\d+": "http://127.0.0.1:8501",
     r"gRPC 127\.0\.0\.1:\d+": "gRPC 127.0.0.1:8500",
@@ -47,7 +46,8 @@ def terminal_lines() -> list[str]:
         work = Path(directory) / "work"
         shutil.copytree(MODEL, work / "my_model")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TFS_")}
-        environment |= {"TFS_RUNTIME": "embedded", "XDG_CACHE_HOME": f"{directory}/cache"}
+        # Without colours there are no progress bars either, which a terminal erases at the end.
+        environment |= {"TFS_RUNTIME": "embedded", "XDG_CACHE_HOME": f"{directory}/cache", "NO_COLOR": "1"}
         environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         try:
             return [line for command in COMMANDS for line in _command_lines(command, work, environment)]
