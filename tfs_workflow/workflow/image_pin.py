@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import Runtime
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state import lockfile
-from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.state.setup_record import SetupRecord
+from tfs_workflow.workflow.project import Project
 
 
 def with_moved_tag(record: SetupRecord, reference: str, runtime: Runtime) -> SetupRecord:
@@ -29,23 +28,21 @@ def with_moved_tag(record: SetupRecord, reference: str, runtime: Runtime) -> Set
     return replace(record, image_digest=now.digest)
 
 
-def follow_moved_tag(
-    loaded: LoadedConfig, session: StateSession, record: SetupRecord, runtime: Runtime, context: TransferContext
-) -> SetupRecord:
-    """The same, with the new digest put into lock file and state, and a notice to the user."""
-    reference = loaded.config.server.image
-    followed = with_moved_tag(record, reference, runtime)
+def follow_moved_tag(project: Project, context: TransferContext) -> None:
+    """The same for the project, with the new digest put into lock file and state, and a notice to the user."""
+    record = project.record
+    followed = with_moved_tag(record, project.image, project.runtime)
     if followed == record:
-        return record
-    lock_file = lockfile.lock_path(loaded.path)
+        return
+    lock_file = lockfile.lock_path(project.yaml_path)
     if record.image_digest:
         context.notify(
-            f"{reference}: names {followed.image_digest[:19]} now, setup recorded {record.image_digest[:19]}: serve "
-            f"follows it and records it in {lock_file.name}; setup --locked would hold the server to the recorded one"
+            f"{project.image}: names {followed.image_digest[:19]} now, setup recorded {record.image_digest[:19]}: "
+            f"serve follows it and records it in {lock_file.name}; setup --locked would hold the server to the recorded one"
         )
     # Without a lock file there is nothing to keep in step; setup will write one.
     if pinned := lockfile.read(lock_file):
-        moved = {"image": reference, "image_digest": followed.image_digest}
+        moved = {"image": project.image, "image_digest": followed.image_digest}
         lockfile.write(lock_file, pinned.model_copy(update=moved))
-    session.change(setup=followed)
-    return followed
+    project.record = followed
+    project.session.change(setup=followed)

@@ -7,21 +7,95 @@ with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
+from tfs_workflow.checks import check_models
 from tfs_workflow.checks.docker_host import locality
 from tfs_workflow.checks.finding import raise_first_failure
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
+from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.runtimes.spec_builder import build_spec
 from tfs_workflow.sources.transfer import TransferContext
-from tfs_workflow.state.project_state import read_state
-from tfs_workflow.state.setup_record import SetupRecord, not_set_up
+from tfs_workflow.state.project_state import StateSession, open_state, read_state
+from tfs_workflow.state.setup_record import SetupRecord, not_set_up, require_setup
 from tfs_workflow.state.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class WantedServer:
+    """The server to have: its spec, and the versions of each model that must become AVAILABLE."""
+
+    spec: ServerSpec
+    versions: Mapping[str, list[int]]
+
+
+@dataclass
+class Project:
+    """One project while a verb works on it: what the YAML says, what setup recorded, and its runtimes.
+
+    It is put together once, when the verb begins, so that the steps take it instead of looking each part up again.
+    """
+
+    config: Config
+    yaml_path: Path
+    session: StateSession
+    runtimes: Runtimes
+    record: SetupRecord
+
+    @property
+    def image(self) -> str:
+        """The image's reference in the YAML."""
+        return self.config.server.image
+
+    @property
+    def ready_timeout_s(self) -> float:
+        """The seconds that every model has to become AVAILABLE."""
+        return self.config.server.ready_timeout_s
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime that setup chose."""
+        return self.runtimes.get(self.record.runtime)
+
+    def wanted(self) -> WantedServer:
+        """What to serve; InvalidModelError when a wanted version cannot be served."""
+        spec = server_spec(self.config, self.record)
+        return WantedServer(spec, check_models(spec, runtime_kind(self.record.runtime).reader()))
+
+
+def open_project(loaded: LoadedConfig) -> Project:
+    """The project without a lock, to look and not to change.
+
+    Raises SetupRequiredError when setup must run first, ToolMissingError when the engine is out of reach.
+    """
+    return _project(loaded, StateSession(require_workspace(loaded)))
+
+
+@contextmanager
+def locked_project(loaded: LoadedConfig, context: TransferContext) -> Iterator[Project]:
+    """The project for one verb at a time; what the block changed of its state is written at the end.
+
+    Raises as `open_project` does.
+    """
+    workspace = require_workspace(loaded)
+    with workspace.exclusive(notify_wait(context)), open_state(workspace) as session:
+        yield _project(loaded, session)
+
+
+def _project(loaded: LoadedConfig, session: StateSession) -> Project:
+    config = loaded.config
+    record = require_setup(session.state.setup, config)
+    if runtime_kind(record.runtime).is_container:
+        require_engine_in_reach(config)
+    return Project(config, loaded.path, session, runtimes_of(session.workspace), record)
 
 
 def require_workspace(loaded: LoadedConfig) -> Workspace:
