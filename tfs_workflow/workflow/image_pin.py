@@ -36,9 +36,10 @@ def follow_moved_tag(project: Project, context: TransferContext) -> None:
         return
     lock_file = lockfile.lock_path(project.yaml_path)
     if record.image_digest:
+        now, before = followed.image_digest[:19], record.image_digest[:19]
         context.notify(
-            f"{project.image}: names {followed.image_digest[:19]} now, setup recorded {record.image_digest[:19]}: "
-            f"serve follows it and records it in {lock_file.name}; setup --locked would hold the server to the recorded one"
+            f"{project.image}: names {now} now, setup recorded {before}: serve follows it and records it in "
+            f"{lock_file.name}; setup --locked would hold the server to the recorded one"
         )
     # Without a lock file there is nothing to keep in step; setup will write one.
     if pinned := lockfile.read(lock_file):

@@ -159,7 +159,7 @@ def _ended(statuses: Mapping[str, Sequence[VersionStatus]]) -> Iterator[Drift]:
         for version in versions:
             if version.has_failed:
                 evidence = f"ended: {version.error_code}: {version.error_message}"
-                fix = "mend or remove that version, then run invoke serve"
+                fix = "fix or remove that version, then run invoke serve"
                 yield Drift("version", f"models.{model} v{version.version}", evidence, fix)
 
 
