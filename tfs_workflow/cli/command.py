@@ -71,6 +71,7 @@ def whole_number(text: str, option: str, *, least: int = 0) -> int:
 def reported_errors(options: CommandOptions = CommandOptions()) -> Iterator[None]:  # frozen
     """End the process at an expected error or an interrupt; an unexpected error keeps its traceback."""
     console.set_verbose(options.verbose)
+    console.begin_result()
     with interruptible():
         try:
             yield

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Green: serves. Yellow: in transition. Red: ended.
 _STATE_COLOURS = {"AVAILABLE": 32, "START": 33, "LOADING": 33, "UNLOADING": 33, "END": 31}
 _shown = {"debug": False}
-_json = {"lines": False}
+_json = {"lines": False, "printed": False}
 
 
 class Bars(Protocol):
@@ -58,14 +58,22 @@ def _is_stdout_coloured() -> bool:
 
 def result_json(value: Any) -> None:
     """Print a result for programs: one JSON document on stdout, on one line where a chain prints several."""
+    _json["printed"] = True
     indent = None if _json["lines"] else 2
     print(json.dumps(value, indent=indent, default=str, ensure_ascii=False), flush=True)
 
 
 def result_error(failure: WorkflowError) -> None:
-    """Print an error for programs: one JSON document on stdout."""
+    """Print an error for programs: one JSON document on stdout, unless the verb has printed its result already."""
+    if _json["printed"]:
+        return
     parts = {name: in_words_of_the_program(getattr(failure, name)) for name in ("what", "where", "evidence", "fix")}
     result_json({"error": {"code": failure.exit_code} | parts})
+
+
+def begin_result() -> None:
+    """Note that a verb begins, which prints at most one JSON document."""
+    _json["printed"] = False
 
 
 def set_json_lines(lines: bool) -> None:

@@ -60,16 +60,20 @@ class Journal:
     def opened(self) -> Iterator[BinaryIO]:
         """The journal, open for appending; an error's fix gets its path and the number of finished rows."""
         try:
-            with self.path.open("ab", buffering=0) as file:
+            with self.path.open("ab") as file:
                 yield file
+        except OSError as error:
+            what = f"cannot be written: {error.strerror}"
+            raise ConfigError(what, where=str(self.output), fix=self._hint()) from error
         except WorkflowError as error:
-            if self.done:
-                hint = f"{self.done} rows are kept in {self.path}; --resume continues after them"
-                error.fix = f"{error.fix}; {hint}" if error.fix else hint
+            error.fix = "; ".join(filter(None, (error.fix, self._hint())))
             raise
         finally:
             if not self.done:
                 self.path.unlink(missing_ok=True)
+
+    def _hint(self) -> str:
+        return f"{self.done} rows are kept in {self.path}; --resume continues after them" if self.done else ""
 
     def finish(self, form: LineFormat, errors: str) -> None:
         """Write the output, and the rejected rows to `errors`; then remove the journal."""

@@ -168,6 +168,7 @@ class _Sink:
             with journal.opened() as file:
                 for answered in self._answered(islice(numbered, journal.done, None)):
                     file.write(b"".join(line + b"\n" for line in answered))
+                    file.flush()  # to the kernel: from here on these rows outlive this process
                     journal.done += len(answered)
                     self.progress(journal.done)
             if not journal.done:
