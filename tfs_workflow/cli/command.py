@@ -26,7 +26,7 @@ class CommandOptions:
     dry_run: bool = False
 
 
-class Plan(Protocol):
+class PrintablePlan(Protocol):
     """The plan of a verb, as text and as JSON."""
 
     def lines(self) -> Iterator[str]:
@@ -54,7 +54,7 @@ def show(options: CommandOptions, document: Any, lines: Iterable[str]) -> None:
             console.result(line)
 
 
-def show_plan(options: CommandOptions, plan: Plan) -> None:
+def show_plan(options: CommandOptions, plan: PrintablePlan) -> None:
     """Print the plan of a verb, for --dry-run."""
     lines = (line if line.startswith(" ") else f"would {line}" for line in plan.lines())
     show(options, {"dry_run": True} | plan.document(), lines)

@@ -43,7 +43,6 @@ class Journal:
         if not resume:
             self.path.unlink(missing_ok=True)
         self.done = self._whole_lines()
-        self.refused = False
 
     def _whole_lines(self) -> int:
         """The number of whole lines; truncates the partial line that a killed run may leave."""
