@@ -210,6 +210,14 @@ def ops(graph: saved_model_pb2.GraphDef) -> set[str]:
     return found.union(node.op for function in graph.library.function for node in function.node_def)
 
 
+def has_operation(content: bytes, name: str) -> bool:
+    """Whether a serialized graph, or what holds one, has an operation; found without parsing what may be large.
+
+    In a NodeDef the operation is field 2: a tag, the length, the name.
+    """
+    return b"\x12" + bytes([len(name)]) + name.encode() in content
+
+
 def signature_of(definition: saved_model_pb2.SignatureDef) -> Signature:
     """The signature that a message describes."""
     inputs = {name: _tensor(definition.inputs[name]) for name in sorted(definition.inputs)}

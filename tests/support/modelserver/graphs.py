@@ -37,15 +37,18 @@ def _text(value: str) -> tensor_pb2.TensorProto:
     return tensor_pb2.TensorProto(dtype=STRING, tensor_shape={}, string_val=[value.encode()])
 
 
-def _write(
+def _write(  # noqa: PLR0917  # what differs from model to model
     version_dir: Path,
     nodes: Sequence[pb.NodeDef],
     min_consumer: int = 12,
     has_init_op: bool = False,
     output: str = "y:0",
+    input_shape: tensor_pb2.TensorShapeProto = ANY,
 ) -> Path:
-    names = {"x": "x:0", "y": output}
-    tensor = {alias: pb.TensorInfo(name=name, dtype=FLOAT, tensor_shape=ANY) for alias, name in names.items()}
+    tensor = {
+        "x": pb.TensorInfo(name="x:0", dtype=FLOAT, tensor_shape=input_shape),
+        "y": pb.TensorInfo(name=output, dtype=FLOAT, tensor_shape=ANY),
+    }
     signature = pb.SignatureDef(
         inputs={"x": tensor["x"]}, outputs={"y": tensor["y"]}, method_name="tensorflow/serving/predict"
     )
@@ -99,6 +102,17 @@ def widening(version_dir: Path, *sizes: int) -> Path:
     nodes = [_input(), _constant("dims", _ints(*sizes)), _constant("one", _float(1.0))]
     nodes += [_node("ones", "Fill", "dims", "one", T=_type(FLOAT), index_type=_type(INT32))]
     return _write(version_dir, [*nodes, _node("y", "AddV2", "x", "ones", T=_type(FLOAT))])
+
+
+def convolution(version_dir: Path) -> Path:
+    """A model of one convolution of images of 4 x 4 pixels, whose kernel ends the process on another rank."""
+    filters = tensor_pb2.TensorProto(
+        dtype=FLOAT, tensor_shape={"dim": [{"size": size} for size in (1, 1, 1, 1)]}, float_val=[2.0]
+    )
+    ones = pb.AttrValue(list=pb.AttrValue.ListValue(i=[1, 1, 1, 1]))
+    node = _node("y", "Conv2D", "x", "filters", T=_type(FLOAT), strides=ones, padding=pb.AttrValue(s=b"SAME"))
+    images = tensor_pb2.TensorShapeProto(dim=[{"size": size} for size in (-1, 4, 4, 1)])
+    return _write(version_dir, [_input(), _constant("filters", filters), node], input_shape=images)
 
 
 def dangling(version_dir: Path) -> Path:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 import threading
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,6 +23,7 @@ from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument, not_found
 from tfs_workflow.modelserver.tensorflow import c_tensors, capi
+from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
 from tfs_workflow.protos import saved_model_pb2, session_pb2
 
 # The caller's thread computes: half the time of handing a small graph to TensorFlow's own pool and back.
@@ -29,6 +31,7 @@ CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
 
 
 Content: TypeAlias = "bytes | memoryview | array[float]"
+ShapeCheck = Callable[[Sequence[int]], None]
 
 
 class SessionClosedError(StatusError):
@@ -67,7 +70,9 @@ class Session:
         self._graph = graph
         try:
             capi.check(status)
-            self.signatures = _signatures(ffi.buffer(metadata.data, metadata.length)[:])
+            content = ffi.buffer(metadata.data, metadata.length)[:]
+            self.signatures = _signatures(content)
+            self._guard = guard_for(content, self.signatures)
         except StatusError:
             lib.TF_DeleteGraph(graph)
             raise
@@ -85,6 +90,8 @@ class Session:
         The results are in the order of `fetches`; a name is NODE or NODE:INDEX. Raises StatusError with TensorFlow's
         own message, and SessionClosedError when the version is being unloaded.
         """
+        if self._guard is not None:
+            self._guard.check(feeds)
         call = self._call(tuple([name for name, _ in feeds]), tuple(fetches))
         self.enter()
         try:
@@ -165,17 +172,21 @@ class Session:
         fed, fetched = self._outputs((feed,)), self._outputs((fetch,))
         if {capi.lib.TF_OperationOutputType(output[0]) for output in (fed, fetched)} != {_FLOAT}:
             raise invalid_argument(f"{feed} and {fetch} are not both of type float")
-        return FloatCall(self, self._session, fed, fetched, options)
+        check = None if self._guard is None else partial(self._guard.check_shape, feed)
+        return FloatCall(self, self._session, fed, fetched, options, check)
 
 
 class FloatCall:
     """One feed, one fetch, both float; for the event loop alone, whose thread reuses its C arrays.
 
-    `aliases` are the names of the two in the signature.
+    `aliases` are the names of the two in the signature. `check` raises StatusError for a shape that must not run.
     """
 
-    def __init__(self, session: Session, c_session: Any, feed: Any, fetch: Any, options: bytes) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  # all that a run needs
+        self, session: Session, c_session: Any, feed: Any, fetch: Any, options: bytes, check: ShapeCheck | None = None
+    ) -> None:
         ffi = capi.ffi
+        self._check = check
         self._session, self._c_session, self._feed, self._fetch = session, c_session, feed, fetch
         self._options_content = ffi.from_buffer(options)
         self._options = ffi.new("TF_Buffer*", (self._options_content, len(options), ffi.NULL))
@@ -216,7 +227,9 @@ class FloatCall:
             self._session.leave()
 
     def _make_room(self, shape: tuple[int, ...]) -> None:
-        """A tensor to be fed, kept for the next run with the same shape."""
+        """A tensor to be fed, kept for the next run with the same shape, which is therefore checked only here."""
+        if self._check is not None:
+            self._check(shape)
         ffi, lib = capi.ffi, capi.lib
         self._shape, self._size_bytes = shape, 4 * math.prod(shape)
         tensor = lib.TF_AllocateTensor(_FLOAT, ffi.new("int64_t[]", shape), len(shape), self._size_bytes)
