@@ -11,10 +11,12 @@ import pytest
 
 from tests.checks.findings import is_ok, one, statuses
 from tests.support import models
+from tests.support.modelserver import graphs
 from tests.support.needs import missing
 from tfs_workflow.checks.finding import Finding, FindingStatus
 from tfs_workflow.checks.model.model_checks import model_findings, version_is_newer
 from tfs_workflow.checks.model.operations import known
+from tfs_workflow.checks.model.rank_checks import rank_findings
 from tfs_workflow.protos.saved_model_pb2 import SavedModel
 from tfs_workflow.runtimes.spec import ModelSpec
 
@@ -191,3 +193,15 @@ def test_the_list_of_operations_is_of_the_pinned_tensorflow() -> None:
     pins = (Path(__file__).parents[2] / "constraints.txt").read_text()
     assert f"tensorflow-cpu=={known().release}" in pins
     assert {"PartitionedCallV2", "Placeholder", "MatMul"} - known().names == {"PartitionedCallV2"}
+
+
+def test_an_operation_that_ends_the_server_on_another_rank(tmp_path: Path) -> None:
+    model = ModelSpec("m", graphs.convolution(tmp_path / "images" / "1").parent)
+    found = one(list(rank_findings(model, {}, restarts=False)), "model m v1: ranks")
+    assert found.status is FindingStatus.WARNING
+    assert "Conv2D ends the server on an input of another rank" in found.evidence
+    assert 'server.environment: {TF_ENABLE_ONEDNN_OPTS: "0"}' in found.fix
+    assert list(rank_findings(model, {"TF_ENABLE_ONEDNN_OPTS": "0"}, restarts=False)) == []
+    assert list(rank_findings(model, {}, restarts=True)) == []
+    plain = ModelSpec("m", graphs.plus(tmp_path / "plain" / "1", 1.0).parent)
+    assert list(rank_findings(plain, {}, restarts=False)) == []

@@ -101,13 +101,17 @@ def test_a_locked_image_that_is_gone_is_missing_though_its_tag_is_there(
         engine.images.remove(tag)
 
 
-def test_a_container_that_was_restarted_by_hand_is_replaced(lab: CommandLine, engine: docker.DockerClient) -> None:
+def test_a_container_that_was_restarted_by_hand_is_kept_and_its_restart_shown(
+    lab: CommandLine, engine: docker.DockerClient
+) -> None:
     lab.ok("setup", "serve")
+    assert lab.ok_json("status")["events"] == []
     engine.containers.get(lab.ok_json("status")["id"]).restart(timeout=1)
     until(lambda: lab.run("predict").returncode == 0)
-    assert drift(lab) == [("restarted", "run tfs serve")]
-    assert "replaced the running server: restarted: container " in lab.run("serve").stderr
     assert drift(lab) == []
+    (event,) = lab.ok_json("status")["events"]
+    assert "was restarted: last at" in event
+    assert lab.ok_json("serve")["unchanged"] is True
 
 
 def kill_from_within(engine: docker.DockerClient, container_id: str) -> None:
@@ -118,7 +122,6 @@ def kill_from_within(engine: docker.DockerClient, container_id: str) -> None:
 def test_on_failure_the_engine_restarts_a_bounded_number_of_times(
     lab: CommandLine, engine: docker.DockerClient
 ) -> None:
-    lab.config["server"]["restart"] = "on-failure"
     lab.ok("setup", "serve")
     container_id = lab.ok_json("status")["id"]
     policy = engine.containers.get(container_id).attrs["HostConfig"]["RestartPolicy"]
@@ -126,12 +129,14 @@ def test_on_failure_the_engine_restarts_a_bounded_number_of_times(
     kill_from_within(engine, container_id)
     until(lambda: engine.containers.get(container_id).attrs["RestartCount"] == 1)
     until(lambda: lab.run("predict").returncode == 0)
-    assert drift(lab) == [("restarted", "run tfs serve")]
+    assert drift(lab) == []
+    assert "event  container " in lab.ok("status")
     assert "1 times by the engine" in lab.ok("status")
-    assert lab.ok_json("serve")["replaced"][0]["kind"] == "restarted"
+    assert lab.ok_json("serve")["unchanged"] is True
 
 
-def test_without_the_option_nothing_is_restarted(lab: CommandLine, engine: docker.DockerClient) -> None:
+def test_with_no_nothing_is_restarted(lab: CommandLine, engine: docker.DockerClient) -> None:
+    lab.config["server"]["restart"] = "no"
     lab.ok("setup", "serve")
     container_id = lab.ok_json("status")["id"]
     assert engine.containers.get(container_id).attrs["HostConfig"]["RestartPolicy"]["Name"] in ("", "no")

@@ -30,7 +30,12 @@ def test_the_container_has_the_least_privilege() -> None:
     assert arguments["pids_limit"] == 512
     assert arguments["user"] == "1000:1000"
     assert arguments["use_config_proxy"] is False
-    assert "environment" not in arguments
+    assert arguments["environment"] == {}
+
+
+def test_only_the_variables_of_the_yaml_reach_the_container() -> None:
+    spec = replace(SPEC, environment=(("TF_ENABLE_ONEDNN_OPTS", "0"),))
+    assert described(spec)["environment"] == {"TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
 def test_root_on_the_host_is_nobody_in_the_container() -> None:

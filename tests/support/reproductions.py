@@ -9,7 +9,7 @@ import socket
 import sys
 import uuid
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.support.records import framed
 from tests.support.waiting import until
 from tfs_workflow.client.interface import State
 from tfs_workflow.client.rest_json import RestJsonClient
-from tfs_workflow.errors import ServerNotReadyError
+from tfs_workflow.errors import ServerNotReadyError, WorkflowError
 from tfs_workflow.formats.savedmodel import WARMUP_FILE
 from tfs_workflow.health.readiness import wait_until_available
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
@@ -350,6 +350,24 @@ def _kill_container(server: ModelServer, base_path: Path) -> None:
     docker.from_env().containers.get(server.id).kill()
 
 
+def _send_another_rank(server: ModelServer, base_path: Path) -> None:
+    """Wait until the model serves, and send an image without its batch dimension."""
+    with RestJsonClient(server.rest_url) as client:
+        until(lambda: _serves(client))
+        with suppress(WorkflowError):
+            client.predict("m", [[[1.0]] * 4] * 4)
+
+
+def _serves(client: RestJsonClient) -> bool:
+    with suppress(WorkflowError):
+        return [one.state for one in client.status("m")] == [State.AVAILABLE]
+    return False
+
+
+# A signature without a rank: with one, our own server refuses the request.
+_ANOTHER_RANK = Reproduction(graph(partial(graphs.convolution, names_rank=False)), then=_send_another_rank)
+
+
 def _for_nobody(directory: Path) -> Path:
     base_path = models.good(directory)
     (base_path / "1" / "saved_model.pb").chmod(0)
@@ -366,6 +384,7 @@ CONTAINERS: dict[str, Reproduction] = {
     "disk-full": Reproduction(graph(graphs.writing, "/dev/shm/written", 70)),
     "read-only": Reproduction(graph(graphs.writing, "/written", 1)),
     "unreadable": Reproduction(_for_nobody),
+    "input-rank": _ANOTHER_RANK,
     "processor-too-old": _kill("ILL"),
     "crashed": _kill("SEGV"),
     "killed": Reproduction(flags=NEVER_READY, then=_kill_container),

@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support import models
@@ -183,3 +184,29 @@ def test_restart_takes_the_documented_words_only_and_has_no_effect_without_a_con
     (found,) = [one for one in json.loads(findings)["findings"] if one["check"] == "configuration: server.restart"]
     assert found["status"] == "warning"
     assert "has no effect with runtime: embedded" in found["evidence"]
+
+
+def test_a_variable_of_the_server_reaches_it_and_a_changed_one_is_drift_without_its_value(lab: CommandLine) -> None:
+    lab.config["server"]["environment"] = {"TF_ENABLE_ONEDNN_OPTS": 0, "TOKEN": "first secret"}
+    lab.ok("setup", "serve")
+    environment = psutil.Process(int(lab.ok_json("status")["id"])).environ()
+    assert environment["TF_ENABLE_ONEDNN_OPTS"] == "0"
+    assert environment["TOKEN"] == "first secret"
+    lab.config["server"]["environment"] = {"TF_ENABLE_ONEDNN_OPTS": 0, "TOKEN": "second secret"}
+    (found,) = drift(lab)
+    assert found["where"] == "server.environment.TOKEN"
+    assert "secret" not in found["evidence"]
+    healed(lab)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("MODEL_NAME", "has no effect here; use the key models"),
+        ("TFS_WORKFLOW_PROJECT", "set by this tool"),
+        ("no-name", "expected the name of an environment variable"),
+    ],
+)
+def test_a_variable_that_is_ours_is_refused(lab: CommandLine, name: str, problem: str) -> None:
+    lab.config["server"]["environment"] = {name: "x"}
+    assert problem in lab.fails(2, "config.check")

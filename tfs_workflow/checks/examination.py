@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tfs_workflow.checks import docker_host, machine, selinux, settings, tools
 from tfs_workflow.checks.finding import Finding, ok
 from tfs_workflow.checks.model.model_checks import model_findings
+from tfs_workflow.checks.model.rank_checks import rank_findings
 from tfs_workflow.checks.port_use import port_finding
 from tfs_workflow.checks.runner import gathered, in_background
 from tfs_workflow.checks.tensorflow_packages import installed, tensorflow_findings, tensorflow_version
@@ -190,6 +191,9 @@ class _Examination:
         tags = str(self.config.server.flags.get("saved_model_tags", "serve"))
         version = server_version(kind.name, self.config.server.image)
         yield from model_findings(spec, kind.reader(), version, frozenset(tags.split(",")), embedded=kind.own_code)
+        if not kind.own_code:
+            server = self.spec()
+            yield from rank_findings(spec, dict(server.environment), restarts=server.restart != "no")
 
     def spec(self) -> ServerSpec:
         """The server spec of the models whose files are here."""

@@ -15,7 +15,7 @@ from tfs_workflow.checks.docker_host import is_official
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
 from tfs_workflow.config.introspection import suggestion
 from tfs_workflow.config.load import LoadedConfig
-from tfs_workflow.config.types import Batching, Config, Server
+from tfs_workflow.config.types import Batching, Config
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.modelserver.flags import FLAGS, OWN, UsageError, parse
 from tfs_workflow.runtimes.kinds import runtime_kind
@@ -138,7 +138,7 @@ def _mistaken_sources(loaded: LoadedConfig) -> Iterator[Finding]:
 def _without_effect(config: Config, runtime: str) -> Iterator[Finding]:
     if not runtime_kind(runtime).is_container:
         for key in CONTAINER_KEYS:
-            if getattr(config.server, key) != Server.model_fields[key].default:
+            if key in config.server.model_fields_set and getattr(config.server, key) not in (None, "no"):
                 evidence = f"has no effect with runtime: {runtime}, which is no container"
                 yield warning(f"configuration: server.{key}", evidence, "remove it, or set runtime: docker")
     if runtime_kind(runtime).always_exposed and not config.server.expose:

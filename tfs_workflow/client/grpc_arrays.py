@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,11 @@ from tfs_workflow.client.interface import (
     VersionStatus,
     explain,
 )
+from tfs_workflow.client.lost_request import BROKEN, BROKEN_FIX, ConnectionBrokenError, add_expectation, add_shapes
 from tfs_workflow.client.signature_cache import SignatureCache, fitted_inputs
 from tfs_workflow.client.tensor_codec import decode, encode
 from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError, WorkflowError
-from tfs_workflow.formats.savedmodel import Signature, signature_of
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature, signature_of
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     from tfs_workflow.client.interface import Array, Inputs
 
+# What gRPC prints where an open connection ended under a call, and not where it could not connect.
+_BROKEN = re.compile(r"Socket closed|Connection reset|Broken pipe|GOAWAY|Stream removed", re.IGNORECASE)
 MAX_MESSAGE_BYTES = 2**31 - 1
 _CHANNEL_OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -128,7 +132,8 @@ class GrpcArrayClient:
         Raises RequestRejectedError without what the signature expects.
         """
         request = apis.PredictRequest(model_spec=_model_spec(target))
-        specs = self.signature(target).inputs
+        signature = self.signature(target)
+        specs = signature.inputs
         size_bytes = sum(array.nbytes for array in inputs.values())
         if size_bytes > MAX_MESSAGE_BYTES:
             raise PredictionFailedError(
@@ -140,6 +145,11 @@ class GrpcArrayClient:
             answer = self._send(services.PREDICT, request, timeout_s or self.timeout_s)
         except RequestRejectedError:
             self._signatures.forget(target)
+            raise
+        except ServerUnreachableError as error:
+            # The signature came over this connection, so that there was a server.
+            if _BROKEN.search(error.evidence):
+                raise _lost(error, target, inputs, signature) from error
             raise
         return {name: decode(answer.outputs[name]) for name in sorted(answer.outputs)}
 
@@ -189,6 +199,15 @@ class GrpcArrayClient:
         return RequestRejectedError(
             text or "the server gave no reason", http_status, where=where, evidence=f"gRPC {code.name}"
         )
+
+
+def _lost(
+    error: ServerUnreachableError, target: ModelRef, inputs: Mapping[str, Array], signature: Signature
+) -> ConnectionBrokenError:
+    broken = ConnectionBrokenError(BROKEN, where=error.where, evidence=error.evidence, fix=BROKEN_FIX)
+    add_shapes(broken, {name: array.shape for name, array in inputs.items()})
+    add_expectation(broken, target, {target.signature or DEFAULT_SIGNATURE: signature})
+    return broken
 
 
 def _model_spec(target: ModelRef) -> apis.ModelSpec:

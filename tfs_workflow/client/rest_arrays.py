@@ -15,10 +15,11 @@ from tfs_workflow.client.interface import (
     explain,
 )
 from tfs_workflow.client.json_codec import from_json, to_request
+from tfs_workflow.client.lost_request import ConnectionBrokenError, add_expectation
 from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.client.signature_cache import SignatureCache, fitted_inputs
 from tfs_workflow.errors import PredictionFailedError
-from tfs_workflow.formats.savedmodel import Signature, TensorSpec
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature, TensorSpec
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -77,8 +78,10 @@ class RestArrayClient:
                 model, inputs=columns, version=version, label=label, signature=signature, timeout_s=timeout_s
             )
             return self._restored(answer, target)
-        except PredictionFailedError:
+        except PredictionFailedError as error:
             self._signatures.forget(target)
+            if isinstance(error, ConnectionBrokenError):
+                add_expectation(error, target, {target.signature or DEFAULT_SIGNATURE: specs})
             raise
 
     def _restored(self, answer: Any, target: ModelRef) -> dict[str, Array]:

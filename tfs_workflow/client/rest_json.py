@@ -24,6 +24,7 @@ from tfs_workflow.client.interface import (
     VersionStatus,
     explain,
 )
+from tfs_workflow.client.lost_request import BROKEN, BROKEN_FIX, ConnectionBrokenError, add_shapes, json_shapes
 from tfs_workflow.client.rows import JsonRequest
 from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError, WorkflowError
 from tfs_workflow.formats.savedmodel import Signature
@@ -112,6 +113,9 @@ class RestJsonClient:
         except RequestRejectedError as error:
             explain(error, ModelRef(model, version, label, signature), self.metadata)
             raise
+        except ConnectionBrokenError as error:
+            add_shapes(error, json_shapes(None if instances is None else list(instances), inputs))
+            raise
         return answer["predictions"] if "predictions" in answer else answer["outputs"]
 
     def send(self, model: str, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -183,11 +187,11 @@ class RestJsonClient:
             return self._unreachable(url)
         if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
             return PredictionFailedError(f"no answer within {timeout_s:g} s", where=url)
-        return PredictionFailedError(
-            "the connection broke before the answer was complete",
+        return ConnectionBrokenError(
+            BROKEN,
             where=url,
             evidence=str(error),
-            fix="see invoke status and invoke logs: the server may have ended",
+            fix=BROKEN_FIX,
         )
 
     def _timeout(self, timeout_s: float) -> tuple[float, float]:

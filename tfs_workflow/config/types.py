@@ -162,12 +162,16 @@ class Server(Frozen):
     )
     pids: int = Field(default=512, ge=16, description="Limit on the container's processes and threads.")
     restart: value.Restart = Field(
-        default="no", description="no, or on-failure: the engine restarts a container that died, at most 5 times."
+        default="on-failure",
+        description="on-failure: the engine restarts a container that died, at most 5 times; or no.",
     )
     metrics: bool = Field(default=False, description="Serve Prometheus metrics at /monitoring/prometheus/metrics.")
     batching: Batching | None = Field(default=None, description="Batch requests; off unless given.")
     flags: dict[value.FlagName, value.FlagValue] = Field(
         default_factory=dict, description="Further flags of tensorflow_model_server, without the dashes."
+    )
+    environment: dict[value.VariableName, value.FlagValue] = Field(
+        default_factory=dict, description="Environment variables of the server, such as TF_ENABLE_ONEDNN_OPTS: 0."
     )
     native_binary: str = Field(
         default="tensorflow_model_server", min_length=1, description="Command of the native runtime."

@@ -55,6 +55,25 @@ FlagName = Annotated[
     expected("a flag's name without dashes, such as num_load_threads"),
     AfterValidator(_not_ours),
 ]
+# Variables that have no effect here, since a flag of ours takes their place, and those that we set ourselves.
+OWN_VARIABLES = {"MODEL_NAME": "models", "MODEL_BASE_PATH": "models"}
+OWN_VARIABLE_PREFIX = "TFS_WORKFLOW_"
+
+
+def _not_our_variable(name: str) -> str:
+    if name in OWN_VARIABLES:
+        raise refusal([((), f"has no effect here; use the key {OWN_VARIABLES[name]}")])
+    if name.startswith(OWN_VARIABLE_PREFIX):
+        raise refusal([((), "set by this tool; it marks the project's servers")])
+    return name
+
+
+VariableName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+    expected("the name of an environment variable, such as TF_ENABLE_ONEDNN_OPTS"),
+    AfterValidator(_not_our_variable),
+]
 FlagValue = Annotated[str | int | float | bool, expected("text, a number, or true or false")]
 
 

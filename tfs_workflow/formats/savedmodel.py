@@ -30,6 +30,10 @@ REGRESS_METHOD = "tensorflow/serving/regress"
 # Where a version keeps its recorded requests, and how many TensorFlow Serving accepts (saved_model_warmup_util.h).
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MAX_WARMUP_RECORDS = 1000
+# Operations whose kernels end the process on an input of another rank: always, and where oneDNN is on.
+RANK_CHECKED = ("MaxPool3D",)
+RANK_CHECKED_BY_ONEDNN = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
+ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
 _SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
 
@@ -216,6 +220,16 @@ def has_operation(content: bytes, name: str) -> bool:
     In a NodeDef the operation is field 2: a tag, the length, the name.
     """
     return b"\x12" + bytes([len(name)]) + name.encode() in content
+
+
+def rank_checked_operation(content: bytes, onednn: str) -> str:
+    """The operation of a serialized graph that ends the process on an input of another rank; empty without one.
+
+    `onednn` is the value of TF_ENABLE_ONEDNN_OPTS, empty where it is not set, which means on.
+    """
+    is_off = onednn.lower() in ("0", "false")
+    ending = RANK_CHECKED if is_off else RANK_CHECKED + RANK_CHECKED_BY_ONEDNN
+    return next((operation for operation in ending if has_operation(content, operation)), "")
 
 
 def signature_of(definition: saved_model_pb2.SignatureDef) -> Signature:

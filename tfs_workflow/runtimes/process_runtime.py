@@ -220,7 +220,7 @@ def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, s
         RUNTIME_VARIABLE: runtime,
         WORKSPACE_VARIABLE: str(workspace),
     }
-    return inherited | marks | {"PYTHONUNBUFFERED": "1"}
+    return inherited | dict(spec.environment) | marks | {"PYTHONUNBUFFERED": "1"}
 
 
 def _port(spec: ServerSpec, key: str, wanted: int) -> int:

@@ -59,6 +59,7 @@ class ServerSpec:
     metrics: bool = False
     batching: tuple[tuple[str, int | bool | tuple[int, ...]], ...] = ()
     flags: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     stop_timeout_s: int = 10
     # The ports of the server that this one replaces, for ports that may be any; they make no other spec.
     kept_ports: tuple[int, int] = (0, 0)

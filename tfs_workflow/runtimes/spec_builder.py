@@ -43,6 +43,7 @@ def build_spec(
         metrics=server.metrics,
         batching=tuple(server.batching.model_dump(exclude_none=True).items()) if server.batching else (),
         flags=tuple((name, _flag_text(value)) for name, value in server.flags.items()),
+        environment=tuple((name, _flag_text(value)) for name, value in sorted(server.environment.items())),
         stop_timeout_s=server.stop_timeout_s,
     )
 

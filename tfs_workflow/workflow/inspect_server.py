@@ -7,6 +7,7 @@ without the lock: the file is replaced whole, so that a reader sees the old or t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tfs_workflow.client.interface import ServerUnreachableError, State, VersionStatus
@@ -17,18 +18,19 @@ from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.state import lockfile
 from tfs_workflow.state.project_state import read_state
 from tfs_workflow.state.setup_record import require_setup
-from tfs_workflow.workflow.plan.drift import SETUP_AND_SERVE, Drift, drift, image_drift
+from tfs_workflow.workflow.plan.drift import SETUP_AND_SERVE, Drift, drift, image_drift, restart_event
 from tfs_workflow.workflow.project import known, require_workspace, server_spec
 from tfs_workflow.workflow.start import raise_ended
 
 
 @dataclass(frozen=True)
 class ProjectStatus:
-    """The running server, with the status of every model of the YAML, and every drift."""
+    """The running server, with the status of every model of the YAML, every drift, and what happened to it."""
 
     server: ModelServer
     models: Mapping[str, list[VersionStatus]]
     drift: tuple[Drift, ...]
+    events: tuple[str, ...] = ()
 
     def unserved(self) -> list[str]:
         """The models of which no version is AVAILABLE; one that the server has no version of at all is drift."""
@@ -53,7 +55,13 @@ def inspect(loaded: LoadedConfig) -> ProjectStatus:
             if server.exit_code is not None or server.restarts:
                 raise_ended(runtime, server)
             raise
-    return ProjectStatus(server, models, tuple(_drift(loaded, runtime, server, models)))
+    return ProjectStatus(server, models, tuple(_drift(loaded, runtime, server, models)), tuple(_events(loaded, server)))
+
+
+def _events(loaded: LoadedConfig, server: ModelServer) -> Iterator[str]:
+    with suppress(ConfigError):  # without a workspace nothing is recorded; the drift names it
+        if event := restart_event(server, read_state(require_workspace(loaded)).served):
+            yield event
 
 
 def _drift(

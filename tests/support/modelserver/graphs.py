@@ -104,15 +104,20 @@ def widening(version_dir: Path, *sizes: int) -> Path:
     return _write(version_dir, [*nodes, _node("y", "AddV2", "x", "ones", T=_type(FLOAT))])
 
 
-def convolution(version_dir: Path) -> Path:
-    """A model of one convolution of images of 4 x 4 pixels, whose kernel ends the process on another rank."""
+def convolution(version_dir: Path, *, names_rank: bool = True) -> Path:
+    """A model of one convolution of images of 4 x 4 pixels, whose kernel ends the process on another rank.
+
+    The signature has the shape of the images only where it `names_rank`.
+    """
     filters = tensor_pb2.TensorProto(
         dtype=FLOAT, tensor_shape={"dim": [{"size": size} for size in (1, 1, 1, 1)]}, float_val=[2.0]
     )
     ones = pb.AttrValue(list=pb.AttrValue.ListValue(i=[1, 1, 1, 1]))
     node = _node("y", "Conv2D", "x", "filters", T=_type(FLOAT), strides=ones, padding=pb.AttrValue(s=b"SAME"))
     images = tensor_pb2.TensorShapeProto(dim=[{"size": size} for size in (-1, 4, 4, 1)])
-    return _write(version_dir, [_input(), _constant("filters", filters), node], input_shape=images)
+    return _write(
+        version_dir, [_input(), _constant("filters", filters), node], input_shape=images if names_rank else ANY
+    )
 
 
 def dangling(version_dir: Path) -> Path:

@@ -20,18 +20,20 @@ def status(options: CommandOptions) -> None:
             found = inspect(loaded)
         except ServerNotReadyError as error:
             if options.json:
-                console.result_json({"project": loaded.config.project, "running": False, "models": {}, "drift": []})
+                console.result_json(
+                    {"project": loaded.config.project, "running": False, "models": {}, "drift": [], "events": []}
+                )
                 console.error(str(error))
                 sys.exit(error.exit_code)
             raise
         document = server_document(found.server, found.models)
-        show(
-            options, document | {"running": True, "drift": [drift_document(one) for one in found.drift]}, _lines(found)
-        )
+        document |= {"running": True, "drift": [drift_document(one) for one in found.drift], "events": [*found.events]}
+        show(options, document, _lines(found))
         raise_unless_served(found)
 
 
 def _lines(found: ProjectStatus) -> Iterator[str]:
     yield from server_lines(found.server)
     yield from model_lines(found.server, found.models)
+    yield from (f"event  {one}" for one in found.events)
     yield from (in_words_of_the_program(f"drift  {one}; {one.fix}") for one in found.drift)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +14,14 @@ from tfs_workflow.client.bulk.images import PIXELS, image_row
 from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text, signature_of
 from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import JsonClient, ModelRef
+from tfs_workflow.client.lost_request import ConnectionBrokenError, add_expectation
 from tfs_workflow.client.rows import JsonRequest
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
-from tfs_workflow.errors import ConfigError
+from tfs_workflow.errors import ConfigError, WorkflowError
+from tfs_workflow.formats import savedmodel
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.workflow.model.model_request import model_request
+from tfs_workflow.workflow.model.model_request import model_request, newest_version
 from tfs_workflow.workflow.project import running
 
 REST, GRPC = "rest", "grpc"
@@ -60,7 +63,8 @@ def predict(options: CommandOptions, **values: Any) -> None:
             if wanted.input:
                 _predict_file(client, target, loaded.config, wanted)
             else:
-                answer = _answer(client, target, loaded, wanted)
+                with _expectation_when_broken(loaded, target):
+                    answer = _answer(client, target, loaded, wanted)
                 show(options, answer, [json.dumps(answer, ensure_ascii=False)])
 
 
@@ -134,6 +138,20 @@ def _answer(client: JsonClient, target: ModelRef, loaded: LoadedConfig, wanted: 
     if loaded.config.models[target.model].example is None:
         console.note(f"sent {_shortened(body)}, generated from the signature")
     return client.predict_document(target, document)
+
+
+@contextmanager
+def _expectation_when_broken(loaded: LoadedConfig, target: ModelRef) -> Iterator[None]:
+    """Say what the signature expects, from the model's files, where the server ended under the request."""
+    try:
+        yield
+    except ConnectionBrokenError as error:
+        # Over gRPC the client has the signature, and has said so.
+        if "expects" not in error.fix:
+            with suppress(WorkflowError):
+                signatures = savedmodel.signatures(newest_version(loaded, target.model))
+                add_expectation(error, target, signatures)
+        raise
 
 
 def _shortened(body: object) -> str:

@@ -66,6 +66,14 @@ SERVERS = (
         log=r"Too many open files",
     ),
     Row(
+        "input-rank",
+        "a request ended the server: an input had another rank than the model's convolution or pooling can take",
+        "send the shape that invoke describe shows, with the batch dimension first; server.environment: "
+        '{TF_ENABLE_ONEDNN_OPTS: "0"} makes it an error of that request (ResNet-50 is then 14 % slower)',
+        log=r"Check failed: (index >= 0 && index < num_total_dims|d < dims\(\))",
+        issues=(1179, 1299, 1530),
+    ),
+    Row(
         "internal-check",
         "the server aborted: one of its internal checks failed",
         "look for the line in TensorFlow Serving's tracker; try another version of the server",

@@ -12,13 +12,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from tfs_workflow.formats.savedmodel import has_operation
+from tfs_workflow.formats.savedmodel import ONEDNN_VARIABLE, rank_checked_operation
 from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.status_error import invalid_argument
 from tfs_workflow.protos.saved_model_pb2 import SignatureDef
-
-_ALWAYS = ("MaxPool3D",)
-_WITH_ONEDNN = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
 
 
 class RankGuard:
@@ -51,10 +48,8 @@ class RankGuard:
 
 def guard_for(graph: bytes, signatures: Mapping[str, SignatureDef]) -> RankGuard | None:
     """The guard of a model with this serialized graph; None where no operation needs one."""
-    is_off = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "").lower() in ("0", "false")
-    ending = _ALWAYS if is_off else _ALWAYS + _WITH_ONEDNN
-    found = next((operation for operation in ending if has_operation(graph, operation)), None)
-    return None if found is None else RankGuard(found, signatures)
+    operation = rank_checked_operation(graph, os.environ.get(ONEDNN_VARIABLE, ""))
+    return RankGuard(operation, signatures) if operation else None
 
 
 def _advice(shape: Sequence[int], wanted: Sequence[int]) -> str:

@@ -61,6 +61,7 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
         "name": container_name(spec.project),
         "entrypoint": [BINARY],
         "command": server_flags(spec, VOLUME_CONFIG_DIR if volume else CONFIG_DIR, REST_PORT, GRPC_PORT),
+        "environment": dict(spec.environment),
         "labels": labels(spec, config_dir.parent),
         # The server is then a child of an init process that reaps and forwards signals.
         "init": True,

@@ -16,7 +16,7 @@ from tfs_workflow.config.types import Model
 from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_request import ExampleRequest, example_request
-from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 from tfs_workflow.state.project_state import read_state
 from tfs_workflow.state.setup_record import require_setup
 from tfs_workflow.workflow.project import require_workspace, server_spec
@@ -37,7 +37,21 @@ def model_request(loaded: LoadedConfig, name: str, signature: str = "") -> Examp
     if chosen not in signatures:
         there = f"there are: {', '.join(signatures)}" if signatures else "export the model with a signature"
         raise PredictionFailedError(f"there is no signature {chosen or DEFAULT_SIGNATURE}", where=name, fix=there)
+    if operation := _ends_on_a_guess(directory, signatures[chosen]):
+        note = f"the signature leaves a rank open, and the model's {operation} ends the server on a wrong one"
+        return ExampleRequest("predict", None, note)
     return example_request(chosen, signatures[chosen], savedmodel.features(directory))
+
+
+def _ends_on_a_guess(directory: Path, signature: Signature) -> str:
+    """The operation that would end the server on a wrong guess of a rank; empty where none is guessed, or none would.
+
+    Raises OSError.
+    """
+    path = directory / "saved_model.pb"
+    if all(tensor.shape is not None for tensor in signature.inputs.values()) or not path.is_file():
+        return ""
+    return savedmodel.rank_checked_operation(path.read_bytes(), "")
 
 
 def newest_version(loaded: LoadedConfig, name: str) -> Path:

@@ -79,7 +79,7 @@ def drift(
     known = served if served and served.id == server.id else None
     found = configuration_drift(server, spec, known)
     if known is not None:
-        found += [*_files(spec, known, statuses), *_restarted(server, known)]
+        found += _files(spec, known, statuses)
     return [*found, *_ended(statuses or {})]
 
 
@@ -108,8 +108,22 @@ def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[
     for name in now:
         if name == "models":
             yield from _moved_models(before.get("models", []), now["models"])
+        elif name == "environment":
+            yield from _moved_variables(dict(before.get(name, ())), dict(now[name]))
         elif before.get(name) != now[name]:
             yield _KEYS.get(name, f"server.{name}"), f"was {_shown(before.get(name))}, is {_shown(now[name])}"
+
+
+def _moved_variables(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The variables that differ, without their values, of which one may be a password."""
+    for name in sorted(before.keys() | now.keys()):
+        if before.get(name) != now.get(name):
+            yield (
+                f"server.environment.{name}",
+                "changed"
+                if name in before and name in now
+                else ("is not set yet" if name in now else "is not in the YAML any more"),
+            )
 
 
 def _moved_models(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -148,10 +162,14 @@ def _files(
             yield Drift("model files", f"models.{model.name}", ", ".join(lines[:LISTED_FILES]) + more)
 
 
-def _restarted(server: ModelServer, known: ServedRecord) -> Iterator[Drift]:
-    if server.image and server.started_at.isoformat() != known.started_at:
-        times = f"{server.restarts} times by the engine, " if server.restarts else ""
-        yield Drift("restarted", f"container {server.id[:12]}", f"{times}last at {server.started_at:%F %T} UTC")
+def restart_event(server: ModelServer, served: ServedRecord | None) -> str:
+    """That a container was restarted since `serve`, in words; empty where it was not. No drift: it is the same one."""
+    if served is None or served.id != server.id or not server.image:
+        return ""
+    if server.started_at.isoformat() == served.started_at:
+        return ""
+    times = f"{server.restarts} times by the engine, " if server.restarts else ""
+    return f"container {server.id[:12]} was restarted: {times}last at {server.started_at:%F %T} UTC"
 
 
 def _ended(statuses: Mapping[str, Sequence[VersionStatus]]) -> Iterator[Drift]:
