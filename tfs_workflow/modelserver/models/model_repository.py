@@ -104,6 +104,16 @@ class ModelRepository:
             raise not_found(f"Could not find any versions of model {name}")
         return [versions[n] for n in sorted(versions, reverse=True)]
 
+    def names(self) -> list[str]:
+        """The models of the configuration, sorted."""
+        with self._changed:
+            return sorted(name for name, model in self._models.items() if model.is_configured)
+
+    def is_ready(self) -> bool:
+        """Whether every wanted version of every model is AVAILABLE; a model without a wanted version is not."""
+        with self._changed:
+            return all(_is_ready(model) for model in self._models.values() if model.is_configured)
+
     def is_any_available(self) -> bool:
         """Whether at least one version serves."""
         return bool(self._latest)
@@ -276,6 +286,11 @@ class ModelRepository:
 def _started(model: _Model) -> dict[int, VersionState]:
     """The versions that are not to be started: in work, serving, or failed and wanted ever since."""
     return {n: v.state for n, v in model.versions.items() if v.state is not VersionState.END or n in model.failed}
+
+
+def _is_ready(model: _Model) -> bool:
+    states = model.states()
+    return bool(model.wanted) and all(states.get(number) is VersionState.AVAILABLE for number in model.wanted)
 
 
 def _has_failed(model: _Model) -> bool:

@@ -20,6 +20,8 @@ from tfs_workflow.modelserver.json.json_writer import decimal, quoted
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.tensor_pb2 import DataType
 
+# Number, state, error code and error message of a version.
+VersionEntry = tuple[int, str, str, str]
 _HALF = DataType.Value("DT_HALF")
 _PLAIN_NAMES = "FLOAT DOUBLE INT32 INT16 INT8 UINT8 INT64 UINT32 UINT64"
 _WRITABLE_NAMES = f"{_PLAIN_NAMES} BOOL STRING UINT16 HALF BFLOAT16"
@@ -67,15 +69,24 @@ def error(status: StatusError) -> bytes:
     return b'{\n    "error": ' + quoted(status.message).encode("utf-8", "surrogateescape") + b"\n}"
 
 
-def model_status(versions: Iterable[tuple[int, str, str, str]]) -> bytes:
+def model_status(versions: Iterable[VersionEntry]) -> bytes:
     """A status answer: for each version its number, state, error code and error message."""
+    return ("{\n" + _version_list(versions) + "\n}\n").encode("utf-8", "surrogateescape")
+
+
+def model_list(models: Mapping[str, Iterable[VersionEntry]]) -> bytes:
+    """The status of every model, by name: what `model_status` has for one, beside the name."""
+    entries = [f'  {{\n "name": {quoted(name)},\n{_version_list(versions)}\n}}' for name, versions in models.items()]
+    return ('{\n "models": [\n' + ",\n".join(entries) + "\n ]\n}\n").encode("utf-8", "surrogateescape")
+
+
+def _version_list(versions: Iterable[VersionEntry]) -> str:
     entries = [
         f'  {{\n   "version": "{number}",\n   "state": "{state}",\n   "status": {{\n'
         f'    "error_code": "{code}",\n    "error_message": {quoted(message)}\n   }}\n  }}'
         for number, state, code, message in versions
     ]
-    text = '{\n "model_version_status": [\n' + ",\n".join(entries) + "\n ]\n}\n"
-    return text.encode("utf-8", "surrogateescape")
+    return ' "model_version_status": [\n' + ",\n".join(entries) + "\n ]"
 
 
 def metadata(name: str, version: int, signature_defs: Message) -> bytes:

@@ -30,6 +30,7 @@ from tfs_workflow.modelserver.rest import (
     request_target,
     small_request,
 )
+from tfs_workflow.modelserver.rest.json_response import VersionEntry
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
@@ -40,6 +41,8 @@ _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _PREDICTION = re.compile(rf"(?i:{_MODEL.format(name='/(?P<name>[^/:]+)')}:)(?P<method>(?i:classify|regress|predict))")
 _STATUS = re.compile(rf"(?i:{_MODEL.format(name='(?:/(?P<name>[^/:]+))?')}(?:/(?P<method>metadata))?)")
+# For balancers and orchestrators; TensorFlow Serving has neither, nor GET /v1/models (#795, #1754).
+_HEALTH, _READINESS = "/healthz", "/readyz"
 _CORS = (
     b"Access-Control-Allow-Origin: *\r\n"
     b"Access-Control-Allow-Methods: POST, GET\r\n"
@@ -101,6 +104,8 @@ class RestApi:
             return error_page(int(route.action))
         if route.action == "metrics":
             return self._metrics_page(route)
+        if route.action in (_HEALTH, _READINESS):
+            return self._probe(route.action)
         if request.method == "OPTIONS":
             allowed = _HTTP_ORIGIN.search(request.headers.get(b"origin", b""))
             # libevent's own content type, for an answer that names none.
@@ -115,6 +120,8 @@ class RestApi:
             raise _SilentError(Code.INVALID_ARGUMENT, "")
         if route.action not in ("status", "metadata"):
             raise invalid_argument(f"Malformed request: {request.method} {route.path}")
+        if not route.name and route.action == "status" and not route.path.endswith("/"):
+            return json_response.model_list({name: self._entries_or_none(name) for name in self._repository.names()})
         if not route.name:
             raise invalid_argument("Missing model name in request.")
         if route.action == "metadata":
@@ -122,11 +129,24 @@ class RestApi:
             return json_response.metadata(
                 route.name, servable.version, SignatureDefMap(signature_def=servable.signatures)
             )
-        versions = self._repository.versions(route.name, route.version)
-        return json_response.model_status(
+        return json_response.model_status(self._entries(route.name, route.version))
+
+    def _entries(self, name: str, version: int | None = None) -> list[VersionEntry]:
+        return [
             (v.number, v.state.name, v.error.code.name if v.error else "OK", v.error.message if v.error else "")
-            for v in versions
-        )
+            for v in self._repository.versions(name, version)
+        ]
+
+    def _entries_or_none(self, name: str) -> list[VersionEntry]:
+        try:
+            return self._entries(name)
+        except StatusError:  # no version has appeared yet
+            return []
+
+    def _probe(self, path: str) -> Response:
+        """The answer to a balancer's or an orchestrator's probe: alive, or every wanted version AVAILABLE."""
+        is_good = path == _HEALTH or self._repository.is_ready()
+        return Response(200 if is_good else 503, b"ok\n" if is_good else b"not ready\n", b"text/plain")
 
     def _infer(self, route: Route, request: Request, reply: HttpReply) -> None:
         body, started_s = request.body, time.perf_counter()
@@ -230,10 +250,8 @@ def _route(method: str, target: bytes, metrics_path: str) -> Route:
     if parsed is None:
         return Route("400", "")
     path = parsed.routed
-    if metrics_path and parsed.path == metrics_path:
-        return Route("metrics", path)
-    if not _API.fullmatch(path):
-        return Route("404", path)
+    if parsed.path == metrics_path or not _API.fullmatch(path):
+        return Route(_action_outside(method, parsed.path, metrics_path), path)
     pattern = {"POST": _PREDICTION, "GET": _STATUS}.get(method)
     match = pattern.fullmatch(path) if pattern else None
     if match is None:
@@ -244,6 +262,13 @@ def _route(method: str, target: bytes, metrics_path: str) -> Route:
         return Route("overflow", path)
     label = request_target.unquote(match["label"]) if match["label"] else None
     return Route(_action(method, match["method"]), path, request_target.unquote(match["name"] or ""), version, label)
+
+
+def _action_outside(method: str, path: str, metrics_path: str) -> str:
+    """What a path outside /v1 asks for."""
+    if method in ("GET", "HEAD") and path in (_HEALTH, _READINESS):
+        return path
+    return "metrics" if metrics_path and path == metrics_path else "404"
 
 
 def _action(method: str, named: str | None) -> str:
