@@ -15,7 +15,8 @@ import numpy as np
 from tfs_workflow.formats.tensors import Array
 
 SMALLEST_NORMAL_FLOAT = 1.1754943508222875e-38
-_SMALLEST_NORMAL = {4: SMALLEST_NORMAL_FLOAT, 8: 2.2250738585072014e-308}
+SMALLEST_NORMAL_DOUBLE = 2.2250738585072014e-308
+_SMALLEST_NORMAL = {4: SMALLEST_NORMAL_FLOAT, 8: SMALLEST_NORMAL_DOUBLE}
 
 # By size in bytes, for bit patterns moved one to the left: their type, the lowest normal number, and infinity.
 _PATTERNS: dict[int, tuple[type[np.unsignedinteger[Any]], int, int]] = {

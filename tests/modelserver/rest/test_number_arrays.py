@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_numbers_are_read_as_on_the_general_way(array: str, dtype: int) -> None:
         '{"instances": [1, [2]]}', '{"instances": [[1, 2], 3]}', '{"instances": [[1], [2, 3]]}',
         '{"instances": [[1, 2], [3, [4]]]}', '{"instances": [[1, [2]]]}', '{"instances": [[]]}',
         '{"instances": []}', '{"instances": [[1]], "inputs": [[1]]}', '{"instances": [1], "instances": [2]}',
-        '{"instances": [1e39]}', '{"instances": [' + "9" * 40 + "]}", '{"instances": ["a"]}', '{"instances": [true]}',
+        '{"instances": [' + "9" * 40 + "]}", '{"instances": ["a"]}', '{"instances": [true]}',
         '{"instances": [null]}', '{"instances": [NaN]}', '{"instances": [1}', '{"instances": [1]]}',
         '{"instances": [[1]}', '{"instances": [1] ]}', '{"instances": 1}', '{"instances": [{"x": 1}]}',
         '{"signature_name": "other", "instances": [1]}', '{"x": [1]}', "[1]", "",
@@ -67,6 +68,10 @@ def test_numbers_are_read_as_on_the_general_way(array: str, dtype: int) -> None:
 )  # fmt: skip
 def test_what_is_not_plain_is_left_to_the_general_way(text: str) -> None:
     assert tensor_of(text) is None
+
+
+def test_a_number_beyond_float32_is_an_infinity() -> None:
+    assert tensor_of('{"instances": [1e39, -1e39]}') == ((2,), np.dtype("float32"), [math.inf, -math.inf])
 
 
 def test_other_types_are_left_to_the_general_way() -> None:

@@ -15,7 +15,6 @@ from tfs_workflow.formats.base64_json import is_base64
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import STRING, dtype_string
 from tfs_workflow.modelserver.json.json_tensors import (
-    FLOATS,
     SUPPORTED,
     convert,
     decode_bytes,
@@ -50,7 +49,7 @@ def instances_error(instances: list[Json], types: Mapping[str, int]) -> StatusEr
 
 def is_named(instance: Json) -> bool:
     """Whether an instance is an object with a value for each input, and not base64."""
-    return type(instance) is dict and not is_base64(instance)
+    return isinstance(instance, dict) and not is_base64(instance)
 
 
 def _item_error(
@@ -105,16 +104,14 @@ def _leaf_error(leaf: Json, dtype: int, level: int, rank: int) -> StatusError | 
             f"JSON Value: {pretty(leaf)} found at incorrect level: {level + 1} in the JSON DOM. "
             f"Expected at level: {rank}"
         )
-    if type(leaf) is dict and dtype == STRING:
+    if isinstance(leaf, dict) and dtype == STRING:
         return _base64_error(leaf)
-    if type(leaf) is not dict and dtype not in SUPPORTED:
+    if not isinstance(leaf, dict) and dtype not in SUPPORTED:
         return StatusError(
             Code.UNIMPLEMENTED, f"Conversion of JSON Value: {pretty(leaf)} to type: {dtype_string(dtype)}"
         )
     if convert([leaf], dtype) is not None:
         return None
-    if dtype in FLOATS and type(leaf) is float:
-        return invalid_argument(f"Cannot convert JSON value: {pretty(leaf)} to float without loss of precision.")
     kind = type_name(leaf)
     return invalid_argument(f"JSON Value: {pretty(leaf)} Type: {kind} is not of expected type: {dtype_string(dtype)}")
 

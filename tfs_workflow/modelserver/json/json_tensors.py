@@ -86,16 +86,12 @@ def convert(leaves: Sequence[Json], dtype: int) -> Array | None:
     return wide.astype(NUMPY_TYPES[dtype], casting="unsafe")
 
 
-def as_floats(numbers: Array, dtype: int, may_be_tiny: bool = True) -> Array | None:
-    """The doubles in the wanted type, tiny ones as zero; None when one of them is too large for it."""
+def as_floats(numbers: Array, dtype: int, may_be_tiny: bool = True) -> Array:
+    """The doubles in the wanted type: one that is too large for it as infinity, a tiny one as zero."""
     converted = numbers
     if dtype == _FLOAT:
-        try:
-            # Too large for a float32 is an error; too small becomes zero below.
-            with np.errstate(over="raise"):
-                converted = numbers.astype(np.float32)
-        except FloatingPointError:
-            return None
+        with np.errstate(over="ignore"):
+            converted = numbers.astype(np.float32)
     return flush_denormals(converted) if may_be_tiny and not is_zero_or_normal(converted) else converted
 
 

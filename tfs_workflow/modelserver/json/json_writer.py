@@ -1,7 +1,7 @@
 """JSON values and numbers as RapidJSON and TensorFlow Serving print them, in messages and in answers.
 
 Numbers in answers follow WriteDecimal of json_tensor.cc: six digits, or all where six do not read back to the same
-value. Values quoted in error messages follow RapidJSON's PrettyWriter, which prints the shortest digits that read back.
+value. Values quoted in error messages follow RapidJSON's PrettyWriter, whose digits are Grisu2's (grisu.py).
 Both are visible to clients, so both are here.
 """
 
@@ -11,9 +11,16 @@ import contextlib
 import math
 import struct
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
+from tfs_workflow.modelserver.json.grisu import shortest
+from tfs_workflow.modelserver.json.repeated_keys import members
+
 Json = Any
+
+# RapidJSON's writer is stopped once it has printed so much.
+_QUOTED_CHARACTERS = 256
 
 FLOAT32_MAX = 3.4028234663852886e38
 _SINGLE = struct.Struct("f")
@@ -23,7 +30,9 @@ def type_name(value: Json) -> str:
     """RapidJSON's name of a value's type, as TensorFlow Serving prints it."""
     if isinstance(value, bool):
         return "True" if value else "False"
-    return {type(None): "Null", dict: "Object", list: "Array", str: "String"}.get(type(value), "Number")
+    if isinstance(value, dict):
+        return "Object"
+    return {type(None): "Null", list: "Array", str: "String"}.get(type(value), "Number")
 
 
 # Upper-case digits, as RapidJSON writes them.
@@ -41,54 +50,52 @@ class _UnprintableValueError(Exception):
     """RapidJSON's writer stops at a number that is not finite."""
 
 
-def pretty(value: Json, limit: int | None = None) -> str:
-    """A value as TensorFlow Serving quotes it in messages: indented objects, arrays on one line.
+def pretty(value: Json) -> str:
+    """A value as TensorFlow Serving quotes it in messages: indented objects, arrays on one line, cut when it is long.
 
-    With a limit only that many characters are made.
+    It is cut after the token that makes it as long as the limit, or longer.
     """
-    if type(value) is float:
-        return decimal(value, single=abs(value) <= FLOAT32_MAX)
     parts: list[str] = []
     with contextlib.suppress(_UnprintableValueError):
-        _write(value, parts.append, limit)
-    text = "".join(parts)
-    return text if limit is None else text[:limit]
+        _write(value, parts.append)
+    return "".join(parts)
 
 
-def _write(value: Json, write: Callable[[str], None], limit: int | None) -> None:
+def _write(value: Json, write: Callable[[str], None]) -> None:
     """Print without recursion: the list holds what is still to be printed, the next last."""
-    pending: list[tuple[Json, int] | str] = [(value, 1)]
+    pending: list[tuple[str, Json, int] | str] = [("", value, 1)]
     written = 0
-    while pending and (limit is None or written < limit):
+    while pending and written < _QUOTED_CHARACTERS:
         entry = pending.pop()
         if isinstance(entry, str):
             text = entry
         else:
-            value, depth = entry
-            if value and type(value) in (dict, list):
-                pending.extend(reversed(_children(value, depth, limit)))
-                continue
-            text = _scalar(value)
+            text, value, depth = entry
+            if value and isinstance(value, (dict, list)):
+                text += "[" if isinstance(value, list) else "{"
+                pending.extend(reversed(_children(value, depth)))
+            elif type(value) is float and not math.isfinite(value):
+                write(text)
+                raise _UnprintableValueError
+            else:
+                text += _scalar(value)
         write(text)
         written += len(text)
 
 
-def _children(value: Json, depth: int, limit: int | None) -> list[tuple[Json, int] | str]:
-    entries: list[tuple[Json, int] | str] = []
-    if type(value) is list:
-        # Each element has at least one character, so that more than `limit` of them cannot be printed.
-        for i, element in enumerate(value[:limit]):
-            entries += [", " if i else "[", (element, depth + 1)]
+def _children(value: Json, depth: int) -> list[tuple[str, Json, int] | str]:
+    entries: list[tuple[str, Json, int] | str] = []
+    if isinstance(value, list):
+        # Each element has at least one character, so that more of them cannot be printed.
+        entries += [(", " if i else "", one, depth + 1) for i, one in enumerate(value[:_QUOTED_CHARACTERS])]
         return [*entries, "]"]
-    for i, (name, element) in enumerate(value.items()):
-        entries += [(",\n" if i else "{\n") + "    " * depth + quoted(name) + ": ", (element, depth + 1)]
+    for i, (name, element) in enumerate(islice(members(value), _QUOTED_CHARACTERS)):
+        entries += [(",\n" if i else "\n") + "    " * depth + quoted(name), (": ", element, depth + 1)]
     return [*entries, "\n" + "    " * (depth - 1) + "}"]
 
 
 def _scalar(value: Json) -> str:
     if type(value) is float:
-        if not math.isfinite(value):
-            raise _UnprintableValueError
         return _shortest(value)
     constants = {True: "true", False: "false", None: "null"}
     if value is None or isinstance(value, bool):
@@ -97,16 +104,13 @@ def _scalar(value: Json) -> str:
 
 
 def _shortest(value: float) -> str:
-    """The shortest digits that read back, laid out as RapidJSON does (dtoa.h, Prettify)."""
+    """The digits of Grisu2, laid out as RapidJSON does (dtoa.h, Prettify)."""
     sign = "-" if math.copysign(1, value) < 0 else ""
     if value == 0:
         return sign + "0.0"
-    mantissa, _, exponent = repr(abs(value)).partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    point = len(whole) + int(exponent or 0) - (len(whole + fraction) - len((whole + fraction).lstrip("0")))
-    digits = digits.rstrip("0") or "0"
-    if len(digits) <= point <= 21:
+    digits, exponent = shortest(abs(value))
+    point = len(digits) + exponent
+    if exponent >= 0 and point <= 21:
         return f"{sign}{digits.ljust(point, '0')}.0"
     if 0 < point <= 21:
         return f"{sign}{digits[:point]}.{digits[point:]}"
@@ -124,7 +128,7 @@ def decimal(value: float, single: bool) -> str:
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
     if single:
-        return single_decimal(_to_single(value))
+        return single_decimal(to_single(value))
     text = f"{value:.6g}"
     if float(text) != value:
         text = f"{value:.17g}"
@@ -136,12 +140,13 @@ def single_decimal(value: float) -> str:
     text = f"{value:.6g}"
     # Most values read back as doubles already, which saves packing them.
     read = float(text)
-    if read != value and _to_single(read) != value:
+    if read != value and to_single(read) != value:
         text = f"{value:.9g}"
     return text if "." in text or "e" in text else text + ".0"
 
 
-def _to_single(value: float) -> float:
+def to_single(value: float) -> float:
+    """The nearest float32 value; an infinity for what is beyond."""
     try:
         return float(_SINGLE.unpack(_SINGLE.pack(value))[0])
     except OverflowError:

@@ -7,13 +7,12 @@ no values stays without a kind.
 
 from __future__ import annotations
 
-import math
-
 from tfs_workflow.formats.base64_json import is_base64
 from tfs_workflow.modelserver.exchange import Body
 from tfs_workflow.modelserver.json import json_writer
 from tfs_workflow.modelserver.json.json_tensors import decode_bytes
-from tfs_workflow.modelserver.json.json_writer import Json
+from tfs_workflow.modelserver.json.json_writer import Json, to_single
+from tfs_workflow.modelserver.json.repeated_keys import members
 from tfs_workflow.modelserver.rest import json_request
 from tfs_workflow.modelserver.rest.json_request import format_error
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
@@ -22,7 +21,10 @@ from tfs_workflow.protos.example_pb2 import Example, Feature
 
 def from_json(body: Body) -> tuple[str, list[bytes]]:
     """Signature name and serialized examples of a request; raises StatusError."""
-    document = json_request.parse_object(body)
+    return json_request.with_exact_numbers(body, _read)
+
+
+def _read(document: dict[str, Json]) -> tuple[str, list[bytes]]:
     name = json_request.signature_name(document)
     context = _example(document["context"]) if "context" in document else b""
     if "examples" not in document:
@@ -37,12 +39,13 @@ def from_json(body: Body) -> tuple[str, list[bytes]]:
 
 
 def _example(value: Json) -> bytes:
-    if type(value) is not dict:
+    if not isinstance(value, dict):
         raise invalid_argument(f"Example must be JSON object but got JSON {json_writer.type_name(value)}")
     example = Example()
     # An example without features still has the field, empty.
     example.features.SetInParent()
-    for name, content in value.items():
+    # Of equal keys the last one counts.
+    for name, content in members(value):
         feature = Feature()
         for element in content if type(content) is list else [content]:
             _add(feature, name, element)
@@ -69,16 +72,12 @@ def _add(feature: Feature, name: str, element: Json) -> None:
         )
     elif isinstance(element, float):
         _of_kind(feature, name, "float_list")
-        if math.isfinite(element) and abs(element) > json_writer.FLOAT32_MAX:
-            raise invalid_argument(
-                f"Cannot convert JSON value: {json_writer.pretty(element)} to float without loss of precision."
-            )
-        feature.float_list.value.append(element)
+        feature.float_list.value.append(to_single(element))
     elif isinstance(element, int):
         _of_kind(feature, name, "int64_list")
         # Larger ones, beyond uint64, were read as floats by the parser.
         if element >= 2**63:
-            raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
+            raise invalid_argument(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
         feature.int64_list.value.append(element)
     else:
         kind = json_writer.type_name(element)

@@ -8,7 +8,7 @@ format of the answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tfs_workflow.formats.base64_json import is_base64
 from tfs_workflow.formats.tensors import Tensor
@@ -19,8 +19,9 @@ from tfs_workflow.modelserver.json.json_tensors import dense
 from tfs_workflow.modelserver.json.json_writer import Json, pretty
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 
-# RapidJSON's own message quotes at most this much of a request.
-_QUOTED_CHARACTERS = 256
+# A larger request that fails is not read again, and its message quotes the nearest doubles.
+_EXACT_BYTES = 64 * 2**10
+T = TypeVar("T")
 
 
 class PredictInputs(NamedTuple):
@@ -41,7 +42,23 @@ def predict_inputs(body: Body, input_types: InputTypes) -> PredictInputs:
     `input_types` is called once with the signature's name, since types are needed to convert the values. Every tensor
     has the shape of its nested lists; with `instances` the first dimension counts the instances.
     """
-    document = parse_object(body)
+    return with_exact_numbers(body, lambda document: _predict_inputs(document, input_types))
+
+
+def with_exact_numbers(body: Body, read: Callable[[dict[str, Json]], T]) -> T:
+    """What `read` makes of the request's top-level object; raises StatusError when it is something else.
+
+    A request that fails is read once more, with its numbers as RapidJSON reads them, since messages quote these.
+    """
+    try:
+        return read(_object(json_parser.parse(bytes(body))))
+    except StatusError:
+        if len(body) > _EXACT_BYTES:
+            raise
+    return read(_object(json_parser.parse_exactly(bytes(body))))
+
+
+def _predict_inputs(document: dict[str, Json], input_types: InputTypes) -> PredictInputs:
     name = signature_name(document)
     types = input_types(name)
     # A signature without inputs cannot be fed from JSON, in TensorFlow Serving either.
@@ -54,10 +71,8 @@ def predict_inputs(body: Body, input_types: InputTypes) -> PredictInputs:
     raise invalid_argument("Missing 'inputs' or 'instances' key")
 
 
-def parse_object(body: Body) -> dict[str, Json]:
-    """The request's top-level object; raises StatusError when it is something else."""
-    document = json_parser.parse(bytes(body))
-    if type(document) is not dict:
+def _object(document: Json) -> dict[str, Json]:
+    if not isinstance(document, dict):
         raise format_error(document, "Is not object")
     return document
 
@@ -74,8 +89,8 @@ def signature_name(document: dict[str, Json]) -> str:
 
 
 def format_error(value: Json, message: str) -> StatusError:
-    """An error that quotes the request, cut."""
-    return invalid_argument(f"JSON Value: {pretty(value, _QUOTED_CHARACTERS)} {message}")
+    """An error that quotes the request."""
+    return invalid_argument(f"JSON Value: {pretty(value)} {message}")
 
 
 def _from_instances(document: dict[str, Json], types: Mapping[str, int]) -> dict[str, Tensor]:
@@ -88,7 +103,7 @@ def _from_instances(document: dict[str, Json], types: Mapping[str, int]) -> dict
         raise format_error(document, "Expecting 'instances' to be an list/array")
     if not instances:
         raise format_error(document, "No values in 'instances' array")
-    if type(instances[0]) is not dict and len(types) > 1:
+    if not isinstance(instances[0], dict) and len(types) > 1:
         raise invalid_argument(
             "instances is a plain list, but expecting list of objects as multiple "
             "input tensors required as per tensorinfo_map"
@@ -107,13 +122,13 @@ def _values_by_name(instances: list[Json], types: Mapping[str, int]) -> dict[str
     """Input name to the values of all instances; None when an instance does not have exactly the inputs."""
     if not is_named(instances[0]):
         return {next(iter(types)): instances}
-    if any(type(instance) is not dict or instance.keys() != types.keys() for instance in instances):
+    if any(not isinstance(instance, dict) or instance.keys() != types.keys() for instance in instances):
         return None
     return {name: [instance[name] for instance in instances] for name in types}
 
 
 def _from_inputs(inputs: Json, types: Mapping[str, int]) -> dict[str, Tensor]:
-    if type(inputs) is not dict or is_base64(inputs):
+    if not isinstance(inputs, dict) or is_base64(inputs):
         if len(types) > 1:
             raise invalid_argument(
                 "inputs is a plain value/list, but expecting an object as multiple "

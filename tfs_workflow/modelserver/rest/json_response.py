@@ -146,6 +146,8 @@ def _tensor(name: str, tensor: Tensor) -> bytes:
     if dtype == STRING:
         as_bytes = name.endswith("_bytes")
         return _join([_bytes_object(v) if as_bytes else _text(v) for v in values.tolist()], shape)
+    if not values.size:
+        return _join([], shape)
     if dtype not in _WRITABLE or dtype not in NUMPY_TYPES:
         raise invalid_argument(f"Failed to write JSON value for tensor type: {dtype_string(dtype)}")
     if dtype == _HALF:
