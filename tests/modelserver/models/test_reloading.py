@@ -31,7 +31,10 @@ def reload(server: Running, config: ModelServerConfig) -> apis.StatusProto:
     with grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
         method = services.RELOAD_CONFIG
         call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
-        response: apis.ReloadConfigResponse = call(apis.ReloadConfigRequest(config=config), timeout=60)
+        try:
+            response: apis.ReloadConfigResponse = call(apis.ReloadConfigRequest(config=config), timeout=60)
+        except grpc.RpcError as error:
+            return apis.StatusProto(error_code=error.code().value[0], error_message=error.details())
         return response.status
 
 
@@ -121,3 +124,20 @@ def test_a_new_model_that_cannot_be_loaded_is_reported(tmp_path: Path) -> None:
         assert status.error_code == apis.UNKNOWN
         assert "DATA_LOSS" in status.error_message
         assert server.predict([1.0]) == [2.5]
+
+
+def test_a_model_that_is_removed_and_added_again_at_once_is_loaded_again() -> None:
+    with serving("--file_system_poll_wait_seconds=0") as server:
+        for _ in range(50):
+            assert reload(server, config(configured("other", BUNDLED))) == apis.StatusProto()
+            assert reload(server, config(configured("half_plus_two", BUNDLED))) == apis.StatusProto()
+            assert server.predict([1.0]) == [2.5]
+
+
+def test_a_configuration_of_another_type_is_refused_by_name() -> None:
+    with serving() as server:
+        status = reload(server, ModelServerConfig())
+        assert status.error_code == apis.INVALID_ARGUMENT
+        assert status.error_message.startswith(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only"
+        )

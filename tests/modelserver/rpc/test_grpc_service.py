@@ -405,3 +405,31 @@ def test_sigterm_finishes_an_rpc_in_work(tmp_path: Path) -> None:
         server.process.terminate()
         assert list(working.result().outputs["y"].float_val) == [1.0]
         assert server.process.wait(timeout=60) == 0
+
+
+def test_an_input_that_is_left_out_takes_the_default_of_the_signature(tmp_path: Path) -> None:
+    graphs.with_default(tmp_path / "m" / "1", 10.0)
+    with serving("--model_name=m", f"--model_base_path={tmp_path}/m") as server:
+        target = f"127.0.0.1:{server.grpc_port}"
+        request = apis.PredictRequest(model_spec=spec("m"), inputs={"x": floats(1.0, 2.0)})
+        assert list(call(target, services.PREDICT, request).outputs["total"].float_val) == [11.0, 12.0]
+        request.inputs["y"].CopyFrom(floats(1.0, 1.0))
+        assert list(call(target, services.PREDICT, request).outputs["total"].float_val) == [2.0, 3.0]
+        del request.inputs["x"]
+        code, text = error(target, services.PREDICT, request)
+        assert code == "INVALID_ARGUMENT"
+        assert "Missing but required: {x}" in text
+
+
+def test_multi_inference_of_signatures_with_an_input_tensor_each(tmp_path: Path) -> None:
+    graphs.two_inputs(tmp_path / "m" / "1")
+    with serving("--model_name=m", f"--model_base_path={tmp_path}/m") as server:
+        tasks = [
+            apis.InferenceTask(model_spec=spec("m", name), method_name="tensorflow/serving/regress")
+            for name in ("one", "two")
+        ]
+        content = {"example_list": {"examples": [example(1), example(2)]}}
+        request = apis.MultiInferenceRequest(tasks=tasks, input=content)
+        results = call(f"127.0.0.1:{server.grpc_port}", services.MULTI_INFERENCE, request).results
+        lengths = [float(len(one.SerializeToString())) for one in request.input.example_list.examples]
+        assert [[r.value for r in result.regression_result.regressions] for result in results] == [lengths, lengths]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tfs_workflow.protos import saved_model_pb2 as pb
@@ -118,6 +118,57 @@ def convolution(version_dir: Path, *, names_rank: bool = True) -> Path:
     return _write(
         version_dir, [_input(), _constant("filters", filters), node], input_shape=images if names_rank else ANY
     )
+
+
+def two_inputs(version_dir: Path) -> Path:
+    """A model of two signatures with an input tensor each, as TensorFlow 2 exports them: the lengths of examples."""
+    signatures, nodes = {}, []
+    for name in ("one", "two"):
+        nodes += [
+            _node(f"{name}_x", "Placeholder", dtype=_type(STRING), shape=pb.AttrValue(shape=ANY)),
+            _node(f"{name}_length", "StringLength", f"{name}_x"),
+            _node(f"{name}_y", "Cast", f"{name}_length", SrcT=_type(INT32), DstT=_type(FLOAT)),
+        ]
+        signatures[name] = pb.SignatureDef(
+            inputs={"inputs": pb.TensorInfo(name=f"{name}_x:0", dtype=STRING, tensor_shape=ANY)},
+            outputs={"outputs": pb.TensorInfo(name=f"{name}_y:0", dtype=FLOAT, tensor_shape=ANY)},
+            method_name="tensorflow/serving/regress",
+        )
+    return edited(plus(version_dir, 0), lambda meta: _add(meta, nodes, signatures))
+
+
+def with_default(version_dir: Path, addend: float) -> Path:
+    """A model that adds its inputs x and y, whose y has this value where a request leaves it out."""
+    nodes = [
+        _node("given", "Placeholder", dtype=_type(FLOAT), shape=pb.AttrValue(shape=ANY)),
+        _node("total", "AddV2", "x", "given", T=_type(FLOAT)),
+    ]
+    tensors = {alias: pb.TensorInfo(name=name, dtype=FLOAT, tensor_shape=ANY) for alias, name in _TOTAL.items()}
+    signature = pb.SignatureDef(
+        inputs={"x": tensors["x"], "y": tensors["y"]},
+        outputs={"total": tensors["total"]},
+        method_name="tensorflow/serving/predict",
+        defaults={"y": _float(addend)},
+    )
+    return edited(plus(version_dir, 0), lambda meta: _add(meta, nodes, {"serving_default": signature}))
+
+
+_TOTAL = {"x": "x:0", "y": "given:0", "total": "total:0"}
+
+
+def edited(version_dir: Path, change: Callable[[pb.MetaGraphDef], None]) -> Path:
+    """The version with its graph changed in place."""
+    path = version_dir / "saved_model.pb"
+    saved = pb.SavedModel.FromString(path.read_bytes())
+    change(saved.meta_graphs[0])
+    path.write_bytes(saved.SerializeToString())
+    return version_dir
+
+
+def _add(meta: pb.MetaGraphDef, nodes: Sequence[pb.NodeDef], signatures: Mapping[str, pb.SignatureDef]) -> None:
+    meta.graph_def.node.extend(nodes)
+    for name, signature in signatures.items():
+        meta.signature_def[name].CopyFrom(signature)
 
 
 def dangling(version_dir: Path) -> Path:

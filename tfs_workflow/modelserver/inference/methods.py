@@ -19,7 +19,7 @@ from google.protobuf import text_format
 
 from tfs_workflow.formats.savedmodel import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
 from tfs_workflow.formats.status_codes import Code
-from tfs_workflow.formats.tensors import STRING, Array, Tensor
+from tfs_workflow.formats.tensors import STRING, Array, Tensor, from_proto
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
 from tfs_workflow.protos.saved_model_pb2 import SignatureDef
@@ -40,7 +40,7 @@ class InferenceTask(NamedTuple):
 
 
 def predict(
-    servable: Servable, signature_name: str, inputs: Mapping[str, Tensor], output_filter: Sequence[str] = ()
+    servable: Servable, signature_name: str, inputs: dict[str, Tensor], output_filter: Sequence[str] = ()
 ) -> Plan[dict[str, Tensor]]:
     """Feed every input of a signature and fetch its outputs, or those in the filter, by name.
 
@@ -51,6 +51,8 @@ def predict(
     known = servable.tensors.get(name)
     if known is None:
         raise failed_precondition(f'Serving signature key "{name}" not found.')
+    if len(inputs) < len(known.inputs):
+        inputs = _defaults(servable.signatures[name], inputs) | inputs
     feeds = _feeds(known.inputs, inputs)
     aliases = _outputs(known.outputs, output_filter)
     fetches = [known.outputs[alias] for alias in aliases]
@@ -90,19 +92,18 @@ def multi_inference(
 ) -> Plan[list[Classes | Array]]:
     """Several classifications and regressions of the same examples in one run.
 
-    All signatures must share one input tensor, and each may be named once. Raises StatusError (multi_inference.cc).
+    Each signature may be named once. Raises StatusError (multi_inference.cc).
     """
-    feed, wanted = "", []
+    feeds: dict[str, Tensor] = {}
+    tensor, wanted = _example_tensor(examples), []
     for i, task in enumerate(tasks):
         if any(other.signature_name == task.signature_name for other in tasks[:i]):
             raise invalid_argument(f"Duplicate evaluation of signature: {task.signature_name}")
         if task.signature_name not in servable.signatures:
             raise invalid_argument(f"Requested signature not found in model graph: {task.signature_name}")
         name, outputs = _task_tensors(servable.signatures[task.signature_name], task.method)
-        # One run feeds one tensor; examples are the same for all tasks.
-        if feed and feed != name:
-            raise invalid_argument("Input tensor must be the same for all Signatures.")
-        feed = name
+        # A TensorFlow 2 model has an input tensor for each signature; all get the same examples.
+        feeds[name] = tensor
         wanted += outputs
     # Two signatures often share an output. Sorted, so that equal requests meet in one queue of the batcher.
     fetches = sorted(set(wanted))
@@ -111,7 +112,7 @@ def multi_inference(
         by_name = dict(zip(fetches, outputs, strict=True))
         return [_task_result(servable.signatures[t.signature_name], t.method, len(examples), by_name) for t in tasks]
 
-    return Plan(servable, [(feed, _example_tensor(examples))], fetches, finish)
+    return Plan(servable, list(feeds.items()), fetches, finish)
 
 
 def input_types(servable: Servable, signature_name: str) -> dict[str, int]:
@@ -138,6 +139,11 @@ def _feeds(names: Mapping[str, str], inputs: Mapping[str, Tensor]) -> list[tuple
             raise invalid_argument(f"tensor parsing error: {alias}")
         feeds.append((names[alias], tensor))
     return feeds
+
+
+def _defaults(signature: SignatureDef, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The signature's own values for inputs that the request leaves out (SignatureDef.defaults)."""
+    return {alias: from_proto(value) for alias, value in signature.defaults.items() if alias not in inputs}
 
 
 def _input_size_message(sent: set[str], wanted: set[str]) -> str:

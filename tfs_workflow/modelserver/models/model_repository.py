@@ -225,7 +225,7 @@ class ModelRepository:
             version = model.versions[number]
             version.state = VersionState.UNLOADING
             self._publish(name, model)
-            self._loaders.submit(self._take_down, name, version)
+            self._loaders.submit(self._take_down, name, model, version)
 
     def _bring_up(self, name: str, model: _Model, version: VersionRecord) -> None:
         shown = f"{{name: {name} version: {version.number}}}"
@@ -258,7 +258,7 @@ class ModelRepository:
             self._step(name, model)
             self._changed.notify_all()
 
-    def _take_down(self, name: str, version: VersionRecord) -> None:
+    def _take_down(self, name: str, model: _Model, version: VersionRecord) -> None:
         shown = f"{{name: {name} version: {version.number}}}"
         log.info(_HARNESS, f"Unloading servable version {shown}")
         if version.servable is not None:
@@ -266,6 +266,14 @@ class ModelRepository:
             version.servable = None
         self._set(version, VersionState.END)
         log.info(_HARNESS, f"Done unloading servable version {shown}")
+        self._bring_back(name, model, version)
+
+    def _bring_back(self, name: str, model: _Model, version: VersionRecord) -> None:
+        """Load a version again that was wanted while it was being unloaded: the model was removed and added at once."""
+        with self._changed:
+            if version.number in model.wanted and model.versions[version.number] is version:
+                model.versions[version.number] = VersionRecord(version.number, version.path)
+                self._loaders.submit(self._bring_up, name, model, model.versions[version.number])
 
     def _set(self, version: VersionRecord, state: VersionState) -> None:
         with self._changed:
@@ -294,9 +302,8 @@ def _is_ready(model: _Model) -> bool:
 
 
 def _has_failed(model: _Model) -> bool:
-    """Whether every wanted version has failed."""
-    states = model.states()
-    return bool(model.wanted) and all(states.get(number) is VersionState.END for number in model.wanted)
+    """Whether every wanted version has failed; one that ended without an error is about to be loaded again."""
+    return bool(model.wanted) and model.wanted <= model.failed
 
 
 def _not_available(models: list[_Model]) -> StatusError:

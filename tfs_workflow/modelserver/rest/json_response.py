@@ -101,16 +101,16 @@ def metadata(name: str, version: int, signature_defs: Message) -> bytes:
 
 
 def _rows(outputs: Mapping[str, Tensor]) -> Content:
-    batch_size = 0
+    batch_size: int | None = None
     for name, tensor in outputs.items():
         if not tensor.shape:
             raise invalid_argument(f"Tensor name: {name} has no shape information ")
         size = tensor.shape[0]
-        if size < 1:
-            raise invalid_argument(f"Tensor name: {name} has invalid batch size: {size}")
-        if batch_size not in (0, size):
+        if batch_size not in (None, size):
             raise invalid_argument(f"Tensor name: {name} has inconsistent batch size: {size} expecting: {batch_size}")
         batch_size = size
+    if not batch_size:  # a model that filters rows may leave none
+        return b'{\n    "predictions": []\n}'
     if len(outputs) == 1:
         ((name, tensor),) = outputs.items()
         if parts := _parts(tensor):

@@ -142,11 +142,14 @@ class GrpcApi:
     def _reload(self, request: apis.ReloadConfigRequest) -> apis.ReloadConfigResponse:
         try:
             if request.config.WhichOneof("config") != "model_config_list":
-                raise invalid_argument("ServerConfig type not supported by HandleReloadConfigRequest.")
+                raise invalid_argument(
+                    "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                    "Only ModelConfigList is currently supported"
+                )
             self._repository.reload(model_config.models_of(request.config))
         except StatusError as error:
             log.error("model_servers/model_service_impl.cc", f"ReloadConfig failed: {error.message}")
-            return apis.ReloadConfigResponse(status=messages.status_proto(error))
+            raise
         return apis.ReloadConfigResponse(status=apis.StatusProto())
 
 
