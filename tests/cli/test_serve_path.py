@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ class User:
     """Somebody in a directory of their own, with a cache of their own and no YAML."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory / "work"
+        # Servers of one project are found on the whole machine, so that two tests must not share its name.
+        self.directory = directory / f"work-{uuid.uuid4().hex[:8]}"
         self.directory.mkdir()
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("TFS_")}
         self.environment |= {"XDG_CACHE_HOME": str(directory / "cache"), "TFS_RUNTIME": "embedded"}
@@ -157,7 +159,7 @@ def test_serve_sets_up_what_is_missing_unless_that_is_not_wanted(user: User) -> 
     assert done.returncode == 0, done.stderr
     assert "setup comes first" in done.stderr
     assert (user.directory / ".tfs").is_dir()
-    assert user.json("status")["project"] == "work"
+    assert user.json("status")["project"] == user.directory.name
     user.ok("teardown", "--purge")
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.runtimes.availability import native_binary, require_embedded
 
 # The user and the group `nobody` on every Linux.
@@ -24,8 +25,7 @@ class RuntimeKind:
     `has_image` and `has_binary` say what of the YAML it runs: `server.image` or `server.native_binary`. A server with
     `own_code` is always our embedded one; in an image it may be. `always_exposed` is a server that listens on every
     interface whatever its flags. `require` raises ToolMissingError where this machine lacks what it runs, and
-    returns the
-    path of the binary, else "".
+    returns the path of the binary, else "".
     """
 
     name: str
@@ -35,6 +35,14 @@ class RuntimeKind:
     own_code: bool = False
     always_exposed: bool = False
     require: Callable[[str], str] = lambda binary: ""  # noqa: ARG005  # an engine is tried where it is used
+
+    def is_available(self, binary: str = "") -> bool:
+        """Whether this machine has what it runs; `binary` as for `require`."""
+        try:
+            self.require(binary)
+        except ToolMissingError:
+            return False
+        return True
 
     def reader(self) -> tuple[int, int] | None:
         """Uid and gid that the server reads the models with; None for this process's own.

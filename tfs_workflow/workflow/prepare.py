@@ -20,7 +20,7 @@ from tfs_workflow.checks.machine import cpu_flags, processor
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError, FetchFailedError
-from tfs_workflow.runtimes.availability import engine_listens, require_embedded
+from tfs_workflow.runtimes.availability import engine_listens, require_embedded, require_engine_socket
 from tfs_workflow.runtimes.choice import Choice, choose
 from tfs_workflow.runtimes.kinds import FALLBACK, runtime_kind
 from tfs_workflow.runtimes.ports import is_free, port_holder
@@ -49,28 +49,35 @@ class SetUp:
     lock: Path
 
 
-def prepare(
-    loaded: LoadedConfig, context: TransferContext, *, locked: bool = False, offline: bool = False, update: bool = False
-) -> SetUp:
-    """Prepare everything that serve needs; a second call makes no network call.
+@dataclass(frozen=True)
+class SetupOptions:
+    """How setup works: with `locked` any difference from the lock file is FetchFailedError.
 
-    With `locked` any difference from the lock file is FetchFailedError; `offline` makes no network call; `update`
-    contacts
-    the sources and the registry again.
+    `offline` makes no network call; `update` contacts the sources and the registry again. Without `pull`, `runtime:
+    auto` takes the embedded server, where it is installed, rather than wait for an image that is not on the engine.
     """
+
+    locked: bool = False
+    offline: bool = False
+    update: bool = False
+    pull: bool = True
+
+
+def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOptions = SetupOptions()) -> SetUp:  # frozen
+    """Prepare everything that serve needs; a second call makes no network call."""
     lock_file = lockfile.lock_path(loaded.path)
     pinned = lockfile.read(lock_file)
-    if locked and pinned is None:
+    if options.locked and pinned is None:
         raise ConfigError("there is no lock file", where=str(lock_file), fix="run invoke setup once without --locked")
     workspace = Workspace.create(loaded.workspace, loaded.config.project)
     with workspace.exclusive(notify_wait(context)), open_state(workspace) as session:
         _warn_of_taken_ports(loaded.config, session.state, context)
-        conditions = _Conditions(offline, update, pinned if locked else None)
+        conditions = _Conditions(options, pinned if options.locked else None)
         models, choice = _provide(loaded, session, context, conditions)
-        record = replace(_setup_record(loaded.config, models, choice), locked=locked)
+        record = replace(_setup_record(loaded.config, models, choice), locked=options.locked)
         # Before pinning: what cannot be served should not be in the lock file.
         check_models(server_spec(loaded.config, record), runtime_kind(choice.runtime).reader())
-        _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=locked)
+        _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=options.locked)
         session.change(setup=record)
     return SetUp(workspace.path, models, choice, lock_file)
 
@@ -79,8 +86,7 @@ def prepare(
 class _Conditions:
     """The options of setup, as every step needs them; `pinned` is the lock to hold to, if any."""
 
-    offline: bool
-    update: bool
+    options: SetupOptions
     pinned: lockfile.Lock | None
 
 
@@ -88,7 +94,7 @@ def _provide(
     loaded: LoadedConfig, session: StateSession, context: TransferContext, conditions: _Conditions
 ) -> tuple[Mapping[str, Fetched], Choice]:
     """Fetch every model and choose the runtime, at the same time."""
-    config, update = loaded.config, conditions.update
+    config, update = loaded.config, conditions.options.update
     image = partial(_provide_image, config, context, conditions)
     runtime = partial(_choose, config, None if update else session.state.setup, image)
     steps = _fetches(loaded, session, context, conditions)
@@ -113,13 +119,14 @@ def _fetches(
 ) -> dict[str, Callable[[], object]]:
     """One independent step for each model."""
     locked = conditions.pinned.models if conditions.pinned else {}
-    same = partial(fetch, session=session, yaml_dir=loaded.path.parent, context=context, offline=conditions.offline)
+    offline, directory = conditions.options.offline, loaded.path.parent
+    same = partial(fetch, session=session, yaml_dir=directory, context=context, offline=offline)
     return {
         name: partial(
             same,
             name,
             model.source,
-            update=conditions.update,
+            update=conditions.options.update,
             locked=locked.get(name),
             flat_version=model.version,
         )
@@ -140,19 +147,21 @@ def _choose(config: Config, record: SetupRecord | None, provide_image: Callable[
 
 def _provide_image(config: Config, context: TransferContext, conditions: _Conditions) -> str:
     """The digest of the image, pulled if it is not here, after the checks that would make the pull useless."""
-    # docker-py only where it is needed
+    require_engine_socket()  # before docker-py, whose import takes a tenth of a second
     from tfs_workflow.runtimes.docker import Engine, image_pull  # noqa: PLC0415
     from tfs_workflow.runtimes.docker.engine_info import engine_facts  # noqa: PLC0415
 
     require_engine_in_reach(config)
     engine, reference = Engine(), config.server.image
     digest = image_pull.image_digest(engine, reference)
-    if digest is not None and not conditions.update:
+    if digest is not None and not conditions.options.update:
         return digest
-    if conditions.offline:
+    if conditions.options.offline:
         raise FetchFailedError(
             "the image is not on this machine", where=reference, fix="run invoke setup without --offline"
         )
+    if digest is None and not conditions.options.pull and config.runtime == "auto" and FALLBACK.is_available():
+        raise FetchFailedError("the image is not on the engine", where=reference, fix="invoke setup --update pulls it")
     if digest is None:
         # Before a pull of a gigabyte: an engine that cannot run the image is found out in a moment.
         facts = engine_facts(reference)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from tfs_workflow.cli import console
@@ -17,7 +18,7 @@ from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state.setup_record import SetupRequiredError
 from tfs_workflow.workflow.model.implied_project import write_implied_project
 from tfs_workflow.workflow.model.smoke import SmokeResult, smoke_test
-from tfs_workflow.workflow.prepare import prepare
+from tfs_workflow.workflow.prepare import SetupOptions, prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
 from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
@@ -34,15 +35,16 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
         if options.dry_run:
             _show_plan(options, loaded)
             return
-        done = _started(loaded, setup=setup)
+        done = _started(loaded, setup=setup, pull=not path)
         _report_unusual(done)
         smoke = [] if done.unchanged else list(_smoke_tested(loaded, done))
+        requests = {one.model: one.request for one in smoke}
         document = server_document(done.server, done.models) | {
             "smoke": {one.model: _smoke_text(one) for one in smoke},
             "unchanged": done.unchanged,
             "replaced": [drift_document(reason) for reason in done.replaced],
         }
-        show(options, document, [*model_lines(done.server, done.models), *curl_lines(loaded, done.server)])
+        show(options, document, chain(model_lines(done.server, done.models), curl_lines(loaded, done.server, requests)))
         if follow:
             _follow(loaded, done.server)
 
@@ -66,8 +68,8 @@ def _show_plan(options: CommandOptions, loaded: LoadedConfig) -> None:
         show(options, document, [f"would set up first ({error.what}), then start the server"])
 
 
-def _started(loaded: LoadedConfig, *, setup: bool) -> Served:
-    """Start the server; run a missing set-up first."""
+def _started(loaded: LoadedConfig, *, setup: bool, pull: bool) -> Served:
+    """Start the server; run a missing set-up first, without `pull` as `prepare` does."""
     context = TransferContext(notify=console.note)
     try:
         return _start_with_bars(loaded, context)
@@ -76,7 +78,7 @@ def _started(loaded: LoadedConfig, *, setup: bool) -> Served:
             raise
         console.note(f"{error.what}: setup comes first")
     with console.progress_bars() as bars:
-        prepare(loaded, replace(context, progress=bars))
+        prepare(loaded, replace(context, progress=bars), SetupOptions(pull=pull))
     return _start_with_bars(loaded, context)
 
 

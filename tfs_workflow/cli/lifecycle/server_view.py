@@ -13,7 +13,7 @@ from tfs_workflow.cli.program_name import in_words_of_the_program
 from tfs_workflow.client.interface import VersionStatus
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import WorkflowError
-from tfs_workflow.formats.example_request import curl_line
+from tfs_workflow.formats.example_request import ExampleRequest, curl_line
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.model.model_request import model_request
 from tfs_workflow.workflow.plan.drift import Drift
@@ -93,11 +93,16 @@ def uptime(server: ModelServer, now: datetime) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
-def curl_lines(loaded: LoadedConfig, server: ModelServer) -> Iterator[str]:
-    """A working curl command for each model: a request, or its metadata where no request can be generated."""
+def curl_lines(
+    loaded: LoadedConfig, server: ModelServer, requests: Mapping[str, ExampleRequest | None]
+) -> Iterator[str]:
+    """A working curl command for each model: a request, or its metadata where no request can be generated.
+
+    `requests` are by model name; one that is not among them is read from the model's files.
+    """
     for name in loaded.config.models:
         url = f"{server.rest_url}/v1/models/{name}"
         line = ""
         with suppress(WorkflowError):  # a model without a signature is served all the same
-            line = curl_line(url, model_request(loaded, name))
+            line = curl_line(url, requests.get(name) or model_request(loaded, name))
         yield line or f"curl {url}/metadata"

@@ -10,7 +10,7 @@ from tfs_workflow.cli.command import CommandOptions, project_command, show
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.sources.registry import model_source
 from tfs_workflow.sources.transfer import TransferContext
-from tfs_workflow.workflow.prepare import SetUp, prepare
+from tfs_workflow.workflow.prepare import SetUp, SetupOptions, prepare
 
 
 def setup(options: CommandOptions, *, locked: bool = False, offline: bool = False, update: bool = False) -> None:
@@ -21,7 +21,7 @@ def setup(options: CommandOptions, *, locked: bool = False, offline: bool = Fals
             return
         with console.progress_bars() as bars:
             context = TransferContext(progress=bars, notify=console.note)
-            done = prepare(loaded, context, locked=locked, offline=offline, update=update)
+            done = prepare(loaded, context, SetupOptions(locked, offline, update))
         show(options, _document(done), _lines(done))
 
 

@@ -20,6 +20,7 @@ from requests.exceptions import ChunkedEncodingError, JSONDecodeError, RequestEx
 from requests.exceptions import ConnectionError as EngineConnectionError
 
 from tfs_workflow.errors import ToolMissingError, WorkflowError
+from tfs_workflow.runtimes.availability import no_engine
 
 ANSWER_TIMEOUT_S = 60
 # An engine answers a query for its version at once; one that does not will not do anything else either.
@@ -96,13 +97,10 @@ def _unreachable(action: str, error: Exception) -> ToolMissingError:
             fix="see whether docker info answers, restart the engine if not, then run it again; "
             "or set runtime: embedded",
         )
-    return ToolMissingError(
-        f"lost the Docker engine while trying to {action}"
-        if _is_cut_off(error, text)
-        else f"no Docker engine answers: cannot {action}",
-        evidence=evidence,
-        fix="start Docker (or point DOCKER_HOST or the docker context at a running engine), or set runtime: embedded",
-    )
+    missing = no_engine(action, evidence)
+    if _is_cut_off(error, text):
+        return ToolMissingError(f"lost the Docker engine while trying to {action}", evidence=evidence, fix=missing.fix)
+    return missing
 
 
 def _is_cut_off(error: Exception, text: str) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import PredictionFailedError, WorkflowError
+from tfs_workflow.formats.example_request import ExampleRequest
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.model.model_request import model_request
 
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SmokeResult:
-    """How a model answered: `error` is None where it did, `skipped` the reason where no request can be made."""
+    """How a model answered: `error` is None where it did, `skipped` the reason where no request can be made.
+
+    `request` is None where making it failed.
+    """
 
     model: str
+    request: ExampleRequest | None = None
     error: WorkflowError | None = None
     skipped: str = ""
 
@@ -43,12 +48,13 @@ def smoke_test(loaded: LoadedConfig, server: ModelServer) -> Iterator[SmokeResul
 
 
 def _result(loaded: LoadedConfig, client: RestJsonClient, name: str) -> SmokeResult:
+    request: ExampleRequest | None = None
     try:
         request = model_request(loaded, name)
         # A note marks placeholders that the model may well reject: its error would prove nothing.
         if request.body is None or request.note:
-            return SmokeResult(name, skipped=request.note)
+            return SmokeResult(name, request, skipped=request.note)
         client.send(name, request.verb, request.body)
     except PredictionFailedError as error:
-        return SmokeResult(name, error)
-    return SmokeResult(name)
+        return SmokeResult(name, request, error)
+    return SmokeResult(name, request)
