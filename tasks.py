@@ -13,7 +13,7 @@ from invoke.tasks import task
 from tfs_workflow.cli.tasks import collection
 
 ROOT = Path(__file__).parent
-BENCHMARKS = ("startup", "docker_life", "fetch", "predict_jsonl", "interrupts", "modelserver")
+BENCHMARKS = ("startup", "docker_life", "fetch", "predict_jsonl", "interrupts", "modelserver", "first_minute")
 
 
 @task

@@ -157,8 +157,20 @@ def convert(file: str = "", output: str = "") -> None:
     """Convert a Keras model to a SavedModel; needs TensorFlow."""
 
 
+@verb_task(
+    "project.export.export",
+    kind="compose or systemd; `tfs export compose` is the short form.",
+    output="File to write (default: stdout).",
+    force="Replace the file of --output.",
+)
+def export(kind: str = "", output: str = "", force: bool = False) -> None:
+    """Write a Compose file or a systemd unit of the server."""
+
+
 def collection() -> Collection:
     """The tasks as `invoke` and `tfs` show them."""
     config = Collection("config", check, schema, init)
     image = Collection("image", build)
-    return Collection(setup, serve, predict, describe, status, logs, teardown, doctor, demo, convert, config, image)
+    return Collection(
+        setup, serve, predict, describe, status, logs, teardown, doctor, demo, convert, export, config, image
+    )

@@ -61,19 +61,12 @@ class ProcessRuntime:
         """Start the process; raises ServerNotReadyError when a port is taken and ToolMissingError when there is
         nothing to run.
         """
-        command = self._command(spec)
+        command = server_command(replace(spec, runtime=self.name))
         rest, grpc = spec.ports()
         rest_port, grpc_port = _port(spec, "rest_port", rest), _port(spec, "grpc_port", grpc)
         write_config_files(self.config_dir, server_files(spec, _base_path))
         argv = [*command, *server_flags(spec, str(self.config_dir), rest_port, grpc_port)]
         return self._spawn(argv, _environment(spec, self.name, self.config_dir.parent))
-
-    def _command(self, spec: ServerSpec) -> list[str]:
-        binary = runtime_kind(self.name).require(spec.binary)
-        if not binary:
-            # Loopback unless exposed; tensorflow_model_server itself has no such flag and listens everywhere.
-            return [sys.executable, "-m", "tfs_workflow.modelserver", f"--bind_address={spec.address}"]
-        return [binary]
 
     def _spawn(self, argv: list[str], environment: dict[str, str]) -> ModelServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -154,6 +147,15 @@ class ProcessRuntime:
                 psutil.wait_procs(children, timeout=KILLED_S)
         if child := self._children.pop(int(server.id), None):
             child.wait()
+
+
+def server_command(spec: ServerSpec) -> list[str]:
+    """What runs the spec's server, without its flags; raises ToolMissingError where this machine lacks it."""
+    binary = runtime_kind(spec.runtime).require(spec.binary)
+    if not binary:
+        # Loopback unless exposed; tensorflow_model_server itself has no such flag and listens everywhere.
+        return [sys.executable, "-m", "tfs_workflow.modelserver", f"--bind_address={spec.address}"]
+    return [binary]
 
 
 def _started(argv: list[str], environment: dict[str, str], log: BinaryIO) -> subprocess.Popen[bytes]:

@@ -10,7 +10,7 @@ _GROUPS = {
     "Serve a model": ("setup", "serve", "status", "logs", "teardown"),
     "Call it": ("predict", "describe"),
     "Make a SavedModel": ("convert",),
-    "Maintain it": ("doctor", "demo", "config.check", "config.init", "config.schema", "image.build"),
+    "Maintain it": ("doctor", "demo", "export", "config.check", "config.init", "config.schema", "image.build"),
 }
 _HEAD = """\
 tfs takes a TensorFlow model to a served, health-checked model server and its predictions.

@@ -20,7 +20,7 @@ from tfs_workflow.cli.command_line.suggestions import meant_word
 from tfs_workflow.errors import ConfigError
 
 # After these verbs, a word that is neither an option nor a verb is the value of this option.
-_POSITIONAL = {"serve": "--path", "convert": "--file"}
+_POSITIONAL = {"serve": "--path", "convert": "--file", "export": "--kind"}
 
 
 class TfsProgram(Program):
