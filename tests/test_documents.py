@@ -12,7 +12,9 @@ import pytest
 from tests.support import diagnosis_document
 from tests.support.options import options
 from tfs_workflow import errors
+from tfs_workflow.cli.tasks import collection
 from tools import ratio_chart, terminal_picture
+from tools.reference.examples_page import title
 from tools.write_reference import PAGES
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +45,15 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), target
 
 
+def test_each_example_has_a_section_with_its_text_and_the_examples_page_is_linked() -> None:
+    page = (ROOT / "docs/examples.md").read_text()
+    sections = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
+    for path in (ROOT / "config/examples").glob("*.yaml"):
+        assert path.read_text().split("\n#\n", 1)[1] in sections[title(path)]
+    for front in ("README.md", "docs/index.md"):
+        assert "examples.md" in (ROOT / front).read_text()
+
+
 def test_the_readme_names_every_exit_code() -> None:
     tree = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, errors.WorkflowError)]
     codes = {cls.exit_code for cls in tree}
@@ -56,7 +67,7 @@ def test_the_readme_names_every_exit_code() -> None:
 def test_the_readme_names_every_verb_and_its_options() -> None:
     readme = (ROOT / "README.md").read_text()
     common = {"config", "json", "verbose", "dry_run", "instances", "inputs", "input", "output"}
-    for name in ("setup", "serve", "predict", "describe", "status", "logs", "teardown", "doctor", "convert", "demo"):
+    for name in (task for task in collection().task_names if "." not in task):
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
         for argument in options(name):
             if argument.name not in common:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archive_server import ArchiveServer
 from tests.support.examples import EXAMPLES, check_answers, served
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_example_is_served_and_answers(path: Path, tmp_path: Path, archive_server: ArchiveServer) -> None:
-    with served(path, tmp_path, archive_server, {"TFS_RUNTIME": "embedded"}) as example:
+def test_the_example_is_served_and_answers(path: Path, tmp_path: Path) -> None:
+    with served(path, tmp_path, {"TFS_RUNTIME": "embedded"}) as example:
         check_answers(example)

@@ -1,4 +1,4 @@
-"""Write docs/configuration.md from the YAML's types and docs/cli.md from the tasks: `invoke dev.docs`."""
+"""Write the generated pages: configuration.md from the types, cli.md from the tasks, examples.md from the examples."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pathlib import Path
 
 from tools.reference.command_page import command_page
 from tools.reference.configuration_page import configuration_page
+from tools.reference.examples_page import examples_page
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = {"configuration.md": configuration_page, "cli.md": command_page}
+PAGES = {"configuration.md": configuration_page, "cli.md": command_page, "examples.md": examples_page}
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write the pages."""
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
 

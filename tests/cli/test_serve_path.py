@@ -222,6 +222,26 @@ def test_the_demo_leaves_a_taken_port_alone(user: User) -> None:
     user.ok("teardown", "--purge")
 
 
+def test_the_demo_needs_no_yaml_and_leaves_nothing(user: User) -> None:
+    flat(user.directory, "m")
+    user.ok("serve", "m")
+    user.environment["TMPDIR"] = str(user.directory)
+    before = sorted(user.directory.iterdir())
+    done = user.run("demo")
+    assert done.returncode == 0, done.stderr
+    assert "[2.5, 3.0, 4.5]" in done.stdout
+    assert "trying again" not in done.stderr
+    assert sorted(user.directory.iterdir()) == before
+    assert json.loads(user.ok("predict")) == [2.5]  # the model that was served before still is
+
+
+def test_the_demo_without_a_yaml_prints_json_lines_and_changes_nothing_under_dry_run(user: User) -> None:
+    printed = [json.loads(line) for line in user.ok("demo", "--json").splitlines()]
+    assert [2.5, 3.0, 4.5] in printed
+    assert user.run("demo", "--dry-run").returncode == 0
+    assert list(user.directory.iterdir()) == []
+
+
 def test_an_archive_of_ones_own(user: User) -> None:
     path = flat(user.directory, "m")
     with tarfile.open(user.directory / "model.tar.gz", "w:gz") as tar:

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.archive_server import ArchiveServer
 from tests.support.examples import EXAMPLES, check_answers, served
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_example_is_served_and_answers(
-    path: Path, tmp_path: Path, archive_server: ArchiveServer, image: str
-) -> None:
+def test_the_example_is_served_and_answers(path: Path, tmp_path: Path, image: str) -> None:
     overrides = {"TFS_RUNTIME": "docker", "TFS_SERVER__IMAGE": image}
-    with served(path, tmp_path, archive_server, overrides) as example:
+    with served(path, tmp_path, overrides) as example:
         check_answers(example)

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.archive_server import ArchiveServer
 from tfs_workflow.config.load import load
 
 ROOT = Path(__file__).parents[2]
-BUNDLED = ROOT / "tfs_workflow/bundled/half_plus_two"
 EXAMPLES = sorted([ROOT / "config/tfs.yaml", *(ROOT / "config/examples").glob("*.yaml")])
 EXPECTED = [2.5, 3.0, 4.5]
 
 
 class Example:
-    """A copy of an example under a name of its own, with the overrides that a machine without a network needs."""
+    """A copy of an example under a project's name of its own, and with other ports where the YAML has fixed ones."""
 
     def __init__(self, path: Path, directory: Path, overrides: dict[str, str]) -> None:
-        self.path = Path(shutil.copy(path, directory))
+        # With what lies beside it: an archive, and a base path with two versions.
+        self.path = Path(shutil.copytree(path.parent, directory / "config"), path.name)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TFS_")},
             "TFS_PROJECT": f"test-{uuid.uuid4().hex[:10]}",
-            "TFS_WORKSPACE": str(directory / "workspace"),
             "TFS_SERVER__REST_PORT": "auto",
             "TFS_SERVER__GRPC_PORT": "auto",
+            **({"TFS_WORKSPACE": str(directory / "workspace")} if path.name == "tfs.yaml" else {}),
             **overrides,
         }
 
@@ -49,35 +46,17 @@ class Example:
 
 
 @contextmanager
-def served(path: Path, directory: Path, archives: ArchiveServer, overrides: dict[str, str]) -> Iterator[Example]:
+def served(path: Path, directory: Path, overrides: dict[str, str]) -> Iterator[Example]:
     """The example, prepared and served on the runtime of the overrides."""
     example = Example(path, directory, overrides)
-    _bring_sources(example, directory, archives)
+    if path.name == "tfs.yaml":  # its git server is out of reach
+        example.environment["TFS_MODELS__HALF_PLUS_TWO__SOURCE__0__GIT"] = "http://127.0.0.1:1/serving.git"
     try:
         example.run("setup")
         example.run("serve")
         yield example
     finally:
         example.run("teardown", "--purge")
-
-
-def _bring_sources(example: Example, directory: Path, archives: ArchiveServer) -> None:
-    """What the examples take from elsewhere: a directory of the user's, an archive, a git server out of reach."""
-    for version in ("1", "2"):
-        shutil.copytree(BUNDLED / "00000123", directory / "models/half_plus_two" / version)
-    source = "TFS_MODELS__HALF_PLUS_TWO__SOURCE"
-    if example.path.name == "archive.yaml":
-        archive, digest = archives.put("half_plus_two.tar.gz", _archive())
-        example.environment |= {f"{source}__ARCHIVE": archive, f"{source}__SHA256": digest}
-    if example.path.name == "tfs.yaml":
-        example.environment[f"{source}__0__GIT"] = "http://127.0.0.1:1/serving.git"
-
-
-def _archive() -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        archive.add(BUNDLED, "half_plus_two")
-    return buffer.getvalue()
 
 
 def check_answers(example: Example) -> None:

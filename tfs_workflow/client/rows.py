@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from tfs_workflow.errors import PredictionFailedError, WorkflowError
@@ -14,6 +15,14 @@ from tfs_workflow.errors import PredictionFailedError, WorkflowError
 LINE_SUFFIXES = (".jsonl", ".ndjson")
 DOCUMENT_SUFFIXES = (".json",)
 MAX_LINE_BYTES = 64 << 20
+# What a row is in a file of another kind than JSON lines, for the error about one without rows.
+_ROWS_OF = {
+    ".csv": "the first line of a CSV file names the columns; each line after it is a row",
+    ".json": 'give a JSON list of rows, or {"instances": […]}',
+    ".npy": "the first dimension of the array is its rows, and its length is 0",
+    ".npz": "the first dimension of each array is its rows, and its length is 0",
+    ".parquet": "the table has columns only; write it with at least one row",
+}
 _BOM = b"\xef\xbb\xbf"
 # A document starts with a bracket alone on its line, or with a request: no row that is an object lists instances.
 _DOCUMENT_START = re.compile(
@@ -112,7 +121,7 @@ def read_document(stream: BinaryIO, name: str) -> JsonRequest:
     except UnicodeDecodeError as error:
         raise _malformed(f"{name}: byte {error.start}", "not UTF-8", "") from error
     if not text.strip():
-        raise _no_rows(name)
+        raise no_rows(name)
     return as_document(parse(text, name), name)
 
 
@@ -130,7 +139,7 @@ def as_document(value: Any, name: str) -> JsonRequest:
             "expected instances to be a list, one value a row", where=name, evidence=_shortened(value)
         )
     if instances == []:
-        raise _no_rows(name)
+        raise no_rows(name)
     return JsonRequest(instances, value.get("inputs"), value.get("signature_name"))
 
 
@@ -148,8 +157,9 @@ def is_document(stream: io.BufferedReader, name: str) -> bool:
 
 
 def no_rows(name: str) -> MalformedInputError:
-    """The error for an input without a single row."""
-    return _no_rows(name)
+    """The error for an input without a single row; the fix names what a row is in a file of this kind."""
+    fix = _ROWS_OF.get(PurePath(name).suffix.lower(), "give one JSON value a line, one line a row")
+    return MalformedInputError("no rows to predict", where=name, fix=fix)
 
 
 def _check_line(row: bytes, line: bytes, name: str, number: int) -> None:
@@ -167,10 +177,6 @@ def _check_line(row: bytes, line: bytes, name: str, number: int) -> None:
 
 def _malformed(where: str, what: str, evidence: str) -> MalformedInputError:
     return MalformedInputError(f"malformed JSON: {what}", where=where, evidence=evidence)
-
-
-def _no_rows(name: str) -> MalformedInputError:
-    return MalformedInputError("no rows to predict", where=name, fix="give one JSON value a line, one line a row")
 
 
 def _around(text: str, position: int) -> str:

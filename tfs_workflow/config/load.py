@@ -61,11 +61,20 @@ def load(
     return LoadedConfig(chosen, config, tuple(overrides))
 
 
+def has_own_yaml(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether TFS_CONFIG names a YAML, or the working directory has one."""
+    return bool(environ.get(CONFIG_VARIABLE) or _own_path())
+
+
 def default_path() -> str:
     """The YAML of the working directory; without one, that of the path which was last served from here."""
-    own = next((path for path in DEFAULT_PATHS if Path(path).exists()), "")
+    own = _own_path()
     implied = implied_path(Path.cwd())
     return own or (str(implied) if implied.exists() else DEFAULT_PATHS[0])
+
+
+def _own_path() -> str:
+    return next((path for path in DEFAULT_PATHS if Path(path).exists()), "")
 
 
 def _named_after_its_directory(document: Document, path: Path) -> None:

@@ -99,6 +99,34 @@ def test_a_csv_with_the_wrong_columns_or_cells_is_refused(client: RestJsonClient
         predicted(client, IDS, source, tmp_path)
 
 
+def test_the_error_for_a_file_without_rows_is_about_files_of_its_kind(client: RestJsonClient, tmp_path: Path) -> None:
+    (tmp_path / "header.csv").write_text("a,b\n")
+    (tmp_path / "nothing.csv").write_text("")
+    np.save(tmp_path / "rows.npy", np.zeros((0, 3), np.float32))
+    np.savez(tmp_path / "rows.npz", a=np.zeros(0, np.int64), b=np.zeros(0, np.int64))
+    (tmp_path / "rows.json").write_text("[]")
+    fixes = {
+        "header.csv": (IDS, "each line after it is a row"),
+        "nothing.csv": (IDS, "names the columns"),
+        "rows.npy": (VECTOR, "the first dimension of the array"),
+        "rows.npz": (IDS, "the first dimension of each array"),
+        "rows.json": (VECTOR, "a JSON list of rows"),
+    }
+    for name, (target, fix) in fixes.items():
+        with pytest.raises(MalformedInputError, match="no rows to predict") as caught:
+            predicted(client, target, tmp_path / name, tmp_path)
+        assert fix in caught.value.fix
+
+
+def test_a_parquet_file_without_rows(client: RestJsonClient, tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    empty = pyarrow.array([], pyarrow.int64())
+    parquet.write_table(pyarrow.table({"a": empty, "b": empty}), tmp_path / "rows.parquet")
+    with pytest.raises(MalformedInputError, match="no rows to predict") as caught:
+        predicted(client, IDS, tmp_path / "rows.parquet", tmp_path)
+    assert "at least one row" in caught.value.fix
+
+
 def test_numpy_files(client: RestJsonClient, tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", np.array([[1, 2, 3], [4, 5, 6]], np.float32))
     assert predicted(client, VECTOR, tmp_path / "rows.npy", tmp_path) == [6.0, 15.0]

@@ -13,15 +13,15 @@ from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.workflow.prepare import SetUp, SetupOptions, prepare
 
 
-def setup(options: CommandOptions, *, locked: bool = False, offline: bool = False, update: bool = False) -> None:
-    """Fetch the models, prepare the runtime, and show the result."""
+def setup(options: CommandOptions, **values: bool) -> None:
+    """Fetch the models, prepare the runtime, and show the result; `values` are the fields of SetupOptions."""
     with project_command(options) as loaded:
         if options.dry_run:
             show(options, _intended(loaded), _intended_lines(loaded))
             return
         with console.progress_bars() as bars:
             context = TransferContext(progress=bars, notify=console.note)
-            done = prepare(loaded, context, SetupOptions(locked, offline, update))
+            done = prepare(loaded, context, SetupOptions(**values))
         show(options, _document(done), _lines(done))
 
 

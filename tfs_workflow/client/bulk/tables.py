@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tfs_workflow.client.rows import MalformedInputError
+from tfs_workflow.client.rows import MalformedInputError, no_rows
 from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.formats.base64_json import base64_object
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
@@ -95,6 +95,8 @@ def _csv_rows(source: str, signature: Signature, id_field: str) -> Rows:
         with Path(source).open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file)
             header = next(reader, [])
+            if not header:
+                raise no_rows(source)
             convert = _row_converter(source, _without(source, header, id_field), signature)
             for number, cells in enumerate(reader, 1):
                 if cells:
