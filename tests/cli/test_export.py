@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.cli.test_serve_path import User
+from tests.support.waiting import until
+from tfs_workflow.client.interface import ServerUnreachableError, State
+from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.runtimes.ports import free_port
 
 DOCUMENT = {
     "server": {"rest_port": 18501, "grpc_port": 18500},
@@ -59,6 +66,30 @@ def test_what_cannot_be_exported_ends_in_one_message(user: User, words: list[str
     assert done.returncode == 2
     assert message in done.stderr
     assert json.loads(done.stdout)["error"]["code"] == 2
+
+
+def test_the_server_of_a_unit_answers(user: User, tmp_path: Path) -> None:
+    """Its command runs as systemd would run it: the credentials as files, in a directory that a variable names."""
+    rest_port, grpc_port = free_port(), free_port()
+    user.environment |= {"TFS_SERVER__REST_PORT": str(rest_port), "TFS_SERVER__GRPC_PORT": str(grpc_port)}
+    user.ok("setup")
+    unit = dict(line.split("=", 1) for line in user.ok("export", "systemd").splitlines() if "=" in line)
+    name, _, text = unit["SetCredential"].partition(":")
+    (tmp_path / name).write_text(text.encode().decode("unicode_escape"))
+    argv = shlex.split(unit["ExecStart"].replace("${CREDENTIALS_DIRECTORY}", str(tmp_path)))
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        try:
+            with RestJsonClient(f"http://127.0.0.1:{rest_port}") as client:
+                until(lambda: available(client))
+                assert client.send("m", "predict", {"instances": [1.0]}) == {"predictions": [2.5]}
+        finally:
+            server.terminate()
+
+
+def available(client: RestJsonClient) -> bool:
+    with suppress(ServerUnreachableError):
+        return any(version.state is State.AVAILABLE for version in client.status("m"))
+    return False
 
 
 def test_a_unit_needs_fixed_ports(user: User) -> None:

@@ -43,9 +43,15 @@ def test_the_command_line_names_the_configuration_in_the_unit() -> None:
     assert '50% of \\\\"it\\\\"' in value("SetCredential")
 
 
+def test_models_below_tmp_are_seen_in_spite_of_a_private_one() -> None:
+    model = ModelSpec("m", Path("/tmp/base:path"), links=(("1", Path("/tmp/model")),))  # only names
+    found = [line for line in lines(replace(SPEC, models=(model,))) if line.startswith("BindReadOnlyPaths=")]
+    assert found == [r'BindReadOnlyPaths="/tmp/base\\:path"', 'BindReadOnlyPaths="/tmp/model"']
+
+
 def test_limits_and_user() -> None:
     assert (value("MemoryMax"), value("CPUQuota"), value("TasksMax")) == (str(1 << 30), "150%", "512")
-    assert value("DynamicUser") == "yes"
+    assert value("User") == "root"
     assert value("IPAddressAllow") == "localhost"
     assert not [line for line in lines(replace(SPEC, expose=True)) if line.startswith("IPAddress")]
 

@@ -91,7 +91,7 @@ def read_file(path: Path) -> Document:
             raise ConfigError(f"expected at most {MAX_SIZE_BYTES} bytes, got {size_bytes}", where=str(path))
         return read_text(path.read_bytes().decode("utf-8-sig"), str(path))
     except FileNotFoundError as error:
-        fix = _a_yaml_in(path.parent) or "invoke config.init makes a commented one"
+        fix = _a_yaml_in(path.parent) or "invoke config.init makes a commented one; invoke serve PATH needs none"
         raise ConfigError("no such file", where=str(path), fix=fix) from error
     except IsADirectoryError as error:
         fix = _a_yaml_in(path) or "name the YAML file itself"

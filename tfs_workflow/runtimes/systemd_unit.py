@@ -15,6 +15,8 @@ from tfs_workflow.runtimes.spec import ServerSpec, server_files, server_flags
 # Expanded by systemd in a command line; no path holds it.
 _CREDENTIALS = "${CREDENTIALS_DIRECTORY}"
 RESTARTS = 5
+# In a quoted word the backslash itself is escaped; a bare colon would separate source and target.
+_COLON = r"\\:"
 _HARDENING = """\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -40,7 +42,7 @@ UMask=0077
 
 
 def systemd_unit(spec: ServerSpec, command: Sequence[str], uid: int) -> str:
-    """The text of the unit; `command` runs the server without its flags, as the user of `uid`, for root as a new one.
+    """The text of the unit; `command` runs the server without its flags, as the user of `uid`.
 
     Both ports of the spec must be above 0.
     """
@@ -59,10 +61,12 @@ def _lines(spec: ServerSpec, command: Sequence[str], uid: int) -> Iterator[str]:
     for name, text in server_files(spec, lambda model: str(model.base_path.resolve())).items():
         yield f"SetCredential={name}:{_escaped(text)}"
     yield "Environment=PYTHONUNBUFFERED=1"
-    yield f"User={pwd.getpwuid(uid).pw_name}" if uid else "DynamicUser=yes"
+    # The models and the environment of Python belong to this user. Root has no capabilities here.
+    yield f"User={pwd.getpwuid(uid).pw_name}"
     yield "Restart=on-failure"
     yield f"TimeoutStopSec={spec.stop_timeout_s}"
     yield from _limits(spec)
+    yield from (f"BindReadOnlyPaths={_word(path).replace(':', _COLON)}" for path in _model_paths(spec))
     yield f"{_HARDENING}\n[Install]\nWantedBy=multi-user.target"
 
 
@@ -75,6 +79,13 @@ def _limits(spec: ServerSpec) -> Iterator[str]:
     if not spec.expose:
         # tensorflow_model_server listens on every interface, whatever its flags.
         yield "IPAddressDeny=any\nIPAddressAllow=localhost"
+
+
+def _model_paths(spec: ServerSpec) -> Iterator[str]:
+    """Every place of the models, of which PrivateTmp would hide one below /tmp."""
+    for model in spec.models:
+        yield str(model.base_path.resolve())
+        yield from (str(place) for _, place in model.links)
 
 
 def _word(word: str) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import CommandOptions, project_command, whole_number
+from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, whole_number
 from tfs_workflow.health.diagnosis import marked
 from tfs_workflow.workflow.project import known
 
 
 def logs(options: CommandOptions, *, follow: bool = False, tail: str = "") -> None:
     """Show the server's log lines, or the last `tail` of them."""
-    with project_command(options) as loaded:
+    with reported_errors(options):
         lines = whole_number(tail, "--tail", least=1) if tail else None
+    with project_command(options) as loaded:
         runtime, server = known(loaded)
         last = None
         for line, row in marked(runtime.logs(server, tail=lines, follow=follow)):

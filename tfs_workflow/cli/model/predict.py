@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfs_workflow.cli import console
-from tfs_workflow.cli.command import CommandOptions, project_command, show, whole_number
+from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show, whole_number
 from tfs_workflow.client.bulk.images import PIXELS, image_row
 from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text, signature_of
 from tfs_workflow.client.connect import connect_json
@@ -52,8 +52,9 @@ class PredictOptions:
 def predict(options: CommandOptions, **values: Any) -> None:
     """Send a request to the served model and show its predictions; `values` are the fields of PredictOptions."""
     wanted = PredictOptions(**values)
-    with project_command(options) as loaded:
+    with reported_errors(options):
         _check(wanted)
+    with project_command(options) as loaded:
         target = _target(loaded.config, wanted)
         if options.dry_run:
             console.note(f"would send a request to {target.model}")
