@@ -26,6 +26,7 @@ SPEC = ServerSpec(
     restart="on-failure",
     batching=(("max_batch_size", 64),),
     stop_timeout_s=7,
+    environment=(("TF_CPP_MIN_LOG_LEVEL", "1$"),),
 )
 
 
@@ -40,6 +41,7 @@ def test_the_hardening_of_the_container_is_in_the_file() -> None:
         assert service()[key] == container[key]
     assert service()["tmpfs"] == ["/tmp:rw,nosuid,nodev,size=256m"]
     assert service()["cpus"] == 1.5
+    assert service()["environment"] == {"TF_CPP_MIN_LOG_LEVEL": "1$$"}
     assert service()["restart"] == "on-failure:5"
     assert service()["stop_grace_period"] == "7s"
     assert service()["logging"] == {"driver": "json-file", "options": {"max-size": "10m", "max-file": "3"}}

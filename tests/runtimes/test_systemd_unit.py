@@ -21,6 +21,7 @@ SPEC = ServerSpec(
     memory_bytes=1 << 30,
     cpus=1.5,
     flags=(("num_load_threads", "2$"),),
+    environment=(("TF_CPP_MIN_LOG_LEVEL", "50% $"),),
 )
 COMMAND = [sys.executable, "-m", "tfs_workflow.modelserver", "--bind_address=127.0.0.1"]
 
@@ -52,6 +53,7 @@ def test_models_below_tmp_are_seen_in_spite_of_a_private_one() -> None:
 def test_limits_and_user() -> None:
     assert (value("MemoryMax"), value("CPUQuota"), value("TasksMax")) == (str(1 << 30), "150%", "512")
     assert value("User") == "root"
+    assert 'Environment="TF_CPP_MIN_LOG_LEVEL=50%% $"' in lines()
     assert value("IPAddressAllow") == "localhost"
     assert not [line for line in lines(replace(SPEC, expose=True)) if line.startswith("IPAddress")]
 

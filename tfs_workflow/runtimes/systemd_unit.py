@@ -60,13 +60,14 @@ def _lines(spec: ServerSpec, command: Sequence[str], uid: int) -> Iterator[str]:
     yield f"ExecStart={' '.join(_word(word) for word in (*command, *flags))}"
     for name, text in server_files(spec, lambda model: str(model.base_path.resolve())).items():
         yield f"SetCredential={name}:{_escaped(text)}"
-    yield "Environment=PYTHONUNBUFFERED=1"
+    variables = {**dict(spec.environment), "PYTHONUNBUFFERED": "1"}
+    yield from (f"Environment={_quoted(f'{name}={value}')}" for name, value in variables.items())
     # The models and the environment of Python belong to this user. Root has no capabilities here.
     yield f"User={pwd.getpwuid(uid).pw_name}"
     yield "Restart=on-failure"
     yield f"TimeoutStopSec={spec.stop_timeout_s}"
     yield from _limits(spec)
-    yield from (f"BindReadOnlyPaths={_word(path).replace(':', _COLON)}" for path in _model_paths(spec))
+    yield from (f"BindReadOnlyPaths={_quoted(path).replace(':', _COLON)}" for path in _model_paths(spec))
     yield f"{_HARDENING}\n[Install]\nWantedBy=multi-user.target"
 
 
@@ -89,11 +90,14 @@ def _model_paths(spec: ServerSpec) -> Iterator[str]:
 
 
 def _word(word: str) -> str:
-    """One word of a command line: systemd expands specifiers, variables and escapes in it."""
+    """One word of a command line: systemd expands variables in it."""
     before, credentials, after = word.partition(_CREDENTIALS)
-    if credentials:
-        return f'"{before}{credentials}{after}"'
-    return '"' + _escaped(word).replace('"', '\\"').replace("%", "%%").replace("$", "$$") + '"'
+    return f'"{before}{credentials}{after}"' if credentials else _quoted(word).replace("$", "$$")
+
+
+def _quoted(word: str) -> str:
+    """A word of any setting: systemd expands specifiers and escapes in it."""
+    return '"' + _escaped(word).replace('"', '\\"').replace("%", "%%") + '"'
 
 
 def _escaped(text: str) -> str:

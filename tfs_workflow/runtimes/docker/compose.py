@@ -46,6 +46,7 @@ def _translated(arguments: Mapping[str, Any]) -> dict[str, Any]:
     service: dict[str, Any] = {
         "entrypoint": arguments["entrypoint"],
         "command": [_literal(flag) for flag in arguments["command"]],
+        "environment": {name: _literal(value) for name, value in arguments["environment"].items()},
         "tmpfs": [f"{place}:{options}" for place, options in arguments["tmpfs"].items()],
         "volumes": [_volume(mount) for mount in arguments["mounts"] if mount["Target"] != CONFIG_DIR],
         "ports": [_published(inside, *outside) for inside, outside in arguments["ports"].items()],
