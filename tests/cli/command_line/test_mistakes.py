@@ -51,6 +51,19 @@ def test_a_wrong_word_ends_with_a_hint(tmp_path: Path, words: list[str], hint: s
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize(
+    "words", [["predict", "--batch-rows", "x"], ["logs", "--tail", "x"], ["export", "compse"]], ids=" ".join
+)
+def test_a_wrong_value_is_reported_before_a_missing_yaml(tmp_path: Path, words: list[str]) -> None:
+    done = tfs(tmp_path, *words)
+    assert done.returncode == 2
+    assert f"got {words[-1]!r}" in done.stderr
+
+
+def test_without_a_yaml_the_way_that_needs_none_is_named(tmp_path: Path) -> None:
+    assert "tfs serve PATH needs none" in tfs(tmp_path, "predict").stderr
+
+
 @pytest.mark.parametrize("words", [["srve", "--json"], ["--json", "serve", "--folow"], ["status", "--json"]])
 def test_an_error_is_a_json_document_where_json_was_wanted(tmp_path: Path, words: list[str]) -> None:
     done = tfs(tmp_path, *words)
