@@ -235,3 +235,22 @@ def test_a_version_that_is_replaced_loses_no_request_of_a_batch(tmp_path: Path) 
         while seen != {3.0}:
             seen = {answer for (answer,) in together(server, [[1.0]] * 8)}
             assert seen <= {2.0, 3.0}
+
+
+def test_a_request_without_rows_harms_no_other_of_its_batch(tmp_path: Path) -> None:
+    parameters = "max_batch_size { value: 8 } batch_timeout_micros { value: 300000 } num_batch_threads { value: 1 } "
+    parameters += "allowed_batch_sizes: 4 allowed_batch_sizes: 8"
+    with batching(tmp_path, parameters) as server:
+        bodies: list[dict[str, Any]] = [{"inputs": [2.0, 4.0]}, {"inputs": []}]
+        answers: list[Any] = [None, None]
+
+        def ask(i: int) -> None:
+            answers[i] = server.post("/v1/models/half_plus_two:predict", bodies[i])
+
+        threads = [threading.Thread(target=ask, args=(i,)) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert answers == [(200, {"outputs": [3.0, 4.0]}), (200, {"outputs": []})]
+        assert server.post("/v1/models/half_plus_two:predict", bodies[1]) == (200, {"outputs": []})

@@ -50,7 +50,9 @@ class BatchRun:
         self._tasks = tasks
         self._pads = pads
         self._rows = sum(task.size for task in tasks)
-        self._rows_run = next((size for size in allowed_sizes if size >= self._rows), self._rows)
+        # Without a row there is none to fill up with.
+        fitting = (size for size in allowed_sizes if size >= self._rows > 0)
+        self._rows_run = next(fitting, self._rows)
         now_s = time.monotonic()
         for task in tasks:
             # Before the run, which is not a part of the wait.
@@ -92,9 +94,9 @@ class BatchRun:
         rest = tensors[0].shape[1:]
         parts = [tensor.values for tensor in tensors]
         if missing:
-            # A row of the last task is a valid one, and its results are thrown away.
-            row = tensors[-1].values[: tensors[-1].values.size // tensors[-1].shape[0]]
-            parts += [row] * missing
+            # A row of the last task that has any is a valid one, and its results are thrown away.
+            last = next(tensor for tensor in reversed(tensors) if tensor.shape[0])
+            parts += [last.values[: last.values.size // last.shape[0]]] * missing
         values = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return Tensor(tensors[0].dtype, (self._rows_run, *rest), values)
 
