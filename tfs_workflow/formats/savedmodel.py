@@ -208,6 +208,20 @@ def _check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> 
             raise other
 
 
+def lacks_variables(version_dir: Path) -> bool:
+    """Whether the graph in saved_model.pb has variables whose files are not all there; found without parsing it."""
+    path = version_dir / "saved_model.pb"
+    try:
+        content = path.read_bytes()
+        names = {entry.name for entry in (version_dir / "variables").iterdir()}
+    except FileNotFoundError:
+        names = set()
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:  # the load explains it
+        return False
+    return any(has_operation(content, name) for name in _VARIABLE_OPS) and bool(_missing_variable_files(names))
+
+
 def ops(graph: saved_model_pb2.GraphDef) -> set[str]:
     """The names of all operations in a graph and its functions."""
     found = {node.op for node in graph.node}

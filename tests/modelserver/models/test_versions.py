@@ -167,3 +167,25 @@ def test_nothing_is_watched_when_the_interval_is_zero(tmp_path: Path) -> None:
         graphs.plus(tmp_path / "m" / "2", 2)
         assert server.predict([1.0]) == [2.0]
         assert server.states() == {"1": "AVAILABLE"}
+
+
+def test_a_version_that_is_still_being_copied_is_loaded_when_it_is_complete(tmp_path: Path) -> None:
+    """As rsync and gsutil copy: saved_model.pb first, then the variables."""
+    recorded = Path(__file__).parents[2] / "peers" / "recorded" / "models" / "keras_dict" / "1"
+    base_path = tmp_path / "m"
+    shutil.copytree(recorded, base_path / "1")
+    with serving(f"--model_base_path={base_path}", "--model_name=m", "--max_num_load_retries=0") as server:
+        (base_path / "2").mkdir()
+        server.wait_for("Version 2 at .* is still being copied")
+        shutil.copy(recorded / "saved_model.pb", base_path / "2")
+        (base_path / "2" / "variables").mkdir()
+        shutil.copy(recorded / "variables" / "variables.index", base_path / "2" / "variables")
+        # A later version, which is complete, shows that the server has looked again meanwhile.
+        shutil.copytree(recorded, base_path / ".3")
+        (base_path / ".3").rename(base_path / "3")
+        server.wait_for(r"Successfully loaded servable version \{name: m version: 3\}")
+        assert server.states("m").keys() == {"1", "3"}
+        shutil.rmtree(base_path / "3")
+        shutil.copy(recorded / "variables" / "variables.data-00000-of-00001", base_path / "2" / "variables")
+        server.wait_for(r"Successfully loaded servable version \{name: m version: 2\}")
+        assert server.states("m")["2"] == "AVAILABLE"

@@ -16,6 +16,7 @@ from pathlib import Path
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Servable
+from tfs_workflow.modelserver.models.arrivals import Arrivals
 from tfs_workflow.modelserver.models.base_path import versions_on_disk
 from tfs_workflow.modelserver.models.version_policy import VersionState, to_load, to_unload, wanted_versions
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument, not_found
@@ -56,6 +57,7 @@ class _Model:
     wanted: set[int] = field(default_factory=set)
     versions: dict[int, VersionRecord] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
+    arrivals: Arrivals = field(default_factory=Arrivals)
     is_configured: bool = True
 
     def states(self) -> dict[int, VersionState]:
@@ -202,14 +204,20 @@ class ModelRepository:
         """Look at every base path, and start what follows from it."""
         with self._changed:
             configured = {name: model.config for name, model in self._models.items() if model.is_configured}
+            started = {name: set(_started(self._models[name])) for name in configured}
         # Without the lock: a file system may be slow, and lookups should not wait for it.
-        seen = {name: versions_on_disk(config) for name, config in configured.items()}
+        seen = {name: self._look(name, config, started[name]) for name, config in configured.items()}
         with self._changed:
             for name, model in self._models.items():
                 found = seen.get(name)
                 if found is not None and model.config is configured[name] and model.is_configured:
                     self._want(name, model, found)
                 self._step(name, model)
+
+    def _look(self, name: str, config: ModelConfig, started: set[int]) -> dict[int, Path] | None:
+        """The versions on disk; without those that are still being copied, where others serve already."""
+        found = versions_on_disk(config)
+        return found if not found or not started else self._models[name].arrivals.complete(found, started)
 
     def _want(self, name: str, model: _Model, found: dict[int, Path]) -> None:
         model.wanted = wanted_versions(found, model.config.model_version_policy)
