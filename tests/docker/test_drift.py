@@ -17,6 +17,8 @@ from tests.support.modelserver import graphs
 from tests.support.registry import random_image
 from tests.support.waiting import until
 
+REPLACES = "run tfs serve, which replaces the server"
+
 
 @pytest.fixture
 def tag(lab: CommandLine, image: str, engine: docker.DockerClient) -> str:
@@ -59,7 +61,7 @@ def test_a_moved_tag_is_drift_that_serve_heals_by_following_it_in_the_lock_too(
     lab.ok("setup", "serve")
     assert drift(lab) == []
     new = moved()
-    assert drift(lab) == [("image", "run tfs serve")]
+    assert drift(lab) == [("image", REPLACES)]
     message = lab.run("serve").stderr
     assert f"{tag}: names {new[:19]} now" in message
     assert "replaced the running server" in message

@@ -5,13 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tfs_workflow.runtimes.docker.container import creation
+from tests.support import models
+from tfs_workflow.runtimes.docker.container import base_path, creation, on_trial
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 SPEC = ServerSpec(
     project="lab",
     runtime="docker",
-    models=(ModelSpec("m", Path("/srv/m")),),
+    models=(ModelSpec("m", Path("/lab/models/m")),),
+    models_dir=Path("/lab/models"),
     image="tensorflow/serving:2.20.0",
     memory_bytes=1 << 30,
     cpus=1.5,
@@ -42,9 +44,35 @@ def test_root_on_the_host_is_nobody_in_the_container() -> None:
     assert described(uid=0)["user"] == "65534:65534"
 
 
+def mounts(spec: ServerSpec) -> dict[str, tuple[str, bool]]:
+    return {m["Target"]: (m["Source"], m["ReadOnly"]) for m in described(spec)["mounts"]}
+
+
 def test_models_and_configuration_are_mounted_read_only_as_directories() -> None:
-    mounts = {m["Target"]: (m["Source"], m["ReadOnly"]) for m in described()["mounts"]}
-    assert mounts == {"/etc/tfs-workflow": ("/lab/serving", True), "/models/m": ("/srv/m", True)}
+    assert mounts(SPEC) == {"/etc/tfs-workflow": ("/lab/serving", True), "/models": ("/lab/models", True)}
+    assert base_path(SPEC, SPEC.models[0]) == "/models/m"
+
+
+def test_a_model_outside_the_workspace_has_a_mount_of_its_own(tmp_path: Path) -> None:
+    base = models.good(tmp_path, "1", "2")
+    linked = ModelSpec("linked", base, links=(("2", tmp_path / "elsewhere"),))
+    spec = replace(SPEC, models=(*SPEC.models, ModelSpec("own", Path("/srv/own")), linked))
+    own = mounts(spec).items() - mounts(SPEC).items()
+    assert dict(own) == {
+        "/own-models/own": ("/srv/own", True),
+        "/own-models/linked/1": (str(base / "1"), True),
+        "/own-models/linked/2": (str(tmp_path / "elsewhere"), True),
+    }
+    assert base_path(spec, spec.models[1]) == "/own-models/own"
+
+
+def test_a_trial_has_another_name_and_free_ports_of_the_loopback_and_is_not_restarted() -> None:
+    spec = replace(SPEC, restart="on-failure", expose=True)
+    arguments = on_trial(described(spec), spec, Path("/lab"))
+    assert arguments["name"] == "tfs-lab-trial"
+    assert arguments["ports"] == {"8501/tcp": ("127.0.0.1", None), "8500/tcp": ("127.0.0.1", None)}
+    assert arguments["restart_policy"] is None
+    assert arguments["labels"]["tfs-workflow.workspace"] == "/lab"
 
 
 def test_ports_are_published_on_loopback_and_only_expose_opens_them() -> None:

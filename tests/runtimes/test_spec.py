@@ -9,7 +9,7 @@ import pytest
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_files, server_flags
 
 MODEL = ModelSpec("half_plus_two", Path("/srv/half_plus_two"))
-SPEC = ServerSpec(project="lab", runtime="docker", models=(MODEL,), image="tensorflow/serving:2.20.0")
+SPEC = ServerSpec("lab", "docker", (MODEL,), image="tensorflow/serving:2.20.0", models_dir=Path("/srv"))
 
 
 def config_of(model: ModelSpec) -> str:
@@ -73,10 +73,11 @@ def test_a_model_that_cannot_be_loaded_ends_the_start_unless_the_user_wants_retr
     assert "--max_num_load_retries=0" not in server_flags(patient, "/c", 8501, 8500)
 
 
-def test_labels_are_allowed_before_their_version_is_loaded() -> None:
+def test_labels_are_allowed_in_the_first_configuration_of_a_restarted_server_too() -> None:
+    # A reload may bring the first label, and the server reads it again when it is started again.
     labelled = replace(SPEC, models=(replace(MODEL, labels=(("stable", 1),)),))
     assert "--allow_version_labels_for_unavailable_models=true" in server_flags(labelled, "/c", 1, 2)
-    assert not any("labels" in flag for flag in server_flags(SPEC, "/c", 1, 2))
+    assert server_flags(SPEC, "/c", 1, 2) == server_flags(labelled, "/c", 1, 2)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +87,35 @@ def test_labels_are_allowed_before_their_version_is_loaded() -> None:
         {"rest_port": 9000},
         {"image": "other"},
         {"memory_bytes": 1},
-        {"models": (replace(MODEL, content="other files"),)},
-        {"models": (replace(MODEL, labels=(("a", 1),)),)},
+        {"models_dir": Path("/srv/elsewhere")},
+        {"models": (replace(MODEL, base_path=Path("/data/m")),)},
+        {"models": (replace(MODEL, links=(("1", Path("/data/m/1")),)),)},
         {"flags": (("x", "1"),)},
     ],
 )
-def test_the_digest_changes_with_anything_that_the_server_would_do_differently(change: dict[str, Any]) -> None:
+def test_the_digest_changes_with_anything_that_needs_another_server(change: dict[str, Any]) -> None:
     assert replace(SPEC, **change).digest() != SPEC.digest()
     assert replace(SPEC).digest() == SPEC.digest()
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        (replace(MODEL, content="other files"),),
+        (replace(MODEL, labels=(("a", 1),)),),
+        (replace(MODEL, latest=0),),
+        (MODEL, replace(MODEL, name="other", base_path=Path("/srv/other"))),
+        (),
+    ],
+)
+def test_the_digest_is_the_same_where_a_reload_is_enough(models: tuple[ModelSpec, ...]) -> None:
+    assert replace(SPEC, models=models).digest() == SPEC.digest()
+
+
+@pytest.mark.parametrize("flag", ["model_config_file", "file_system_poll_wait_seconds", "ssl_config_file"])
+def test_flags_that_take_the_models_out_of_our_hands_keep_from_a_reload(flag: str) -> None:
+    assert SPEC.can_reload
+    assert not replace(SPEC, flags=((flag, "x"),)).can_reload
 
 
 def test_only_an_exposed_server_listens_on_every_interface() -> None:

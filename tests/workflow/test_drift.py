@@ -71,7 +71,7 @@ def test_a_changed_yaml_is_named_by_its_keys(lab: CommandLine) -> None:
     assert set(found) == {"server.metrics", "models.half_plus_two"}
     assert found["server.metrics"]["kind"] == "configuration"
     assert found["server.metrics"]["evidence"] == "was false, is true"
-    assert found["server.metrics"]["fix"] == "run tfs serve"
+    assert found["server.metrics"]["fix"] == "run tfs serve, which replaces the server"
     assert "drift  configuration: server.metrics: was false, is true; run tfs serve" in lab.ok("status")
     assert "server.metrics: was false, is true" in healed(lab)
 

@@ -19,7 +19,8 @@ from tfs_workflow.errors import ConfigError, InvalidModelError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 from tfs_workflow.state.records import ServedRecord
-from tfs_workflow.workflow.plan.drift import Drift, served_record
+from tfs_workflow.workflow.plan.difference import Drift
+from tfs_workflow.workflow.plan.drift import served_record
 from tfs_workflow.workflow.plan.observation import ObservedServer
 from tfs_workflow.workflow.plan.plan import PlannedAction, RemovalPlan, ServerPlan, plan_server
 from tfs_workflow.workflow.remove import plan_remove

@@ -89,6 +89,16 @@ class RestJsonClient:
         except (KeyError, TypeError, ValueError) as error:
             raise _not_a_model_server(response) from error
 
+    def served_version(self, model: str, label: str) -> int:
+        """The version that a label leads to; raises as `metadata` does."""
+        response = self._get(self.model_url(model, label=label) + "/metadata", self.timeout_s)
+        if response.status_code != 200:
+            raise _rejected(response, response.url)
+        try:
+            return int(_document(response)["model_spec"]["version"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise _not_a_model_server(response) from error
+
     def predict(  # noqa: PLR0913  # a request's own parts, by name
         self,
         model: str,

@@ -35,7 +35,8 @@ class ModelServer:
 
     `exit_code` is None while it runs; one that waits to be restarted does not run. `restarts` counts how often the
     engine restarted it. `image` and `image_digest` (its id on the engine) are empty where no image is involved.
-    `workspace` and `machine` are those that claim it; `superseded` is one whose successor is starting.
+    `workspace` and `machine` are those that claim it; `superseded` is one whose successor is starting, and `on_trial`
+    one that is tried beside the server that it may replace.
     """
 
     runtime: str
@@ -55,6 +56,12 @@ class ModelServer:
     workspace: str = ""
     machine: str = ""
     superseded: bool = False
+    on_trial: bool = False
+
+    @property
+    def reads_copies(self) -> bool:
+        """Whether it runs on another machine, on copies of the files (docs/decisions/0010-an-engine-elsewhere.md)."""
+        return self.host != "127.0.0.1"
 
     @property
     def rest_url(self) -> str:
@@ -97,6 +104,12 @@ class Runtime(Protocol):
 
     def start(self, spec: ServerSpec) -> ModelServer:
         """Start a server, labelled from birth; nothing is left behind when it raises."""
+
+    def model_config(self, spec: ServerSpec) -> str:
+        """The configuration file of the models, with the base paths that the server sees."""
+
+    def trial(self, spec: ServerSpec) -> AbstractContextManager[ModelServer | None]:
+        """A server of the spec beside the running one for the block, on ports of its own; None where that cannot be."""
 
     def replacing(self, old: ModelServer) -> AbstractContextManager[None]:
         """Stop the old server while its successor starts in the block; restart it if that raises, else remove it."""

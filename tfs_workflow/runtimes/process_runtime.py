@@ -29,7 +29,15 @@ from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.base import ImageIdentity, ModelServer
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
-from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_files, server_flags, write_config_files
+from tfs_workflow.runtimes.spec import (
+    ModelSpec,
+    ServerSpec,
+    model_config,
+    restored_config_files,
+    server_files,
+    server_flags,
+    write_config_files,
+)
 
 # A process has no labels; its environment serves as well: set before its first instruction, readable by its owner.
 PROJECT_VARIABLE = "TFS_WORKFLOW_PROJECT"
@@ -68,6 +76,15 @@ class ProcessRuntime:
         argv = [*command, *server_flags(spec, str(self.config_dir), rest_port, grpc_port)]
         return self._spawn(argv, _environment(spec, self.name, self.config_dir.parent))
 
+    def model_config(self, spec: ServerSpec) -> str:
+        """The configuration file of the models, with their real paths."""
+        return model_config(spec.models, _base_path)
+
+    @contextmanager
+    def trial(self, spec: ServerSpec) -> Iterator[None]:  # noqa: ARG002  # the Protocol's
+        """None: such a server is replaced by stop and start."""
+        yield
+
     def _spawn(self, argv: list[str], environment: dict[str, str]) -> ModelServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
@@ -86,14 +103,12 @@ class ProcessRuntime:
         except psutil.NoSuchProcess:  # it ended by itself just now: nothing to restart
             yield
             return
-        # Before the stop: the new server's start overwrites the files that the old one was started with.
-        files = {path.name: path.read_text() for path in self.config_dir.iterdir()}
         try:
-            self.stop(old, timeout_s=10)
-            yield
+            with restored_config_files(self.config_dir):
+                self.stop(old, timeout_s=10)
+                yield
         except BaseException:
             self.stop(old, timeout_s=1)  # again, should an interrupt have cut it short
-            write_config_files(self.config_dir, files)
             self._spawn(argv, environment)
             raise
 

@@ -1,15 +1,17 @@
 """The one pure description of what to serve; every runtime is built from it.
 
-A running server is compared with the YAML by a digest of this description. Whatever would make a server behave
-differently must be in it, and nothing else may be: an additional field would replace every running server once. The
-functions are pure, so that the generated files and flags are tested as text.
+A running server is compared with the YAML by a digest of this description. The digest covers what only another server
+can have: an additional field in it would replace every running server once. Models, versions and labels are left out,
+since a running server takes them by a reload of its configuration file (docs/decisions/0017-reload.md). The functions
+are pure, so that the generated files and flags are tested as text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from tfs_workflow.runtimes.ports import is_free
 from tfs_workflow.state.atomic_file import write_errors, write_whole
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
+# The file that a reload writes again.
+MODEL_CONFIG = "models.config"
+# With these, the file is not ours, the server does not look at base paths again, or its gRPC port takes TLS only.
+_NO_RELOAD = ("model_config_file", "file_system_poll_wait_seconds", "ssl_config_file")
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,11 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class ServerSpec:
-    """What to serve and with which limits; a port of 0 means any free one."""
+    """What to serve and with which limits; a port of 0 means any free one.
+
+    `models_dir` is the workspace's directory of models, which a container mounts whole; None where there is no
+    container.
+    """
 
     project: str
     runtime: str
@@ -61,6 +71,7 @@ class ServerSpec:
     flags: tuple[tuple[str, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     stop_timeout_s: int = 10
+    models_dir: Path | None = None
     # The ports of the server that this one replaces, for ports that may be any; they make no other spec.
     kept_ports: tuple[int, int] = (0, 0)
 
@@ -70,14 +81,27 @@ class ServerSpec:
         return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104  # only with server.expose
 
     def digest(self) -> str:
-        """Twelve hexadecimal digits that change with anything a running server would do differently.
+        """Twelve hexadecimal digits that change with anything that needs another server.
 
-        `kept_ports` is left out, since it concerns where a server listens, not what it does.
+        `kept_ports` is left out, since it concerns where a server listens, not what it does. Of the models only the
+        mounts of their own count, which a container cannot get later.
         """
         # As sorted JSON: the digest must not depend on the order of fields or on Python's version.
         values = asdict(self)
         del values["kept_ports"]
+        values["models"] = [(m.name, m.base_path, m.links) for m in self.models if self.has_own_mount(m)]
         return hashlib.sha256(json.dumps(values, default=str, sort_keys=True).encode()).hexdigest()[:12]
+
+    def has_own_mount(self, model: ModelSpec) -> bool:
+        """Whether a container must mount the model by itself: it, or a version of it, lies outside `models_dir`."""
+        if self.models_dir is None:
+            return False
+        return bool(model.links) or not model.base_path.is_relative_to(self.models_dir)
+
+    @property
+    def can_reload(self) -> bool:
+        """Whether its flags leave the models to the configuration file that a reload changes."""
+        return not any(name in _NO_RELOAD for name, _ in self.flags)
 
     def ports(self) -> tuple[int, int]:
         """The REST and the gRPC port to listen on; 0 is any free one. A kept port is taken where it is free."""
@@ -92,7 +116,7 @@ def server_files(spec: ServerSpec, base_path: Callable[[ModelSpec], str]) -> dic
 
     `base_path` maps a model to the path that the server sees.
     """
-    files = {"models.config": _model_config(spec.models, base_path)}
+    files = {MODEL_CONFIG: model_config(spec.models, base_path)}
     if spec.batching:
         files["batching.config"] = "".join(_batching_lines(dict(spec.batching)))
     if spec.metrics:
@@ -111,6 +135,17 @@ def write_config_files(directory: Path, files: Mapping[str, str]) -> None:
                 path.unlink()
 
 
+@contextmanager
+def restored_config_files(directory: Path) -> Iterator[None]:
+    """Put the configuration files back as they were if the block raises: a server that is restarted reads them."""
+    files = {path.name: path.read_text() for path in directory.iterdir()} if directory.is_dir() else {}
+    try:
+        yield
+    except BaseException:
+        write_config_files(directory, files)
+        raise
+
+
 def server_flags(spec: ServerSpec, config_dir: str, rest_port: int, grpc_port: int) -> list[str]:
     """The server's command line without its command; a flag that the user gave takes the place of ours.
 
@@ -119,13 +154,13 @@ def server_flags(spec: ServerSpec, config_dir: str, rest_port: int, grpc_port: i
     flags: dict[str, str] = {
         "port": str(grpc_port),
         "rest_api_port": str(rest_port),
-        "model_config_file": f"{config_dir}/models.config",
+        "model_config_file": f"{config_dir}/{MODEL_CONFIG}",
         # A model that cannot be loaded ends the start at once instead of 5 retries of 60 s each.
         "max_num_load_retries": "0",
+        # Without it TFS refuses labels in its first configuration, even on versions that are there (#1413, #1608). Also
+        # where there is no label yet: one that a reload brings must not end the server's next restart.
+        "allow_version_labels_for_unavailable_models": "true",
     }
-    if any(model.labels for model in spec.models):
-        # Without it TFS refuses labels in its first configuration, even on versions that are there.
-        flags["allow_version_labels_for_unavailable_models"] = "true"
     if spec.batching:
         flags |= {"enable_batching": "true", "batching_parameters_file": f"{config_dir}/batching.config"}
     if spec.metrics:
@@ -133,7 +168,7 @@ def server_flags(spec: ServerSpec, config_dir: str, rest_port: int, grpc_port: i
     return [f"--{name}={value}" for name, value in (flags | dict(spec.flags)).items()]
 
 
-def _model_config(models: tuple[ModelSpec, ...], base_path: Callable[[ModelSpec], str]) -> str:
+def model_config(models: Iterable[ModelSpec], base_path: Callable[[ModelSpec], str]) -> str:
     """A ModelServerConfig in text form (model_server_config.proto)."""
     configs = "".join(f"  config {{\n{''.join(_config_lines(m, base_path(m)))}  }}\n" for m in models)
     return f"model_config_list {{\n{configs}}}\n"

@@ -19,10 +19,18 @@ from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
-def build_spec(
-    config: Config, runtime: str, base_paths: Mapping[str, Path], contents: Mapping[str, str], image_digest: str = ""
+def build_spec(  # noqa: PLR0913, PLR0917  # what setup found
+    config: Config,
+    runtime: str,
+    base_paths: Mapping[str, Path],
+    contents: Mapping[str, str],
+    image_digest: str = "",
+    models_dir: Path | None = None,
 ) -> ServerSpec:
-    """The server spec of a configuration; `base_paths` and `contents` (digests of the files) are by model name."""
+    """The server spec of a configuration; `base_paths` and `contents` (digests of the files) are by model name.
+
+    `models_dir` is the workspace's directory of fetched models.
+    """
     server = config.server
     kind = runtime_kind(runtime)
     return ServerSpec(
@@ -45,6 +53,7 @@ def build_spec(
         flags=tuple((name, _flag_text(value)) for name, value in server.flags.items()),
         environment=tuple((name, _flag_text(value)) for name, value in sorted(server.environment.items())),
         stop_timeout_s=server.stop_timeout_s,
+        models_dir=models_dir if kind.is_container else None,
     )
 
 

@@ -28,12 +28,16 @@ class FetchRecord:
 
 @dataclass(frozen=True)
 class ServedRecord:
-    """The server that the last `serve` started, with its spec as JSON values and the files of each model."""
+    """The server that the last `serve` started, with its spec as JSON values and the files of each model.
+
+    `is_reloading` is true while a reload is on its way, and stays so where it was cut short.
+    """
 
     id: str
     started_at: str
     spec: dict[str, Any]
     files: dict[str, Fingerprints]
+    is_reloading: bool = False
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.state import lockfile
 from tfs_workflow.state.project_state import read_state
 from tfs_workflow.state.setup_record import require_setup
-from tfs_workflow.workflow.plan.drift import SETUP_AND_SERVE, Drift, drift, image_drift, restart_event
-from tfs_workflow.workflow.project import known, require_workspace, server_spec
+from tfs_workflow.workflow.plan.difference import Drift
+from tfs_workflow.workflow.plan.drift import SETUP_AND_SERVE, drift, image_drift, restart_event
+from tfs_workflow.workflow.plan.observation import ObservedServer, is_configured
+from tfs_workflow.workflow.project import known, require_workspace, runtimes_of, server_spec
 from tfs_workflow.workflow.start import raise_ended
 
 
@@ -68,13 +70,15 @@ def _drift(
     loaded: LoadedConfig, runtime: Runtime, server: ModelServer, models: Mapping[str, list[VersionStatus]]
 ) -> Iterator[Drift]:
     try:
-        state = read_state(require_workspace(loaded))
+        workspace = require_workspace(loaded)
+        state = read_state(workspace)
         record = require_setup(state.setup, loaded.config)
     except ConfigError as error:
         yield Drift("configuration", error.where, error.what, SETUP_AND_SERVE)
         return
-    spec = server_spec(loaded.config, record)
-    yield from drift(server, spec, state.served, models)
+    spec = server_spec(loaded.config, record, workspace)
+    configured = server.digest != spec.digest() or is_configured(runtimes_of(workspace), spec)
+    yield from drift(ObservedServer(server, models, configured), spec, state.served)
     yield from image_drift(runtime, spec, record.locked)
     pinned = lockfile.read(lockfile.lock_path(loaded.path))
     # A lock of another image does not concern this server.

@@ -94,7 +94,7 @@ def _workspace(server: ModelServer) -> Workspace:
 
 
 def _unclaimed(server: ModelServer, workspace: Workspace) -> str:
-    if server.superseded:
+    if server.superseded or server.on_trial:
         return "its replacement was cut short"
     try:
         started = read_state(workspace).started

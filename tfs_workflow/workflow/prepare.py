@@ -76,7 +76,7 @@ def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOption
         models, choice = _provide(loaded, session, context, conditions)
         record = replace(_setup_record(loaded.config, models, choice), locked=options.locked)
         # Before pinning: what cannot be served should not be in the lock file.
-        check_models(server_spec(loaded.config, record), runtime_kind(choice.runtime).reader())
+        check_models(server_spec(loaded.config, record, workspace), runtime_kind(choice.runtime).reader())
         _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=options.locked)
         session.change(setup=record)
     return SetUp(workspace.path, models, choice, lock_file)

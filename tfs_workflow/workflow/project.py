@@ -67,7 +67,7 @@ class Project:
 
     def wanted(self) -> WantedServer:
         """What to serve; InvalidModelError when a wanted version cannot be served."""
-        spec = server_spec(self.config, self.record)
+        spec = server_spec(self.config, self.record, self.session.workspace)
         return WantedServer(spec, check_models(spec, runtime_kind(self.record.runtime).reader()))
 
 
@@ -106,9 +106,10 @@ def require_workspace(loaded: LoadedConfig) -> Workspace:
     return workspace
 
 
-def server_spec(config: Config, record: SetupRecord) -> ServerSpec:
+def server_spec(config: Config, record: SetupRecord, workspace: Workspace) -> ServerSpec:
     """What to serve, from the YAML and the record of setup."""
-    return build_spec(config, record.runtime, record.base_paths, record.contents, record.image_digest)
+    found = (record.base_paths, record.contents, record.image_digest, workspace.models)
+    return build_spec(config, record.runtime, *found)
 
 
 def require_engine_in_reach(config: Config) -> None:

@@ -1,6 +1,7 @@
 """serve: observe what runs, plan, execute the plan, and wait until every wanted version is AVAILABLE.
 
-`serve` may be run at any time: it is a no-op when the wanted server runs, and otherwise replaces what is there. To
+`serve` may be run at any time: it is a no-op when the wanted server runs. Otherwise it reloads the configuration of the
+running server where that is enough, and replaces it where it is not. To
 decide that, what runs is observed first and compared with what is wanted; the plan that results is data (plan.py), and
 only the execution has effects (execution.py). `serve --dry-run` is the same without the last step.
 """
@@ -14,7 +15,7 @@ from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.workflow.failures import last_end
 from tfs_workflow.workflow.image_pin import follow_moved_tag, with_moved_tag
-from tfs_workflow.workflow.plan.drift import Drift
+from tfs_workflow.workflow.plan.difference import Drift
 from tfs_workflow.workflow.plan.execution import Execution
 from tfs_workflow.workflow.plan.observation import Statuses, observe
 from tfs_workflow.workflow.plan.plan import PlannedAction, ServerPlan, plan_server
@@ -25,19 +26,20 @@ from tfs_workflow.workflow.project import Project, WantedServer, locked_project,
 class Served:
     """A server with the status of every model; `unchanged` when it ran already.
 
-    `replaced` holds the reasons why a running one was replaced.
-
-    `models` maps each model to the status of its versions.
+    `models` maps each model to the status of its versions. `replaced` and `reloaded` hold the reasons why a running one
+    was replaced, or reloaded. `gap_s` are the seconds without answers of a replacement, None without one.
     """
 
     server: ModelServer
     models: Statuses
     unchanged: bool = False
     replaced: tuple[Drift, ...] = ()
+    reloaded: tuple[Drift, ...] = ()
+    gap_s: float | None = None
 
 
 def start(loaded: LoadedConfig, context: TransferContext) -> Served:
-    """Start the server unless the very same one runs without drift, and wait until every wanted version is AVAILABLE.
+    """Start the server, reload it, or leave one without drift; wait until every wanted version is AVAILABLE.
 
     While the models load, `context.progress` is called with seconds, not with bytes.
     Raises what the checks, the runtime and the wait raise; then nothing that was started here is left, and a server
@@ -47,9 +49,19 @@ def start(loaded: LoadedConfig, context: TransferContext) -> Served:
         follow_moved_tag(project, context)
         wanted = project.wanted()
         plan = _plan(project, wanted)
-        execution = Execution(project.runtimes, project.session, project.ready_timeout_s, context.progress)
-        server, statuses = execution.serve(plan, wanted.spec, wanted.versions)
-    return Served(server, statuses, plan.action is PlannedAction.KEEP, plan.reasons)
+        execution = Execution(
+            project.runtimes, project.session, project.ready_timeout_s, context.progress, context.notify
+        )
+        done = execution.serve(plan, wanted.spec, wanted.versions)
+    reloaded = plan.action is PlannedAction.RELOAD
+    return Served(
+        done.server,
+        done.models,
+        unchanged=plan.action is PlannedAction.KEEP,
+        replaced=() if reloaded else plan.reasons,
+        reloaded=plan.reasons if reloaded else (),
+        gap_s=done.gap_s,
+    )
 
 
 def plan_serve(loaded: LoadedConfig) -> ServerPlan:

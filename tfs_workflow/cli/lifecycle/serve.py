@@ -43,6 +43,8 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
             "smoke": {one.model: _smoke_text(one) for one in smoke},
             "unchanged": done.unchanged,
             "replaced": [drift_document(reason) for reason in done.replaced],
+            "reloaded": [drift_document(reason) for reason in done.reloaded],
+            "seconds_without_answers": done.gap_s if done.gap_s is None else round(done.gap_s, 3),
         }
         show(options, document, chain(model_lines(done.server, done.models), curl_lines(loaded, done.server, requests)))
         if follow:
@@ -115,6 +117,10 @@ def _report_unusual(done: Served) -> None:
         console.note(f"already running with this configuration, since {done.server.started_at:%F %T} UTC")
     for reason in done.replaced:
         console.note(f"replaced the running server: {reason}")
+    for reason in done.reloaded:
+        console.note(f"reloaded the running server: {reason}")
+    if done.gap_s is not None:
+        console.note(f"replaced: {done.gap_s:.1f} s without answers")
 
 
 def _follow(loaded: LoadedConfig, server: ModelServer) -> None:

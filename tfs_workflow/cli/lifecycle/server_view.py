@@ -16,7 +16,7 @@ from tfs_workflow.errors import WorkflowError
 from tfs_workflow.formats.example_request import ExampleRequest, curl_line
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.model.model_request import model_request
-from tfs_workflow.workflow.plan.drift import Drift
+from tfs_workflow.workflow.plan.difference import Drift
 
 if TYPE_CHECKING:
     from tfs_workflow.health.diagnosis import Diagnosis

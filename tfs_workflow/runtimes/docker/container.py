@@ -33,9 +33,13 @@ BINARY = "/usr/bin/tensorflow_model_server"
 REST_PORT, GRPC_PORT = 8501, 8500
 CONFIG_DIR = "/etc/tfs-workflow"
 MODELS_DIR = "/models"
+# Models outside the workspace: a mount below another one would need a directory in that one's source.
+OWN_MOUNTS_DIR = "/own-models"
 # On an engine elsewhere one volume holds both; no model's name begins with a dot.
 VOLUME_CONFIG_DIR = f"{MODELS_DIR}/.tfs-workflow"
 PREFIX = "tfs-"
+# The ends of the names of a server that is being replaced, and of one that is tried before it may replace another.
+PREVIOUS, TRIAL = "-previous", "-trial"
 # The engine waits twice as long before each: 0.1 s, 0.2 s and so on, so this one gives up after about three seconds.
 RESTARTS = 5
 
@@ -45,8 +49,13 @@ def container_name(project: str) -> str:
     return f"{PREFIX}{project}"
 
 
-def base_path(model: ModelSpec) -> str:
-    """Where the container sees a model."""
+def base_path(spec: ServerSpec, model: ModelSpec) -> str:
+    """Where the container sees a model; on an engine elsewhere, where all are copies, use `copied_base_path`."""
+    return f"{OWN_MOUNTS_DIR if spec.has_own_mount(model) else MODELS_DIR}/{model.name}"
+
+
+def copied_base_path(model: ModelSpec) -> str:
+    """Where the container sees a model that was copied into a volume."""
     return f"{MODELS_DIR}/{model.name}"
 
 
@@ -88,6 +97,16 @@ def creation(spec: ServerSpec, config_dir: Path, uid: int, gid: int, volume: str
     }
 
 
+def on_trial(arguments: dict[str, Any], spec: ServerSpec, workspace: Path) -> dict[str, Any]:
+    """The arguments for a container beside the running one: a name of its own, free ports of the loopback."""
+    return arguments | {
+        "name": arguments["name"] + TRIAL,
+        "ports": {f"{inside}/tcp": ("127.0.0.1", None) for inside in (REST_PORT, GRPC_PORT)},
+        "restart_policy": None,
+        "labels": labels(spec, workspace),
+    }
+
+
 def labels(spec: ServerSpec, workspace: Path) -> dict[str, str]:
     """The labels by which the container is found again, with the workspace and the machine that claim it."""
     return {
@@ -102,18 +121,22 @@ def labels(spec: ServerSpec, workspace: Path) -> dict[str, str]:
 
 
 def _binds(spec: ServerSpec, config_dir: Path) -> list[Mount]:
-    return [_mount(CONFIG_DIR, config_dir), *(mount for model in spec.models for mount in _model_mounts(model))]
+    """The workspace's models as one mount, so that one which is added later is seen, and each model outside it."""
+    shared = [_mount(MODELS_DIR, spec.models_dir)] if spec.models_dir else []
+    own = (model for model in spec.models if spec.has_own_mount(model))
+    mounts = (mount for model in own for mount in _own_mounts(model, base_path(spec, model)))
+    return [_mount(CONFIG_DIR, config_dir), *shared, *mounts]
 
 
-def _model_mounts(model: ModelSpec) -> Iterator[Mount]:
+def _own_mounts(model: ModelSpec, target: str) -> Iterator[Mount]:
     """The base path as one mount; where versions are links, each version by itself, since links end at the mount."""
     if not model.links:
-        yield _mount(base_path(model), model.base_path)
+        yield _mount(target, model.base_path)
         return
     linked = dict(model.links)
     for version in savedmodel.scan(model.base_path).found:
         name = version.path.name
-        yield _mount(f"{base_path(model)}/{name}", linked.get(name, version.path))
+        yield _mount(f"{target}/{name}", linked.get(name, version.path))
 
 
 def _mount(target: str, source: Path) -> Mount:

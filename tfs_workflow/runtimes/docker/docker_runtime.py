@@ -8,13 +8,13 @@ in between, the old one is started again (docs/decisions/0005-replace-and-roll-b
 from __future__ import annotations
 
 import os
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +23,23 @@ from docker.models.containers import Container
 from requests.exceptions import RequestException
 
 from tfs_workflow.errors import ServerNotReadyError, ToolMissingError, WorkflowError
-from tfs_workflow.runtimes.base import (
-    DIGEST_LABEL,
-    EXPOSE_LABEL,
-    IMAGE_LABEL,
-    MACHINE_LABEL,
-    PROJECT_LABEL,
-    WORKSPACE_LABEL,
-    ImageIdentity,
-    ModelServer,
-)
+from tfs_workflow.runtimes.base import PROJECT_LABEL, ImageIdentity, ModelServer
 from tfs_workflow.runtimes.docker import container, remote_volume
+from tfs_workflow.runtimes.docker.container_state import observed_container
 from tfs_workflow.runtimes.docker.engine import Engine, EngineFailedError, engine_errors
 from tfs_workflow.runtimes.docker.engine_info import chosen_address, is_local
 from tfs_workflow.runtimes.docker.image_pull import image_identity, pinned_reference
 from tfs_workflow.runtimes.kinds import DOCKER
 from tfs_workflow.runtimes.ports import port_holder
-from tfs_workflow.runtimes.spec import ServerSpec, server_files, write_config_files
+from tfs_workflow.runtimes.spec import (
+    ModelSpec,
+    ServerSpec,
+    model_config,
+    restored_config_files,
+    server_files,
+    write_config_files,
+)
 
-PREVIOUS = "-previous"
 _GONE, _GOING = 404, 409  # the status for a container that is removed, or whose removal is in progress
 # The engine closes a log some moments before the container counts as ended.
 _END_TIMEOUT_S = 5
@@ -61,16 +59,48 @@ class DockerRuntime:
         label = PROJECT_LABEL if project is None else f"{PROJECT_LABEL}={project}"
         with engine_errors("list containers"):
             found = self.engine.client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
-            return [self._observed(one) for one in found]
+            # A trial that a killed verb left is newer than the server that it was to replace.
+            return sorted((self._observed(one) for one in found), key=lambda server: server.on_trial)
 
     def start(self, spec: ServerSpec) -> ModelServer:
         """Create and start the container; raises ServerNotReadyError when a port is taken, and leaves none behind
         then.
         """
-        files = server_files(spec, container.base_path)
+        files = server_files(spec, self._base_path(spec))
         write_config_files(self.config_dir, files)
         with self._volume(spec, files) as volume:
-            created = self._create(spec, volume)
+            created = self._create(spec, container.creation(spec, self.config_dir, os.getuid(), os.getgid(), volume))
+        return self._started(spec, created)
+
+    def model_config(self, spec: ServerSpec) -> str:
+        """The configuration file of the models, with their base paths in the container."""
+        return model_config(spec.models, self._base_path(spec))
+
+    @contextmanager
+    def trial(self, spec: ServerSpec) -> Iterator[ModelServer | None]:
+        """A container of the spec for the block, with free ports of the loopback and a configuration of its own.
+
+        None on an engine elsewhere, whose loopback cannot be reached from here.
+        """
+        if self._host:
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="trial-", dir=self.config_dir.parent / "staging") as directory:
+            # The container's user is another one where root starts it.
+            Path(directory).chmod(0o755)
+            write_config_files(Path(directory), server_files(spec, self._base_path(spec)))
+            arguments = container.creation(spec, Path(directory), os.getuid(), os.getgid())
+            created = self._create(spec, container.on_trial(arguments, spec, self.config_dir.parent))
+            try:
+                yield self._started(spec, created)
+            finally:
+                _remove(created)
+
+    def _base_path(self, spec: ServerSpec) -> Callable[[ModelSpec], str]:
+        return container.copied_base_path if self._host else partial(container.base_path, spec)
+
+    def _started(self, spec: ServerSpec, created: Container) -> ModelServer:
+        """Start the container, or remove it and raise."""
         try:
             with engine_errors("start the container"):
                 created.start()
@@ -89,7 +119,7 @@ class DockerRuntime:
         return "" if is_local(address) else remote_volume.host_of(address)
 
     def _observed(self, found: Container) -> ModelServer:
-        server = _observed(found)
+        server = observed_container(found)
         return replace(server, host=self._host) if self._host else server
 
     @contextmanager
@@ -103,10 +133,9 @@ class DockerRuntime:
                     volume = held.enter_context(remote_volume.filled_volume(self.engine.client, spec, labels, files))
             yield volume
 
-    def _create(self, spec: ServerSpec, volume: str) -> Container:
+    def _create(self, spec: ServerSpec, described: dict[str, Any]) -> Container:
         # By digest: the image that setup recorded runs, also where the tag moved.
-        pinned = {"image": pinned_reference(self.engine, spec.image, spec.image_digest)}
-        arguments = container.creation(spec, self.config_dir, os.getuid(), os.getgid(), volume) | pinned
+        arguments = described | {"image": pinned_reference(self.engine, spec.image, spec.image_digest)}
         try:
             # In a thread, since Ctrl-C must not lose the id of a container that the engine is creating.
             with engine_errors("create the container"), ThreadPoolExecutor(1) as pool:
@@ -157,8 +186,9 @@ class DockerRuntime:
         try:
             with engine_errors("stop the previous container"):
                 previous.stop(timeout=10)
-                previous.rename(name + PREVIOUS)
-            yield
+                previous.rename(name + container.PREVIOUS)
+            with restored_config_files(self.config_dir):
+                yield
         except BaseException:
             with engine_errors("restart the previous container"):
                 _restart(previous, name)
@@ -220,41 +250,6 @@ def _restart(previous: Container, name: str) -> None:
     if previous.name != name:
         previous.rename(name)
     previous.start()
-
-
-def _observed(found: Container) -> ModelServer:
-    attrs: dict[str, Any] = found.attrs
-    state, labels = attrs["State"], attrs["Config"]["Labels"]
-    runs = state["Running"] and not state["Restarting"]
-    return ModelServer(
-        runtime=DockerRuntime.name,
-        id=str(found.id),
-        project=labels[PROJECT_LABEL],
-        digest=labels.get(DIGEST_LABEL, ""),
-        rest_port=_published(attrs, container.REST_PORT),
-        grpc_port=_published(attrs, container.GRPC_PORT),
-        started_at=_moment(state["StartedAt"] if state["Running"] else attrs["Created"]),
-        exit_code=None if runs else int(state["ExitCode"]),
-        out_of_memory=bool(state["OOMKilled"]),
-        image=labels.get(IMAGE_LABEL, attrs["Config"]["Image"]),
-        image_digest=attrs["Image"],
-        exposed=labels.get(EXPOSE_LABEL) == "true",
-        restarts=int(attrs["RestartCount"]),
-        workspace=labels.get(WORKSPACE_LABEL, ""),
-        machine=labels.get(MACHINE_LABEL, ""),
-        superseded=str(found.name).endswith(PREVIOUS),
-    )
-
-
-def _published(attrs: dict[str, Any], port: int) -> int:
-    bindings = attrs["NetworkSettings"]["Ports"].get(f"{port}/tcp") or [{"HostPort": 0}]
-    return int(bindings[0]["HostPort"])
-
-
-def _moment(text: str) -> datetime:
-    """The engine's RFC 3339 time in UTC, whose nanoseconds Python 3.10 cannot read."""
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{whole[:19]}.{fraction[:6]:0<6}+00:00")
 
 
 def _remove(found: Container) -> None:

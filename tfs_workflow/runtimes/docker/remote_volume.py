@@ -5,12 +5,13 @@ An engine elsewhere resolves bind mounts on its own machine: the server would se
 started, and a volume mounted there keeps the files. So a carrier container exists while the volume is filled
 (docs/decisions/0010-an-engine-elsewhere.md).
 
-The volume's name ends with the digest of the spec, so that a replaced server and its successor never share one.
+The volume's name ends with a random number, so that a replaced server and its successor never share one.
 """
 
 from __future__ import annotations
 
 import io
+import secrets
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -42,7 +43,7 @@ def filled_volume(client: Any, spec: ServerSpec, labels: Mapping[str, str], file
 
     It is never without a container with the label, so that a killed run's is found. Nothing is left on failure.
     """
-    name = f"{container.container_name(spec.project)}-{spec.digest()}"
+    name = f"{container.container_name(spec.project)}-{secrets.token_hex(6)}"
     mount = Mount(container.MODELS_DIR, name, type="volume", labels=dict(labels))
     # Never started: it only receives the files.
     carrier = client.containers.create(spec.image, labels=dict(labels), network_disabled=True, mounts=[mount])

@@ -56,8 +56,9 @@ def _ends_on_a_guess(directory: Path, signature: Signature) -> str:
 
 def newest_version(loaded: LoadedConfig, name: str) -> Path:
     """The directory of the newest served version; raises ConfigError before setup, InvalidModelError without one."""
-    record = require_setup(read_state(require_workspace(loaded)).setup, loaded.config)
-    (model,) = (model for model in server_spec(loaded.config, record).models if model.name == name)
+    workspace = require_workspace(loaded)
+    record = require_setup(read_state(workspace).setup, loaded.config)
+    (model,) = (model for model in server_spec(loaded.config, record, workspace).models if model.name == name)
     return served_directories(model)[-1]
 
 

@@ -1,8 +1,9 @@
 """Drift: the differences of the running server from the YAML, the files and the image that it was started from.
 
-A running server and the YAML are compared in three ways, from certain to detailed. The digest of the spec shows whether
-anything differs. The record of `serve` shows what differs, key by key, if it is that server's record. The fingerprints
-show whether files of a served version have changed, without reading those whose size and time are the same.
+A running server and the YAML are compared in three ways. The digest of the spec shows whether anything differs that
+needs another server. The record of `serve` shows what differs, key by key, if it is that server's record: also the
+models, which a reload changes (model_drift.py). The fingerprints show whether files of a served version have changed,
+without reading those whose size and time are the same.
 
 Not every difference is drift. A version that was added later is served by itself, and a changed file of a version that
 is not loaded has no effect.
@@ -12,19 +13,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.runtimes.spec import ServerSpec
+from tfs_workflow.runtimes.spec import MODEL_CONFIG, ModelSpec, ServerSpec
 from tfs_workflow.state.fingerprints import changed_since, fingerprints_unread
 from tfs_workflow.state.records import FetchRecord, ServedRecord
+from tfs_workflow.workflow.plan.difference import RELOADS, REPLACES, Drift
+from tfs_workflow.workflow.plan.model_drift import model_drift, recorded_models
+from tfs_workflow.workflow.plan.observation import ObservedServer, Statuses
 
-if TYPE_CHECKING:  # serve starts its server before it imports the client
-    from tfs_workflow.client.interface import VersionStatus
-
-SERVE = "run invoke serve"
 SETUP_AND_SERVE = "run invoke setup serve"
 LISTED_FILES = 3
 # Where a field of the spec comes from in the YAML, unless it is the key of the same name below `server`.
@@ -34,20 +34,8 @@ _KEYS = {
     "image_digest": "the image that setup recorded",
     "binary": "server.native_binary",
     "memory_bytes": "server.memory",
+    "models_dir": "workspace",
 }
-
-
-@dataclass(frozen=True)
-class Drift:
-    """One difference: its kind, where it is, the evidence, and the command that removes it."""
-
-    kind: str
-    where: str
-    evidence: str
-    fix: str = SERVE
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.where}: {self.evidence}"
 
 
 def served_record(
@@ -68,49 +56,75 @@ def served_record(
     return ServedRecord(server.id, server.started_at.isoformat(), _plain(spec), files)
 
 
-def drift(
-    server: ModelServer,
-    spec: ServerSpec,
-    served: ServedRecord | None,
-    statuses: Mapping[str, Sequence[VersionStatus]] | None,
-) -> list[Drift]:
-    """The differences of a running server from YAML and files; `statuses` is None when it does not answer."""
+def served_again(before: ServedRecord, now: ServedRecord) -> ServedRecord:
+    """The record after a reload: a version that was loaded before has the files that it was loaded from."""
+    files = {}
+    for name, found in now.files.items():
+        loaded = before.files.get(name, {})
+        files[name] = {path: loaded.get(path, fingerprint) for path, fingerprint in found.items()}
+    return replace(now, files=files)
+
+
+def drift(observed: ObservedServer, spec: ServerSpec, served: ServedRecord | None) -> list[Drift]:
+    """The differences of a running server from YAML and files."""
     # The record of another server would name its files, and report their differences as this one's.
+    server = observed.server
     known = served if served and served.id == server.id else None
-    found = configuration_drift(server, spec, known)
+    found = configuration_drift(observed, spec, known)
     if known is not None:
-        found += _files(spec, known, statuses)
-    return [*found, *_ended(statuses or {})]
+        found += _files(spec, known, observed.models)
+    return [*found, *_ended(spec, observed.models or {})]
 
 
-def server_drift(
-    server: ModelServer,
-    spec: ServerSpec,
-    served: ServedRecord | None,
-    statuses: Mapping[str, Sequence[VersionStatus]] | None,
-) -> list[Drift]:
-    """Why serve must replace a running server; files and versions count only where the spec is the wanted one."""
-    if server.digest != spec.digest():
-        return configuration_drift(server, spec, served)
-    return drift(server, spec, served, statuses)
+def server_drift(observed: ObservedServer, spec: ServerSpec, served: ServedRecord | None) -> list[Drift]:
+    """Why serve must change a running server; files and versions count only where it need not be another one."""
+    if observed.server.digest != spec.digest():
+        return configuration_drift(observed, spec, served)
+    return drift(observed, spec, served)
 
 
-def configuration_drift(server: ModelServer, spec: ServerSpec, served: ServedRecord | None) -> list[Drift]:
+def configuration_drift(observed: ObservedServer, spec: ServerSpec, served: ServedRecord | None) -> list[Drift]:
     """The differences of the server's spec, key by key where `serve` recorded it."""
+    server = observed.server
+    before = recorded_models(served) if served and served.id == server.id else None
+    if served is None or before is None:
+        return _unrecorded(observed, spec)
+    models = list(model_drift(server, spec, before))
     if server.digest == spec.digest():
+        return [*models, *_unsettled(observed, served, [] if models else spec.models)]
+    moved = [Drift("configuration", *one) for one in _moved(served.spec, _plain(spec))]
+    # The new server gets these, too.
+    moved += [replace(one, fix=REPLACES, by_reload=False) for one in models]
+    return moved or [_of_another_spec(server, spec)]
+
+
+def _unrecorded(observed: ObservedServer, spec: ServerSpec) -> list[Drift]:
+    """The drift of a server that was started by an older release, or from another workspace."""
+    if observed.server.digest != spec.digest():
+        return [_of_another_spec(observed.server, spec)]
+    if observed.is_configured:
         return []
-    moved = list(_moved(served.spec, _plain(spec))) if served and served.id == server.id else []
-    unknown = [("the YAML", f"spec {server.digest} is served, {spec.digest()} is wanted")]
-    return [Drift("configuration", where, evidence) for where, evidence in moved or unknown]
+    return [Drift("configuration", "the YAML", "other models are configured, and what is served is not recorded")]
+
+
+def _of_another_spec(server: ModelServer, spec: ServerSpec) -> Drift:
+    return Drift("configuration", "the YAML", f"spec {server.digest} is served, {spec.digest()} is wanted")
+
+
+def _unsettled(observed: ObservedServer, served: ServedRecord, same: Sequence[ModelSpec]) -> Iterator[Drift]:
+    """A reload that was cut short, and a file that differs although the models are the `same`."""
+    if served.is_reloading:
+        yield Drift("reload", "the last reload", "it was cut short, and could not be undone")
+    elif same and not observed.is_configured:
+        evidence = "it is not as serve wrote it, and a restarted server would read it"
+        yield Drift("configuration", MODEL_CONFIG, evidence, RELOADS, by_reload=True)
 
 
 def _moved(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in now:
-        if name == "models":
-            yield from _moved_models(before.get("models", []), now["models"])
-        elif name == "environment":
+        if name == "environment":
             yield from _moved_variables(dict(before.get(name, ())), dict(now[name]))
-        elif before.get(name) != now[name]:
+        elif name != "models" and before.get(name) != now[name]:
             yield _KEYS.get(name, f"server.{name}"), f"was {_shown(before.get(name))}, is {_shown(now[name])}"
 
 
@@ -126,31 +140,15 @@ def _moved_variables(before: Mapping[str, str], now: Mapping[str, str]) -> Itera
             )
 
 
-def _moved_models(before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    old, new = ({model["name"]: model for model in models} for models in (before, now))
-    for name in sorted(old.keys() | new.keys()):
-        if name not in new:
-            yield f"models.{name}", "is not in the YAML any more"
-        elif name not in old:
-            yield f"models.{name}", "is not served yet"
-        # Changed files have a message of their own, since the cure is another.
-        elif {**old[name], "content": ""} != {**new[name], "content": ""}:
-            yield f"models.{name}", "its path, versions or labels changed"
-        elif old[name] != new[name]:
-            yield f"models.{name}", "setup found other files since"
-
-
 def image_drift(runtime: Runtime, spec: ServerSpec, locked: bool) -> Iterator[Drift]:
     """Whether the image's tag has moved since it was recorded; serve follows it unless setup was `locked`."""
     now = runtime.resolve_image(spec.image)
     if now.digest and spec.image_digest and not now.is_pinned_by(spec.image_digest):
         evidence = f"names {now.digest[:19]} now, {spec.image_digest[:19]} was recorded"
-        yield Drift("image", spec.image, evidence, SETUP_AND_SERVE if locked else SERVE)
+        yield Drift("image", spec.image, evidence, SETUP_AND_SERVE if locked else REPLACES)
 
 
-def _files(
-    spec: ServerSpec, known: ServedRecord, statuses: Mapping[str, Sequence[VersionStatus]] | None
-) -> Iterator[Drift]:
+def _files(spec: ServerSpec, known: ServedRecord, statuses: Statuses | None) -> Iterator[Drift]:
     """Changed files of served versions. A version published later is not drift: the server finds it itself."""
     for model in spec.models:
         recorded = known.files.get(model.name, {})
@@ -172,13 +170,14 @@ def restart_event(server: ModelServer, served: ServedRecord | None) -> str:
     return f"container {server.id[:12]} was restarted: {times}last at {server.started_at:%F %T} UTC"
 
 
-def _ended(statuses: Mapping[str, Sequence[VersionStatus]]) -> Iterator[Drift]:
-    for model, versions in statuses.items():
-        for version in versions:
-            if version.has_failed:
+def _ended(spec: ServerSpec, statuses: Statuses) -> Iterator[Drift]:
+    """Versions that failed. A version that the YAML does not name any more is none: a reload has left it behind."""
+    for model in spec.models:
+        for version in statuses.get(model.name, ()):
+            if version.has_failed and (model.latest is not None or version.version in model.versions):
                 evidence = f"ended: {version.error_code}: {version.error_message}"
                 fix = "fix or remove that version, then run invoke serve"
-                yield Drift("version", f"models.{model} v{version.version}", evidence, fix)
+                yield Drift("version", f"models.{model.name} v{version.version}", evidence, fix)
 
 
 def _plain(spec: ServerSpec) -> dict[str, Any]:

@@ -1,29 +1,47 @@
-"""Executes a plan: the one place where serve and teardown start, replace and stop servers.
+"""Executes a plan: the one place where serve and teardown start, reload, replace and stop servers.
 
-A start either succeeds or leaves things as they were. The running server is stopped but not yet removed while its
-successor starts; any error or interrupt removes whatever the start created and restarts the old server. That restart
-is recorded, so that the next `status` does not report it as drift. Before a server is started, the state file names
-its runtime: after a `kill -9` in between, `teardown` still finds it.
+A start either succeeds or leaves things as they were. What replaces a server is tried beside it first, where the
+runtime can. Then the running server is stopped but not yet removed while its successor starts; any error or interrupt
+removes whatever the start created, restarts the old server and waits for it. That restart is recorded, so that the next
+`status` does not report it as drift. Before a server is started, the state file names its runtime: after a `kill -9` in
+between, `teardown` still finds it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from tfs_workflow.errors import ServerNotReadyError
+from tfs_workflow.errors import ServerNotReadyError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.lookup import Runtimes
-from tfs_workflow.runtimes.spec import ServerSpec
+from tfs_workflow.runtimes.spec import MODEL_CONFIG, ServerSpec
 from tfs_workflow.sources.transfer import Progress
 from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.workflow.failures import recording_failure
-from tfs_workflow.workflow.plan.drift import served_record
+from tfs_workflow.workflow.plan.drift import served_again, served_record
+from tfs_workflow.workflow.plan.model_drift import recorded_models
 from tfs_workflow.workflow.plan.observation import Statuses
 from tfs_workflow.workflow.plan.plan import PlannedAction, ServerPlan
+from tfs_workflow.workflow.plan.reload_steps import Change, Versions, texts
 
 LOG_LINES = 200
+# After an interrupt, whose clean-up has 10 s (cli/signals.py).
+INTERRUPTED_WAIT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Executed:
+    """The server that serves now, and the status of its models.
+
+    `gap_s` are the seconds from the stop of the former server until this one was AVAILABLE; None where none stopped.
+    """
+
+    server: ModelServer
+    models: Statuses
+    gap_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,80 +55,163 @@ class Execution:
     session: StateSession
     ready_timeout_s: float
     progress: Progress | None = None
+    notify: Callable[[str], None] = lambda text: None  # noqa: ARG005
 
-    def serve(
-        self, plan: ServerPlan, spec: ServerSpec, wanted: Mapping[str, Sequence[int]]
-    ) -> tuple[ModelServer, Statuses]:
+    def serve(self, plan: ServerPlan, spec: ServerSpec, wanted: Versions) -> Executed:
         """Execute the plan, and wait until every wanted version is AVAILABLE.
 
-        Raises what the runtime and the wait raise; then a server that ran before runs again.
+        Raises what the runtime and the wait raise; then a server that ran before serves again as before.
         """
         # They have ended, and a container's name must be free for the next one.
         stop_servers(self.runtimes, plan.ended, timeout_s=0)
-        if plan.action is not PlannedAction.KEEP:
+        if plan.action in (PlannedAction.START, PlannedAction.REPLACE):
             return self._start(plan, spec, wanted)
         (server,) = plan.running
         self._claim(server.runtime)
+        if plan.action is PlannedAction.RELOAD:
+            return Executed(server, self._reload(server, spec, wanted))
         statuses = self._wait(self.runtimes.get(server.runtime), server, wanted)
         self._record(server, spec, wanted)
-        return server, statuses
+        return Executed(server, statuses)
 
-    def _start(
-        self, plan: ServerPlan, spec: ServerSpec, wanted: Mapping[str, Sequence[int]]
-    ) -> tuple[ModelServer, Statuses]:
+    def _start(self, plan: ServerPlan, spec: ServerSpec, wanted: Versions) -> Executed:
         self._claim(plan.runtime)
         self.session.write()
         runtime = self.runtimes.get(plan.runtime)
+        if plan.running:
+            self._try_out(runtime, spec, wanted)
+        serving = self._serving(plan.running, spec)
         # What ran before is spared; everything else of the project came from this start, whole or half.
         removal = _removed_on_failure(runtime, plan.project, {server.id for server in plan.running})
         recording = recording_failure(self.session, runtime)
-        with self._replacing_with_rollback(plan.running), removal, recording as attempt:
+        stopped_s = time.monotonic()
+        with self._replacing_with_rollback(plan.running, serving), removal, recording as attempt:
             attempt.server = server = runtime.start(_with_kept_ports(spec, plan.running))
             statuses = self._wait(runtime, server, wanted)
+            gap_s = time.monotonic() - stopped_s
             self._record(server, spec, wanted)
             self.session.change(failure=None)
             self.session.write()  # within the roll-back: a server that cannot be recorded is not left running
-        return server, statuses
+        return Executed(server, statuses, gap_s if plan.running else None)
+
+    def _try_out(self, runtime: Runtime, spec: ServerSpec, wanted: Versions) -> None:
+        """Raise where a server of the spec does not become AVAILABLE beside the running one."""
+        with ExitStack() as stack:
+            trial = stack.enter_context(runtime.trial(spec))
+            if trial is None:
+                return
+            try:
+                stack.enter_context(recording_failure(self.session, runtime)).server = trial
+                self._wait(runtime, trial, wanted)
+            except WorkflowError as error:
+                error.what += "; the former server was not stopped"
+                raise
+
+    def _reload(self, server: ModelServer, spec: ServerSpec, wanted: Versions) -> Statuses:
+        # Here and not above: they import the client, and most runs reload nothing.
+        from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415
+        from tfs_workflow.workflow.plan.reload import Reload, available  # noqa: PLC0415
+
+        runtime, record = self.runtimes.get(server.runtime), self.session.state.served
+        before = recorded_models(record)
+        if record is None or before is None:  # the plan reloads only what is recorded
+            raise ServerNotReadyError("what the server serves is not recorded", where=server.project)
+        with RestJsonClient(server.rest_url) as client:
+            serving = available(client, before)
+        change = Change(before, spec, serving, wanted)
+        path = self.runtimes.config_dir / MODEL_CONFIG
+        self.session.change(served=replace(record, is_reloading=True))
+        self.session.write()
+        watched = ReloadedServer(runtime, server)
+
+        def wait(versions: Versions) -> Statuses:
+            return self._wait_for(watched, versions, self.ready_timeout_s)
+
+        def undone() -> None:
+            self.session.change(served=record)
+
+        reload = Reload(server, path, self.ready_timeout_s, serving, wait, undone)
+        with recording_failure(self.session, runtime) as attempt:
+            attempt.server = server
+            statuses = reload.run(texts(change, runtime.model_config, path), change)
+        fetched = self.session.state.fetched
+        self.session.change(served=served_again(record, served_record(server, spec, wanted, fetched)), failure=None)
+        return statuses
 
     def _claim(self, runtime: str) -> None:
         """Note that this runtime may hold a server of the project."""
         self.session.change(started=tuple(sorted({*self.session.state.started, runtime})))
 
-    def _record(self, server: ModelServer, spec: ServerSpec, wanted: Mapping[str, Sequence[int]]) -> None:
-        """Note what this server was started from, once; no model file is read."""
+    def _record(self, server: ModelServer, spec: ServerSpec, wanted: Versions) -> None:
+        """Note what this server serves, where that is not recorded; no model file is read."""
         state = self.session.state
         if state.served is None or state.served.id != server.id:
             self.session.change(served=served_record(server, spec, wanted, state.fetched))
 
+    def _serving(self, running: Sequence[ModelServer], spec: ServerSpec) -> Versions:
+        """The AVAILABLE versions of the server that is to be replaced, which a roll-back must bring back."""
+        if not running:
+            return {}
+        from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415  # a first start need not wait for it
+        from tfs_workflow.workflow.plan.reload import available  # noqa: PLC0415
+
+        with RestJsonClient(running[0].rest_url) as client:
+            return available(client, recorded_models(self.session.state.served) or spec.models)
+
     @contextmanager
-    def _replacing_with_rollback(self, running: Sequence[ModelServer]) -> Iterator[None]:
-        """Stop the running servers for the block; restart them if it raises, and record the restart."""
+    def _replacing_with_rollback(self, running: Sequence[ModelServer], serving: Versions) -> Iterator[None]:
+        """Stop the running servers for the block; restart them if it raises, record the restart, and wait for it."""
         try:
             with ExitStack() as stack:
                 for server in running:
                     stack.enter_context(self.runtimes.get(server.runtime).replacing(server))
                 yield
+        except WorkflowError as error:
+            if running:
+                error.what += f"; {self._awaited_restart(running, serving, self.ready_timeout_s)}"
+            raise
         except BaseException:
-            for server in running:
-                self._record_restart(server, self.runtimes.get(server.runtime).find(server.project))
+            if running:
+                self.notify(self._awaited_restart(running, serving, INTERRUPTED_WAIT_S))
             raise
 
-    def _record_restart(self, before: ModelServer, found: Sequence[ModelServer]) -> None:
+    def _awaited_restart(self, running: Sequence[ModelServer], serving: Versions, timeout_s: float) -> str:
+        """Record that the former servers run again, wait for the first of them, and put the result into words."""
+        started_s = time.monotonic()
+        for server in reversed(running):
+            runtime = self.runtimes.get(server.runtime)
+            again = self._record_restart(server, runtime.find(server.project))
+        if again is None:
+            return "the former server does not run again; invoke serve starts one"
+        if not any(serving.values()):
+            return "the former server runs again; it did not serve before it was stopped"
+        try:
+            self._wait_for(WatchedServer(runtime, again), serving, timeout_s)
+        except ServerNotReadyError as error:
+            return f"the former server runs again, but {error.what}"
+        return f"the former server runs again, AVAILABLE after {time.monotonic() - started_s:.1f} s"
+
+    def _record_restart(self, before: ModelServer, found: Sequence[ModelServer]) -> ModelServer | None:
         served = self.session.state.served
         for server in found:
-            if served and served.id == before.id and server.exit_code is None and server.digest == before.digest:
-                again = replace(served, id=server.id, started_at=server.started_at.isoformat())
-                self.session.change(served=again)
+            if server.exit_code is None and server.digest == before.digest:
+                if served and served.id == before.id:
+                    again = replace(served, id=server.id, started_at=server.started_at.isoformat())
+                    self.session.change(served=again)
+                return server
+        return None
 
-    def _wait(self, runtime: Runtime, server: ModelServer, wanted: Mapping[str, Sequence[int]]) -> Statuses:
+    def _wait(self, runtime: Runtime, server: ModelServer, wanted: Versions) -> Statuses:
+        return self._wait_for(WatchedServer(runtime, server), wanted, self.ready_timeout_s)
+
+    def _wait_for(self, watched: WatchedServer, wanted: Versions, timeout_s: float) -> Statuses:
         # Here and not above: while these are imported, the server starts.
         from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415
         from tfs_workflow.health.readiness import wait_until_available  # noqa: PLC0415
 
-        watched = WatchedServer(runtime, server)
-        with RestJsonClient(server.rest_url) as client:
+        with RestJsonClient(watched.server.rest_url) as client:
             try:
-                return wait_until_available(wanted, client, watched, self.ready_timeout_s, progress=self.progress)
+                return wait_until_available(wanted, client, watched, timeout_s, progress=self.progress)
             except ServerNotReadyError as error:
                 if watched.server.restarts:
                     error.what += f"; the engine restarted it {watched.server.restarts} times"
@@ -141,6 +242,19 @@ class WatchedServer:
     def lines(self) -> list[str]:
         """The last log lines."""
         return list(self.runtime.logs(self.server, tail=LOG_LINES))
+
+
+class ReloadedServer(WatchedServer):
+    """A server that served before: only log lines that came since can show why a reload fails."""
+
+    def __init__(self, runtime: Runtime, server: ModelServer) -> None:
+        super().__init__(runtime, server)
+        self._seen = super().lines()[-1:]
+
+    def lines(self) -> list[str]:
+        """The last log lines, without those that were there before."""
+        lines = super().lines()
+        return lines[lines.index(self._seen[0]) + 1 :] if self._seen and self._seen[0] in lines else lines
 
 
 def stop_servers(runtimes: Runtimes, servers: Sequence[ModelServer], timeout_s: int) -> None:

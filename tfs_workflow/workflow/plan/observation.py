@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.lookup import Runtimes
-from tfs_workflow.runtimes.spec import ServerSpec
+from tfs_workflow.runtimes.spec import MODEL_CONFIG, ServerSpec
 
 if TYPE_CHECKING:  # serve starts its server before it imports the client
     from tfs_workflow.client.interface import VersionStatus
@@ -22,16 +22,18 @@ Statuses = Mapping[str, Sequence["VersionStatus"]]
 class ObservedServer:
     """One server of the project, and each model's versions; None where it was not queried or does not answer.
 
-    `models` maps each model to the status of its versions.
+    `models` maps each model to the status of its versions. `is_configured` is False where the workspace's file of
+    models is not that of the wanted spec.
     """
 
     server: ModelServer
     models: Statuses | None = None
+    is_configured: bool = True
 
     @property
     def runs(self) -> bool:
-        """Whether it had not ended when it was observed."""
-        return self.server.exit_code is None
+        """Whether it had not ended when it was observed; a trial that a killed verb left serves nobody."""
+        return self.server.exit_code is None and not self.server.on_trial
 
 
 def observe(
@@ -44,12 +46,25 @@ def observe(
     is queried for the status of its models.
     """
     found = (server for _, server in runtimes.find(project, tuple(names), required))
-    return tuple(ObservedServer(server, _statuses(server, spec)) for server in found)
+    return tuple(_observed(runtimes, server, spec) for server in found)
 
 
-def _statuses(server: ModelServer, spec: ServerSpec | None) -> Statuses | None:
+def _observed(runtimes: Runtimes, server: ModelServer, spec: ServerSpec | None) -> ObservedServer:
     if spec is None or server.exit_code is not None or server.digest != spec.digest():
-        return None
+        return ObservedServer(server)
+    return ObservedServer(server, _statuses(server, spec), is_configured(runtimes, spec))
+
+
+def is_configured(runtimes: Runtimes, spec: ServerSpec) -> bool:
+    """Whether the workspace's file of models is that of the spec."""
+    try:
+        text = (runtimes.config_dir / MODEL_CONFIG).read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return text == runtimes.get(spec.runtime).model_config(spec)
+
+
+def _statuses(server: ModelServer, spec: ServerSpec) -> Statuses | None:
     from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415  # a first start has no server to query
 
     with (

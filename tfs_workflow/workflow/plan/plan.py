@@ -15,7 +15,8 @@ from typing import Any
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.state.records import ServedRecord
-from tfs_workflow.workflow.plan.drift import Drift, server_drift
+from tfs_workflow.workflow.plan.difference import Drift
+from tfs_workflow.workflow.plan.drift import server_drift
 from tfs_workflow.workflow.plan.observation import ObservedServer
 
 
@@ -24,6 +25,7 @@ class PlannedAction(str, Enum):
 
     KEEP = "keep"
     START = "start"
+    RELOAD = "reload"
     REPLACE = "replace"
 
 
@@ -31,7 +33,8 @@ class PlannedAction(str, Enum):
 class ServerPlan:
     """How serve reaches the wanted server.
 
-    `running` are the servers that run now: the one to keep, or those to replace for `reasons`. `ended` are removed.
+    `running` are the servers that run now: the one to keep or to reload, or those to replace, for `reasons`. `ended`
+    are removed.
     """
 
     action: PlannedAction
@@ -49,7 +52,7 @@ class ServerPlan:
         for server in self.running:
             yield f"{self.action.value} the running {_named(server)}"
         yield from (f"  because of {reason}" for reason in self.reasons)
-        if self.action is not PlannedAction.KEEP:
+        if self.action in (PlannedAction.START, PlannedAction.REPLACE):
             yield f"start the {self.runtime} server with spec {self.digest}"
 
     def document(self) -> dict[str, Any]:
@@ -93,18 +96,14 @@ class RemovalPlan:
 
 
 def plan_server(spec: ServerSpec, observed: Sequence[ObservedServer], served: ServedRecord | None) -> ServerPlan:
-    """The plan to have exactly one server of this spec: kept where the only running one did not drift."""
+    """The plan to have exactly one server of this spec.
+
+    The only running one is kept where it did not drift, and reloaded where it can take every change.
+    """
     running = [one for one in observed if one.runs]
-    reasons = tuple(reason for one in running for reason in server_drift(one.server, spec, served, one.models))
-    if not running:
-        action = PlannedAction.START
-    # Two servers of one project are never kept: only one of them can have the ports.
-    elif len(running) == 1 and not reasons:
-        action = PlannedAction.KEEP
-    else:
-        action = PlannedAction.REPLACE
+    reasons = tuple(reason for one in running for reason in server_drift(one, spec, served))
     return ServerPlan(
-        action,
+        _action(running, reasons),
         spec.project,
         spec.runtime,
         spec.digest(),
@@ -112,6 +111,17 @@ def plan_server(spec: ServerSpec, observed: Sequence[ObservedServer], served: Se
         tuple(one.server for one in observed if not one.runs),
         reasons,
     )
+
+
+def _action(running: Sequence[ObservedServer], reasons: Sequence[Drift]) -> PlannedAction:
+    if not running:
+        return PlannedAction.START
+    # Two servers of one project are never kept: only one of them can have the ports.
+    if len(running) == 1 and not reasons:
+        return PlannedAction.KEEP
+    # One that does not answer, since it still starts or hangs, does not answer a reload either.
+    can_reload = len(running) == 1 and running[0].models is not None
+    return PlannedAction.RELOAD if can_reload and all(one.by_reload for one in reasons) else PlannedAction.REPLACE
 
 
 def _named(server: ModelServer) -> str:

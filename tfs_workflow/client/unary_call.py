@@ -1,0 +1,162 @@
+"""One gRPC call without grpcio, which neither docker users nor the embedded server's extra have.
+
+A reload is a single unary call on loopback, with two small messages. HTTP/2 needs little for that: the preface, one
+block of headers without compression, DATA frames within the windows of flow control, and the frames of the answer. The
+headers of the answer are not decoded, so that no HPACK table is needed: a call that succeeds has a message, and
+TensorFlow Serving puts the status of a reload into that message (RFC 9113; gRPC over HTTP2, PROTOCOL-HTTP2.md).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from tfs_workflow.client.interface import ServerUnreachableError
+from tfs_workflow.errors import ServerNotReadyError
+from tfs_workflow.protos.services import Method
+
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
+_END_STREAM, _ACK, _END_HEADERS, _PADDED = 0x1, 0x1, 0x4, 0x8
+_INITIAL_WINDOW_SIZE = 4
+# What every peer takes without having said so (RFC 9113, 6.5.2).
+_FRAME_BYTES, _WINDOW_BYTES = 16384, 65535
+_STREAM = 1
+
+
+def unary_call(address: tuple[str, int], method: Method, request: Message, timeout_s: float) -> Any:
+    """The answer to one unary call without TLS.
+
+    Raises ServerUnreachableError where nothing listens or the connection ends, and ServerNotReadyError after
+    `timeout_s` seconds and for an answer without a message of the method.
+    """
+    where = f"{address[0]}:{address[1]} {method.name}"
+    try:
+        with socket.create_connection(address, timeout_s) as connection:
+            content = _Call(connection, time.monotonic() + timeout_s).run(method, request, address)
+    except TimeoutError as error:
+        fix = "invoke logs shows what it does; invoke serve replaces it"
+        raise ServerNotReadyError(f"no answer within {timeout_s:g} s", where=where, fix=fix) from error
+    except (OSError, EOFError) as error:
+        fix = "invoke status shows what runs"
+        raise ServerUnreachableError("the call was cut short", where=where, evidence=str(error), fix=fix) from error
+    return _message(method, content, where)
+
+
+def _message(method: Method, content: bytes, where: str) -> Any:
+    what = f"the answer is not a {method.response.DESCRIPTOR.name}"
+    # Before the message: one byte for compression, which is off, and four for its size.
+    if len(content) < 5 or len(content) != 5 + int.from_bytes(content[1:5], "big"):
+        raise ServerNotReadyError(what, where=where, evidence=f"{len(content)} bytes")
+    try:
+        return method.response.FromString(content[5:])
+    except DecodeError as error:
+        raise ServerNotReadyError(what, where=where, evidence=str(error)) from error
+
+
+@dataclass
+class _Call:
+    """A connection with one stream; the windows are what may still be sent on either, in bytes."""
+
+    connection: socket.socket
+    deadline_s: float
+    answer: bytearray = field(default_factory=bytearray)
+    has_ended: bool = False
+    connection_window: int = _WINDOW_BYTES
+    stream_window: int = _WINDOW_BYTES
+    initial_window: int = _WINDOW_BYTES
+
+    def run(self, method: Method, request: Message, address: tuple[str, int]) -> bytes:
+        """Send the request, and read frames until the stream ends; the DATA of the answer."""
+        content = request.SerializeToString()
+        self.connection.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
+        headers = _headers(method.path, f"{address[0]}:{address[1]}")
+        self.connection.sendall(_frame(_HEADERS, _END_HEADERS, _STREAM, headers))
+        self._send(b"\0" + len(content).to_bytes(4, "big") + content)
+        while not self.has_ended:
+            self._read_frame()
+        return bytes(self.answer)
+
+    def _send(self, content: bytes) -> None:
+        """Send the body as DATA, no more than the windows allow."""
+        while content and not self.has_ended:
+            size = min(_FRAME_BYTES, self.connection_window, self.stream_window)
+            if size <= 0:
+                self._read_frame()
+                continue
+            part, content = content[:size], content[size:]
+            self.connection.sendall(_frame(_DATA, 0 if content else _END_STREAM, _STREAM, part))
+            self.connection_window -= len(part)
+            self.stream_window -= len(part)
+
+    def _read_frame(self) -> None:
+        head = self._read(9)
+        kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big") & 0x7FFFFFFF
+        payload = self._read(int.from_bytes(head[:3], "big"))
+        if kind == _SETTINGS and not flags & _ACK:
+            self._take_settings(payload)
+            self.connection.sendall(_frame(_SETTINGS, _ACK, 0, b""))
+        elif kind == _PING and not flags & _ACK:
+            self.connection.sendall(_frame(_PING, _ACK, 0, payload))
+        elif kind == _WINDOW_UPDATE:
+            self._widen(stream, int.from_bytes(payload, "big") & 0x7FFFFFFF)
+        elif kind == _RST_STREAM:
+            raise EOFError(f"HTTP/2 error {int.from_bytes(payload, 'big')}")
+        elif kind in (_DATA, _HEADERS) and stream == _STREAM:
+            if kind == _DATA:
+                self.answer += payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
+            self.has_ended = bool(flags & _END_STREAM)
+
+    def _take_settings(self, payload: bytes) -> None:
+        for name, value in struct.iter_unpack(">HI", payload):
+            if name == _INITIAL_WINDOW_SIZE:
+                self.stream_window += value - self.initial_window
+                self.initial_window = value
+
+    def _widen(self, stream: int, size: int) -> None:
+        if stream == _STREAM:
+            self.stream_window += size
+        elif stream == 0:
+            self.connection_window += size
+
+    def _read(self, size: int) -> bytes:
+        content = b""
+        while len(content) < size:
+            left_s = self.deadline_s - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self.connection.settimeout(left_s)
+            received = self.connection.recv(size - len(content))
+            if not received:
+                raise EOFError("the server closed the connection")
+            content += received
+        return content
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def _headers(path: str, authority: str) -> bytes:
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": path,
+        ":authority": authority,
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    # Literal fields without indexing and without Huffman's code (RFC 7541, 6.2.2).
+    return b"".join(b"\0" + _string(name) + _string(value) for name, value in fields.items())
+
+
+def _string(text: str) -> bytes:
+    content = text.encode()
+    if len(content) > 126:  # longer ones have a length of several bytes
+        raise ValueError(f"{text!r} is too long for a header")
+    return bytes((len(content),)) + content

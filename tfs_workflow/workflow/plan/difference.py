@@ -1,0 +1,25 @@
+"""One difference between what runs and what is wanted, with the command that removes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REPLACES = "run invoke serve, which replaces the server"
+RELOADS = "run invoke serve, which reloads it"
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One difference: its kind, where it is, the evidence, and the command that removes it.
+
+    `by_reload` is true where the running server can take the change.
+    """
+
+    kind: str
+    where: str
+    evidence: str
+    fix: str = REPLACES
+    by_reload: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.where}: {self.evidence}"

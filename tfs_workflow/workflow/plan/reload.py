@@ -1,0 +1,122 @@
+"""Reloads the configuration of a running server: models, versions and labels change, and no request fails.
+
+The configuration file is written before each call, so that a server that ends and starts again comes back with what was
+reloaded, and not with what it was started with. The call alone proves little: TensorFlow Serving answers it when the
+new models serve, and changes versions at its next look at the base paths. So the models are watched until they are as
+wanted. When something fails, the former file and configuration return.
+
+A call can last for ever: where a model of the first configuration failed, the real server waits for it in each reload
+(tensorflow/serving#1565). Therefore each call has a deadline, and a reload that could not be undone is recorded, so
+that the next `serve` replaces the server (docs/decisions/0017-reload.md).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf import text_format
+
+from tfs_workflow.client.interface import ServerUnreachableError
+from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.client.unary_call import unary_call
+from tfs_workflow.errors import ServerNotReadyError, WorkflowError
+from tfs_workflow.health.diagnosis import ended_version
+from tfs_workflow.health.unloading import wait_until_unloaded
+from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.services import RELOAD_CONFIG
+from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.runtimes.spec import ModelSpec
+from tfs_workflow.state.atomic_file import write_errors, write_whole
+from tfs_workflow.workflow.plan.observation import Statuses
+from tfs_workflow.workflow.plan.reload_steps import Change, Versions
+
+# A roll-back brings nothing that must be loaded, and may follow an interrupt, whose clean-up has 10 s.
+UNDO_TIMEOUT_S = 8.0
+
+
+@dataclass(frozen=True)
+class Reload:
+    """The reload of one server, whose configuration file lies at `path`; `serving` are its AVAILABLE versions.
+
+    `wait` returns once the given versions are AVAILABLE, and raises ServerNotReadyError where they cannot be. `undone`
+    is called after a failure once the former configuration serves again.
+    """
+
+    server: ModelServer
+    path: Path
+    timeout_s: float
+    serving: Versions
+    wait: Callable[[Versions], Statuses]
+    undone: Callable[[], None]
+
+    def run(self, steps: Sequence[str], change: Change) -> Statuses:
+        """Take each step, and return once the wanted versions are AVAILABLE, the labels answer and the rest is gone.
+
+        `steps` are the texts of the configuration file. Raises ServerNotReadyError, which says whether the former
+        configuration serves again.
+        """
+        with self._undone_on_failure():
+            for text in steps:
+                self._configure(text, self.timeout_s)
+                statuses = self.wait(change.wanted)
+            with RestJsonClient(self.server.rest_url) as client:
+                _check_labels(client, change.after.models)
+                wait_until_unloaded(change.removed(), client, self.timeout_s)
+        return statuses
+
+    def _configure(self, text: str, timeout_s: float) -> None:
+        """Write the file, and have the server take it; ServerNotReadyError where it refuses."""
+        with write_errors(self.path):
+            write_whole(self.path, text)
+        request = apis.ReloadConfigRequest()
+        text_format.Parse(text, request.config)
+        status = unary_call((self.server.host, self.server.grpc_port), RELOAD_CONFIG, request, timeout_s).status
+        if status.error_code:
+            found = ended_version(apis.Code.Name(status.error_code), status.error_message)
+            raise found.error(f"the server refused the new configuration: {found.cause}", where=self.server.project)
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        before = self.path.read_text(encoding="utf-8")
+        try:
+            yield
+        except WorkflowError as error:
+            error.what += f"; {self._undo(before)}"
+            raise
+        except BaseException:
+            self._undo(before)
+            raise
+
+    def _undo(self, before: str) -> str:
+        """Return to the former configuration; in words, whether it serves again."""
+        started_s = time.monotonic()
+        try:
+            self._configure(before, UNDO_TIMEOUT_S)
+            self.wait(self.serving)
+        except WorkflowError as error:
+            return f"the former configuration could not be restored ({error.what}), and the next serve replaces it"
+        self.undone()
+        return f"the former configuration serves again, after {time.monotonic() - started_s:.1f} s"
+
+
+def available(client: RestJsonClient, models: Sequence[ModelSpec]) -> dict[str, list[int]]:
+    """The versions of each model that are AVAILABLE now; empty where the server does not answer."""
+    try:
+        return {m.name: [v.version for v in client.status(m.name) if v.state.value == "AVAILABLE"] for m in models}
+    except ServerUnreachableError:
+        return {}
+
+
+def _check_labels(client: RestJsonClient, models: Sequence[ModelSpec]) -> None:
+    """Raise ServerNotReadyError unless each label leads to its version."""
+    for model in models:
+        for label, version in model.labels:
+            found = client.served_version(model.name, label)
+            if found != version:
+                raise ServerNotReadyError(
+                    f"label {label} leads to version {found} instead of {version}", where=f"models.{model.name}"
+                )
