@@ -60,6 +60,9 @@ def outcome(
     base_path = made.base_path(directory)
     project = f"test-{uuid.uuid4().hex[:10]}"
     overrides: Overrides = {"project": project, "rest_port": 0, "grpc_port": 0, **common, **made.spec(directory)}
+    if overrides.get("runtime") == "docker":  # it mounts this directory whole, and the model by itself
+        overrides["models_dir"] = directory / "fetched"
+        overrides["models_dir"].mkdir(exist_ok=True)
     flags = tuple((dict(overrides.pop("flags", {})) | made.flags).items())
     spec = ServerSpec(models=(ModelSpec("m", base_path, **made.model),), flags=flags, **overrides)
     runtime = runtimes(spec.runtime)

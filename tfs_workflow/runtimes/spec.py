@@ -96,7 +96,7 @@ class ServerSpec:
         """Whether a container must mount the model by itself: it, or a version of it, lies outside `models_dir`."""
         if self.models_dir is None:
             return False
-        return bool(model.links) or not model.base_path.is_relative_to(self.models_dir)
+        return bool(model.links) or model.base_path != self.models_dir / model.name
 
     @property
     def can_reload(self) -> bool:
