@@ -3,7 +3,7 @@
     python -m tests.support.load REST_URL PATH...
 
 Every tenth request opens a new connection; the others keep one. It prints one JSON document at its end: the number of
-requests that were answered, and every failure as text.
+requests that were answered, every failure as text, and the longest time without an answer around a failure.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import json
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,10 +27,14 @@ ANSWER = [2.5, 3.0, 4.5]
 
 @dataclass
 class Load:
-    """What the client counted; filled in when the block of `load_on` ends."""
+    """What the client counted; filled in when the block of `load_on` ends.
+
+    `gap_s` are the seconds from the last answer before a failure to the next answer, 0 without a failure.
+    """
 
     answered: int = 0
     failures: list[str] = field(default_factory=list)
+    gap_s: float = 0
 
 
 @contextmanager
@@ -46,8 +51,7 @@ def load_on(rest_url: str, *paths: str) -> Iterator[Load]:
         yield load
     finally:
         printed, _ = client.communicate(timeout=60)
-    found = json.loads(printed)
-    load.answered, load.failures = found["answered"], found["failures"]
+    vars(load).update(json.loads(printed))
 
 
 def _sent(connection: http.client.HTTPConnection, path: str) -> str:
@@ -64,20 +68,23 @@ def _sent(connection: http.client.HTTPConnection, path: str) -> str:
 
 def main(rest_url: str, paths: Sequence[str]) -> int:
     """Send until stdin is closed."""
-    answered, failures = 0, []
+    load, answered_s, has_failed = Load(), time.monotonic(), False
     connection = http.client.HTTPConnection(urlsplit(rest_url).netloc, timeout=10)
     for number, path in enumerate(itertools.cycle(paths)):
         if number % 10 == 0:
             connection.close()
-        failure = _sent(connection, path)
-        if failure:
-            failures.append(failure)
-        answered += not failure
+        if failure := _sent(connection, path):
+            load.failures.append(failure)
+            has_failed = True
+        else:
+            now_s = time.monotonic()
+            load.gap_s = max(load.gap_s, now_s - answered_s) if has_failed else load.gap_s
+            load.answered, answered_s, has_failed = load.answered + 1, now_s, False
         if number == 0:
             print("sending", flush=True)
         if select.select([sys.stdin], [], [], 0)[0]:
             break
-    print(json.dumps({"answered": answered, "failures": failures}))
+    print(json.dumps(asdict(load)))
     return 0
 
 
