@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from tests.client.conftest import RunningServer
+from tfs_workflow.client.control.unary_call import CallRefusedError, unary_call
 from tfs_workflow.client.interface import ServerUnreachableError
-from tfs_workflow.client.unary_call import unary_call
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.services import GET_MODEL_STATUS, RELOAD_CONFIG
@@ -73,11 +73,19 @@ def test_an_answer_that_does_not_come_ends_at_the_deadline() -> None:
         released.set()
 
 
-def test_a_call_that_is_refused_has_no_message() -> None:
+@pytest.mark.parametrize("text", ["no such version", "long " * 100, "100 % ü", "x" * 126, "x" * 127, "x" * 300])
+def test_a_call_that_is_refused_raises_with_the_text_of_the_server(text: str) -> None:
     def refuse(content: bytes) -> bytes:
-        raise ValueError(content)
+        raise ValueError(text)
 
-    with grpc_server(refuse) as address, pytest.raises(ServerNotReadyError, match="not a ReloadConfigResponse"):
+    with grpc_server(refuse) as address, pytest.raises(CallRefusedError) as caught:
+        unary_call(address, RELOAD_CONFIG, request(1), 30)
+    assert text in caught.value.evidence
+
+
+def test_an_answer_that_is_something_else_is_not_taken_for_the_message() -> None:
+    broken = grpc_server(lambda content: b"\xff\xff")
+    with broken as address, pytest.raises(ServerNotReadyError, match="not a ReloadConfigResponse"):
         unary_call(address, RELOAD_CONFIG, request(1), 30)
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from google.protobuf import text_format
 
+from tfs_workflow.client.control.unary_call import CallRefusedError, unary_call
 from tfs_workflow.client.interface import ServerUnreachableError
 from tfs_workflow.client.rest_json import RestJsonClient
-from tfs_workflow.client.unary_call import unary_call
 from tfs_workflow.errors import ServerNotReadyError, WorkflowError
 from tfs_workflow.health.diagnosis import ended_version
 from tfs_workflow.health.unloading import wait_until_unloaded
@@ -74,10 +74,18 @@ class Reload:
             write_whole(self.path, text)
         request = apis.ReloadConfigRequest()
         text_format.Parse(text, request.config)
-        status = unary_call((self.server.host, self.server.grpc_port), RELOAD_CONFIG, request, timeout_s).status
-        if status.error_code:
-            found = ended_version(apis.Code.Name(status.error_code), status.error_message)
-            raise found.error(f"the server refused the new configuration: {found.cause}", where=self.server.project)
+        if refusal := self._refusal(request, timeout_s):
+            found = ended_version(*refusal)
+            raise found.error(f"the server refused the configuration: {found.cause}", where=self.server.project)
+
+    def _refusal(self, request: apis.ReloadConfigRequest, timeout_s: float) -> tuple[str, str] | None:
+        """Code and text of the server's error, which it gives in the answer or as that of the call."""
+        try:
+            answer = unary_call((self.server.host, self.server.grpc_port), RELOAD_CONFIG, request, timeout_s)
+        except CallRefusedError as error:
+            return "the call failed", error.evidence
+        status = answer.status
+        return (apis.Code.Name(status.error_code), status.error_message) if status.error_code else None
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[None]:

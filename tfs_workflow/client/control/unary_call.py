@@ -1,9 +1,9 @@
 """One gRPC call without grpcio, which neither docker users nor the embedded server's extra have.
 
 A reload is a single unary call on loopback, with two small messages. HTTP/2 needs little for that: the preface, one
-block of headers without compression, DATA frames within the windows of flow control, and the frames of the answer. The
-headers of the answer are not decoded, so that no HPACK table is needed: a call that succeeds has a message, and
-TensorFlow Serving puts the status of a reload into that message (RFC 9113; gRPC over HTTP2, PROTOCOL-HTTP2.md).
+block of headers without compression, DATA frames within the windows of flow control, and the frames of the answer. Of
+the answer's headers only the text of an error is read. Our settings forbid a dynamic table, so that it stands there
+literally (RFC 9113, RFC 7541; gRPC over HTTP2, PROTOCOL-HTTP2.md).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import struct
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from google.protobuf.message import DecodeError, Message
 
@@ -23,28 +24,35 @@ from tfs_workflow.protos.services import Method
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 _END_STREAM, _ACK, _END_HEADERS, _PADDED = 0x1, 0x1, 0x4, 0x8
-_INITIAL_WINDOW_SIZE = 4
+_HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE = 1, 4
 # What every peer takes without having said so (RFC 9113, 6.5.2).
 _FRAME_BYTES, _WINDOW_BYTES = 16384, 65535
 _STREAM = 1
 
 
+class CallRefusedError(ServerNotReadyError):
+    """The server ended a call with an error, whose text is the evidence."""
+
+
 def unary_call(address: tuple[str, int], method: Method, request: Message, timeout_s: float) -> Any:
     """The answer to one unary call without TLS.
 
-    Raises ServerUnreachableError where nothing listens or the connection ends, and ServerNotReadyError after
-    `timeout_s` seconds and for an answer without a message of the method.
+    Raises ServerUnreachableError where nothing listens or the connection ends, CallRefusedError, and
+    ServerNotReadyError after `timeout_s` seconds and for an answer that is not a message of the method.
     """
     where = f"{address[0]}:{address[1]} {method.name}"
     try:
         with socket.create_connection(address, timeout_s) as connection:
-            content = _Call(connection, time.monotonic() + timeout_s).run(method, request, address)
+            call = _Call(connection, time.monotonic() + timeout_s)
+            content = call.run(method, request, address)
     except TimeoutError as error:
         fix = "invoke logs shows what it does; invoke serve replaces it"
         raise ServerNotReadyError(f"no answer within {timeout_s:g} s", where=where, fix=fix) from error
     except (OSError, EOFError) as error:
         fix = "invoke status shows what runs"
         raise ServerUnreachableError("the call was cut short", where=where, evidence=str(error), fix=fix) from error
+    if call.error:
+        raise CallRefusedError("the server refused the call", where=where, evidence=call.error)
     return _message(method, content, where)
 
 
@@ -66,6 +74,7 @@ class _Call:
     connection: socket.socket
     deadline_s: float
     answer: bytearray = field(default_factory=bytearray)
+    error: str = ""
     has_ended: bool = False
     connection_window: int = _WINDOW_BYTES
     stream_window: int = _WINDOW_BYTES
@@ -74,7 +83,7 @@ class _Call:
     def run(self, method: Method, request: Message, address: tuple[str, int]) -> bytes:
         """Send the request, and read frames until the stream ends; the DATA of the answer."""
         content = request.SerializeToString()
-        self.connection.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, b""))
+        self.connection.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, struct.pack(">HI", _HEADER_TABLE_SIZE, 0)))
         headers = _headers(method.path, f"{address[0]}:{address[1]}")
         self.connection.sendall(_frame(_HEADERS, _END_HEADERS, _STREAM, headers))
         self._send(b"\0" + len(content).to_bytes(4, "big") + content)
@@ -108,8 +117,11 @@ class _Call:
         elif kind == _RST_STREAM:
             raise EOFError(f"HTTP/2 error {int.from_bytes(payload, 'big')}")
         elif kind in (_DATA, _HEADERS) and stream == _STREAM:
+            content = payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
             if kind == _DATA:
-                self.answer += payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
+                self.answer += content
+            else:
+                self.error = self.error or _grpc_message(content)
             self.has_ended = bool(flags & _END_STREAM)
 
     def _take_settings(self, payload: bytes) -> None:
@@ -136,6 +148,23 @@ class _Call:
                 raise EOFError("the server closed the connection")
             content += received
         return content
+
+
+def _grpc_message(block: bytes) -> str:
+    """The error's text in a block of headers, percent-encoded by gRPC; empty without one, and behind Huffman's code."""
+    name = b"\x0cgrpc-message"
+    at = block.find(name)
+    if at < 0:
+        return ""
+    size, start = block[at + len(name)], at + len(name) + 1
+    if size & 0x80:
+        return ""
+    if size == 0x7F:  # the length goes on, seven bits in each byte (RFC 7541, 5.1)
+        for shift in range(0, 28, 7):
+            size, start = size + ((block[start] & 0x7F) << shift), start + 1
+            if not block[start - 1] & 0x80:
+                break
+    return unquote(block[start : start + size].decode(errors="replace"))
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -1,0 +1,1 @@
+"""Calls that change a server, apart from those that use it."""
