@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ from typing import Any
 from tests.support import models
 from tests.support.chain import NEVER_READY
 from tests.support.command import CommandLine
+from tests.support.faults import kill, servers
 from tests.support.load import load_on
 from tests.support.modelserver import graphs
+from tests.support.waiting import until
 
 LABEL = "/v1/models/half_plus_two/labels/stable:predict"
 LATEST = "/v1/models/half_plus_two:predict"
@@ -110,6 +114,44 @@ class Reloads:
         del lab.config["models"]["broken"]
         assert lab.ok_json("serve")["unchanged"] is True
         assert lab.ok_json("status")["id"] == before["id"]
+
+    def begun(self, lab: CommandLine) -> subprocess.Popen[str]:
+        """A `serve` that adds a model which computes for long while it is loaded."""
+        file = lab.workspace / "serving" / "models.config"
+        slow = graphs.toiling(lab.directory / "slow" / "1", products=6).parent
+        lab.config["models"]["slow"] = {"source": archive_of(slow)}
+        lab.ok("setup")
+        process = lab.start("serve")
+        until(lambda: "slow" in file.read_text(), process)
+        return process
+
+    def serves_as_before(self, lab: CommandLine, configured: str) -> None:
+        assert (lab.workspace / "serving" / "models.config").read_text() == configured
+        del lab.config["models"]["slow"]
+        assert json.loads(lab.ok("predict")) == [2.5, 3.0, 4.5]
+        assert lab.ok_json("serve")["unchanged"] is True
+        assert len(servers(lab)) == 1
+
+    def test_an_interrupted_reload_returns_to_what_served_before(self, lab: CommandLine) -> None:
+        lab.ok("setup", "serve")
+        before = (lab.workspace / "serving" / "models.config").read_text()
+        process = self.begun(lab)
+        process.send_signal(signal.SIGINT)
+        _, message = process.communicate(timeout=60)
+        assert process.returncode == 130, message
+        self.serves_as_before(lab, before)
+
+    def test_a_server_that_ends_during_a_reload_is_started_again_as_it_was(self, lab: CommandLine) -> None:
+        lab.ok("setup")
+        url = lab.ok_json("serve")["rest_url"]
+        before = (lab.workspace / "serving" / "models.config").read_text()
+        process = self.begun(lab)
+        kill(servers(lab)[0])
+        _, message = process.communicate(timeout=60)
+        assert process.returncode == 5, message
+        assert "the former configuration serves again, after " in message
+        self.serves_as_before(lab, before)
+        assert lab.ok_json("status")["rest_url"] == url
 
     def test_a_version_that_fails_to_load_leaves_what_served_before(self, lab: CommandLine) -> None:
         (lab.directory / "two").mkdir()

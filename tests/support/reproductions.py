@@ -31,7 +31,7 @@ from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.ports import free_port
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
-from tfs_workflow.workflow.plan.execution import WatchedServer
+from tfs_workflow.workflow.plan.watched_server import WatchedServer
 
 Overrides = dict[str, Any]
 NEVER_READY = {"file_system_poll_wait_seconds": "-1"}

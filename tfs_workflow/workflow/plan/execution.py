@@ -20,14 +20,15 @@ from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import MODEL_CONFIG, ServerSpec
 from tfs_workflow.sources.transfer import Progress
 from tfs_workflow.state.project_state import StateSession
+from tfs_workflow.state.records import ServedRecord
 from tfs_workflow.workflow.failures import recording_failure
 from tfs_workflow.workflow.plan.drift import served_again, served_record
 from tfs_workflow.workflow.plan.model_drift import recorded_models
 from tfs_workflow.workflow.plan.observation import Statuses
 from tfs_workflow.workflow.plan.plan import PlannedAction, ServerPlan
 from tfs_workflow.workflow.plan.reload_steps import Change, Versions, texts
+from tfs_workflow.workflow.plan.watched_server import ReloadedServer, WatchedServer
 
-LOG_LINES = 200
 # After an interrupt, whose clean-up has 10 s (cli/signals.py).
 INTERRUPTED_WAIT_S = 5.0
 
@@ -123,20 +124,37 @@ class Execution:
         self.session.change(served=replace(record, is_reloading=True))
         self.session.write()
         watched = ReloadedServer(runtime, server)
+        former = replace(spec, models=before)
 
         def wait(versions: Versions) -> Statuses:
             return self._wait_for(watched, versions, self.ready_timeout_s)
 
-        def undone() -> None:
-            self.session.change(served=record)
-
-        reload = Reload(server, path, self.ready_timeout_s, serving, wait, undone)
+        reload = Reload(
+            server,
+            path,
+            self.ready_timeout_s,
+            serving,
+            wait,
+            start_again=lambda: self._start_again(server, former, serving, record),
+            undone=lambda: self.session.change(served=replace(self.session.state.served or record, is_reloading=False)),
+        )
         with recording_failure(self.session, runtime) as attempt:
             attempt.server = server
             statuses = reload.run(texts(change, runtime.model_config, path), change)
         fetched = self.session.state.fetched
         self.session.change(served=served_again(record, served_record(server, spec, wanted, fetched)), failure=None)
         return statuses
+
+    def _start_again(self, server: ModelServer, spec: ServerSpec, serving: Versions, record: ServedRecord) -> bool:
+        """Start the former server again where a reload has ended it; False where it still runs."""
+        runtime = self.runtimes.get(server.runtime)
+        if runtime.refresh(server).exit_code is None:
+            return False
+        runtime.stop(server, timeout_s=0)
+        again = runtime.start(_with_kept_ports(spec, [server]))
+        self.session.change(served=replace(record, id=again.id, started_at=again.started_at.isoformat()))
+        self._wait_for(WatchedServer(runtime, again), serving, self.ready_timeout_s)
+        return True
 
     def _claim(self, runtime: str) -> None:
         """Note that this runtime may hold a server of the project."""
@@ -221,40 +239,6 @@ class Execution:
 def _with_kept_ports(spec: ServerSpec, running: Sequence[ModelServer]) -> ServerSpec:
     """The spec with the ports of the server that is replaced, so that its clients find the new one."""
     return replace(spec, kept_ports=(running[0].rest_port, running[0].grpc_port)) if running else spec
-
-
-@dataclass
-class WatchedServer:
-    """A started server as readiness needs it: its exit code and its log, read from the runtime on each call."""
-
-    runtime: Runtime
-    server: ModelServer
-
-    def exit_code(self) -> int | None:
-        """None while the server runs."""
-        self.server = self.runtime.refresh(self.server)
-        return self.server.exit_code
-
-    def out_of_memory(self) -> bool:
-        """Whether the memory limit ended it."""
-        return self.server.out_of_memory
-
-    def lines(self) -> list[str]:
-        """The last log lines."""
-        return list(self.runtime.logs(self.server, tail=LOG_LINES))
-
-
-class ReloadedServer(WatchedServer):
-    """A server that served before: only log lines that came since can show why a reload fails."""
-
-    def __init__(self, runtime: Runtime, server: ModelServer) -> None:
-        super().__init__(runtime, server)
-        self._seen = super().lines()[-1:]
-
-    def lines(self) -> list[str]:
-        """The last log lines, without those that were there before."""
-        lines = super().lines()
-        return lines[lines.index(self._seen[0]) + 1 :] if self._seen and self._seen[0] in lines else lines
 
 
 def stop_servers(runtimes: Runtimes, servers: Sequence[ModelServer], timeout_s: int) -> None:

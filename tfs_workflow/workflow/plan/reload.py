@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,8 +42,9 @@ UNDO_TIMEOUT_S = 8.0
 class Reload:
     """The reload of one server, whose configuration file lies at `path`; `serving` are its AVAILABLE versions.
 
-    `wait` returns once the given versions are AVAILABLE, and raises ServerNotReadyError where they cannot be. `undone`
-    is called after a failure once the former configuration serves again.
+    `wait` returns once the given versions are AVAILABLE, and raises ServerNotReadyError where they cannot be.
+    `start_again` starts a server that the reload has ended, with the former configuration; False where it still runs.
+    `undone` is called after a failure once the former configuration serves again.
     """
 
     server: ModelServer
@@ -51,6 +52,7 @@ class Reload:
     timeout_s: float
     serving: Versions
     wait: Callable[[Versions], Statuses]
+    start_again: Callable[[], bool]
     undone: Callable[[], None]
 
     def run(self, steps: Sequence[str], change: Change) -> Statuses:
@@ -103,12 +105,21 @@ class Reload:
         """Return to the former configuration; in words, whether it serves again."""
         started_s = time.monotonic()
         try:
-            self._configure(before, UNDO_TIMEOUT_S)
-            self.wait(self.serving)
+            self._return_to(before)
         except WorkflowError as error:
             return f"the former configuration could not be restored ({error.what}), and the next serve replaces it"
         self.undone()
         return f"the former configuration serves again, after {time.monotonic() - started_s:.1f} s"
+
+    def _return_to(self, before: str) -> None:
+        # One that does not answer has ended, perhaps by the new model: `wait` finds out.
+        with suppress(ServerUnreachableError):
+            self._configure(before, UNDO_TIMEOUT_S)
+        try:
+            self.wait(self.serving)
+        except ServerNotReadyError:
+            if not self.start_again():
+                raise
 
 
 def available(client: RestJsonClient, models: Sequence[ModelSpec]) -> dict[str, list[int]]:
