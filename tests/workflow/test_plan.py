@@ -92,6 +92,65 @@ def test_a_changed_file_and_a_version_that_ended_replace_it(
     assert [(one.kind, one.where) for one in reasons] == [("model files", "models.m"), ("version", "models.m v2")]
 
 
+def relabelled(spec: ServerSpec) -> ServerSpec:
+    return replace(spec, models=(replace(spec.models[0], labels=(("stable", 1),)),))
+
+
+def test_what_a_running_server_can_take_reloads_it(spec: ServerSpec, server: ModelServer, served: ServedRecord) -> None:
+    wanted = relabelled(spec)
+    evidence = "its labels were none, are stable = 1"
+    reason = Drift("configuration", "models.m", evidence, "run invoke serve, which reloads it", by_reload=True)
+    plan = plan_server(wanted, [ObservedServer(server, AVAILABLE)], served)
+    assert plan == planned(wanted, PlannedAction.RELOAD, server, reasons=(reason,))
+    assert list(plan.lines()) == ["reload the running embedded server 1", f"  because of {reason}"]
+
+
+def test_a_reload_beside_a_change_that_needs_another_server_is_part_of_its_replacement(
+    spec: ServerSpec, server: ModelServer, served: ServedRecord
+) -> None:
+    plan = plan_server(replace(relabelled(spec), metrics=True), [ObservedServer(server)], served)
+    assert plan.action is PlannedAction.REPLACE
+    assert [(one.where, one.by_reload) for one in plan.reasons] == [("server.metrics", False), ("models.m", False)]
+
+
+def test_a_server_that_does_not_answer_is_replaced_and_not_reloaded(
+    spec: ServerSpec, server: ModelServer, served: ServedRecord
+) -> None:
+    assert plan_server(relabelled(spec), [ObservedServer(server)], served).action is PlannedAction.REPLACE
+
+
+def test_a_server_on_another_machine_is_replaced_since_it_reads_copies(
+    spec: ServerSpec, server: ModelServer, served: ServedRecord
+) -> None:
+    elsewhere = ObservedServer(replace(server, host="192.0.2.1"), AVAILABLE)
+    for wanted in (relabelled(spec).models, (replace(spec.models[0], content="other"),)):
+        plan = plan_server(replace(spec, models=wanted), [elsewhere], served)
+        assert plan.action is PlannedAction.REPLACE
+        assert "the server reads copies on another machine" in plan.reasons[0].evidence
+
+
+def test_another_base_path_replaces_it_since_a_loaded_version_is_not_loaded_again(
+    spec: ServerSpec, server: ModelServer, served: ServedRecord, tmp_path: Path
+) -> None:
+    moved = replace(spec, models=(replace(spec.models[0], base_path=models.good(tmp_path / "other")),))
+    plan = plan_server(moved, [ObservedServer(server, AVAILABLE)], served)
+    assert plan.action is PlannedAction.REPLACE
+    assert "loaded versions keep their files" in plan.reasons[0].evidence
+
+
+def test_a_server_without_a_record_is_kept_only_where_its_models_are_configured(
+    spec: ServerSpec, server: ModelServer
+) -> None:
+    assert plan_server(spec, [ObservedServer(server, AVAILABLE)], None).action is PlannedAction.KEEP
+    other = ObservedServer(server, AVAILABLE, is_configured=False)
+    assert plan_server(spec, [other], None).action is PlannedAction.REPLACE
+
+
+def test_a_trial_that_was_left_is_removed(spec: ServerSpec, server: ModelServer) -> None:
+    trial = replace(server, on_trial=True)
+    assert plan_server(spec, [ObservedServer(trial)], None) == planned(spec, PlannedAction.START, ended=(trial,))
+
+
 def test_a_second_server_is_a_replacement_without_a_reason(spec: ServerSpec, server: ModelServer) -> None:
     second = replace(server, id="2")
     plan = plan_server(spec, [ObservedServer(server), ObservedServer(second)], None)

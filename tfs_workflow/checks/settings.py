@@ -119,7 +119,7 @@ def _flag_meaning(check: str, name: str, text: str, config: Config, runtime: str
     elif name == "allow_version_labels_for_unavailable_models" and text in ("false", "0"):
         if any(model.labels for model in config.models.values()):
             evidence = "labels are refused in the first configuration, even on versions that are there"
-            yield failure(check, evidence, "remove the flag; it is set where there are labels", ConfigError)
+            yield failure(check, evidence, "remove the flag; serve sets it", ConfigError)
     elif name.endswith("_file") and text:
         if runtime_kind(runtime).is_container:
             evidence = f"the container has no {text}: only models and the generated configuration are mounted"
