@@ -13,7 +13,16 @@ from invoke.tasks import task
 from tfs_workflow.cli.tasks import collection
 
 ROOT = Path(__file__).parent
-BENCHMARKS = ("startup", "docker_life", "fetch", "predict_jsonl", "interrupts", "modelserver", "first_minute")
+BENCHMARKS = (
+    "startup",
+    "docker_life",
+    "replace",
+    "fetch",
+    "predict_jsonl",
+    "interrupts",
+    "modelserver",
+    "first_minute",
+)
 
 
 @task
