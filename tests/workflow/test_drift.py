@@ -121,6 +121,16 @@ def test_a_version_that_is_published_later_is_the_servers_own_to_find(lab: Comma
     assert drift(lab) == []
 
 
+def test_a_version_that_the_server_found_itself_is_recorded_by_the_next_serve(lab: CommandLine) -> None:
+    base_path = served_in_place(lab)
+    models.good(lab.directory / "next", "2")
+    (lab.directory / "next" / "model" / "2").rename(base_path / "2")
+    assert lab.ok_json("serve")["unchanged"] is True
+    (base_path / "2" / "words.txt").write_text("new")
+    assert [one["evidence"] for one in drift(lab)] == ["2/words.txt is new"]
+    healed(lab)
+
+
 def available(lab: CommandLine) -> list[dict[str, Any]]:
     versions = lab.ok_json("status")["models"]["half_plus_two"]
     return [version for version in versions if version["state"] == "AVAILABLE"]

@@ -56,13 +56,20 @@ def served_record(
     return ServedRecord(server.id, server.started_at.isoformat(), _plain(spec), files)
 
 
+def records_versions(served: ServedRecord, versions: Mapping[str, Sequence[int]]) -> bool:
+    """Whether the record has files of each of these versions; one that the server found by itself is not in it."""
+    recorded = {name: {path.partition("/")[0] for path in files} for name, files in served.files.items()}
+    known = {name: {int(directory) for directory in found} for name, found in recorded.items()}
+    return all(set(numbers) <= known.get(name, set()) for name, numbers in versions.items())
+
+
 def served_again(before: ServedRecord, now: ServedRecord) -> ServedRecord:
-    """The record after a reload: a version that was loaded before has the files that it was loaded from."""
+    """The record of a server that serves something else now: what was loaded before has the files of that time."""
     files = {}
     for name, found in now.files.items():
         loaded = before.files.get(name, {})
         files[name] = {path: loaded.get(path, fingerprint) for path, fingerprint in found.items()}
-    return replace(now, files=files)
+    return replace(now, files=files, started_at=before.started_at)
 
 
 def drift(observed: ObservedServer, spec: ServerSpec, served: ServedRecord | None) -> list[Drift]:

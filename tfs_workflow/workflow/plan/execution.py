@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import ServerNotReadyError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
@@ -22,12 +23,15 @@ from tfs_workflow.sources.transfer import Progress
 from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.state.records import ServedRecord
 from tfs_workflow.workflow.failures import recording_failure
-from tfs_workflow.workflow.plan.drift import served_again, served_record
+from tfs_workflow.workflow.plan.drift import records_versions, served_again, served_record
 from tfs_workflow.workflow.plan.model_drift import recorded_models
 from tfs_workflow.workflow.plan.observation import Statuses
 from tfs_workflow.workflow.plan.plan import PlannedAction, ServerPlan
 from tfs_workflow.workflow.plan.reload_steps import Change, Versions, texts
 from tfs_workflow.workflow.plan.watched_server import ReloadedServer, WatchedServer
+
+if TYPE_CHECKING:
+    from tfs_workflow.workflow.plan.reload import Reload
 
 # After an interrupt, whose clean-up has 10 s (cli/signals.py).
 INTERRUPTED_WAIT_S = 5.0
@@ -109,41 +113,38 @@ class Execution:
                 raise
 
     def _reload(self, server: ModelServer, spec: ServerSpec, wanted: Versions) -> Statuses:
-        # Here and not above: they import the client, and most runs reload nothing.
-        from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415
-        from tfs_workflow.workflow.plan.reload import Reload, available  # noqa: PLC0415
-
         runtime, record = self.runtimes.get(server.runtime), self.session.state.served
         before = recorded_models(record)
         if record is None or before is None:  # the plan reloads only what is recorded
             raise ServerNotReadyError("what the server serves is not recorded", where=server.project)
-        with RestJsonClient(server.rest_url) as client:
-            serving = available(client, before)
-        change = Change(before, spec, serving, wanted)
-        path = self.runtimes.config_dir / MODEL_CONFIG
+        change = Change(before, spec, self._serving([server], spec), wanted)
+        # Written before the first call: after a kill in between, nobody knows what the server took.
         self.session.change(served=replace(record, is_reloading=True))
         self.session.write()
-        watched = ReloadedServer(runtime, server)
-        former = replace(spec, models=before)
-
-        def wait(versions: Versions) -> Statuses:
-            return self._wait_for(watched, versions, self.ready_timeout_s)
-
-        reload = Reload(
-            server,
-            path,
-            self.ready_timeout_s,
-            serving,
-            wait,
-            start_again=lambda: self._start_again(server, former, serving, record),
-            undone=lambda: self.session.change(served=replace(self.session.state.served or record, is_reloading=False)),
-        )
         with recording_failure(self.session, runtime) as attempt:
             attempt.server = server
-            statuses = reload.run(texts(change, runtime.model_config, path), change)
-        fetched = self.session.state.fetched
-        self.session.change(served=served_again(record, served_record(server, spec, wanted, fetched)), failure=None)
+            path = self.runtimes.config_dir / MODEL_CONFIG
+            statuses = self._reload_of(server, change, record).run(texts(change, runtime.model_config, path), change)
+        now = served_record(server, spec, wanted, self.session.state.fetched)
+        self.session.change(served=served_again(record, now), failure=None)
         return statuses
+
+    def _reload_of(self, server: ModelServer, change: Change, record: ServedRecord) -> Reload:
+        """The reload with what it needs of us: the wait, and the ways back."""
+        # Here and not above: it imports the client, and most runs reload nothing.
+        from tfs_workflow.workflow.plan.reload import Reload  # noqa: PLC0415
+
+        runtime = self.runtimes.get(server.runtime)
+        former, watched = replace(change.after, models=tuple(change.before)), ReloadedServer(runtime, server)
+        return Reload(
+            server,
+            self.runtimes.config_dir / MODEL_CONFIG,
+            self.ready_timeout_s,
+            former=runtime.model_config(former),
+            wait=lambda versions: self._wait_for(watched, versions, self.ready_timeout_s),
+            start_again=lambda: self._start_again(server, former, change.serving, record),
+            undone=lambda: self.session.change(served=replace(self.session.state.served or record, is_reloading=False)),
+        )
 
     def _start_again(self, server: ModelServer, spec: ServerSpec, serving: Versions, record: ServedRecord) -> bool:
         """Start the former server again where a reload has ended it; False where it still runs."""
@@ -163,8 +164,10 @@ class Execution:
     def _record(self, server: ModelServer, spec: ServerSpec, wanted: Versions) -> None:
         """Note what this server serves, where that is not recorded; no model file is read."""
         state = self.session.state
-        if state.served is None or state.served.id != server.id:
-            self.session.change(served=served_record(server, spec, wanted, state.fetched))
+        known = state.served if state.served and state.served.id == server.id else None
+        if known is None or not records_versions(known, wanted):
+            now = served_record(server, spec, wanted, state.fetched)
+            self.session.change(served=served_again(known, now) if known else now)
 
     def _serving(self, running: Sequence[ModelServer], spec: ServerSpec) -> Versions:
         """The AVAILABLE versions of the server that is to be replaced, which a roll-back must bring back."""

@@ -40,7 +40,7 @@ UNDO_TIMEOUT_S = 8.0
 
 @dataclass(frozen=True)
 class Reload:
-    """The reload of one server, whose configuration file lies at `path`; `serving` are its AVAILABLE versions.
+    """The reload of one server, whose configuration file lies at `path`; `former` is the text to return to.
 
     `wait` returns once the given versions are AVAILABLE, and raises ServerNotReadyError where they cannot be.
     `start_again` starts a server that the reload has ended, with the former configuration; False where it still runs.
@@ -50,7 +50,7 @@ class Reload:
     server: ModelServer
     path: Path
     timeout_s: float
-    serving: Versions
+    former: str
     wait: Callable[[Versions], Statuses]
     start_again: Callable[[], bool]
     undone: Callable[[], None]
@@ -61,7 +61,7 @@ class Reload:
         `steps` are the texts of the configuration file. Raises ServerNotReadyError, which says whether the former
         configuration serves again.
         """
-        with self._undone_on_failure():
+        with self._undone_on_failure(change.serving):
             for text in steps:
                 self._configure(text, self.timeout_s)
                 statuses = self.wait(change.wanted)
@@ -90,33 +90,32 @@ class Reload:
         return (apis.Code.Name(status.error_code), status.error_message) if status.error_code else None
 
     @contextmanager
-    def _undone_on_failure(self) -> Iterator[None]:
-        before = self.path.read_text(encoding="utf-8")
+    def _undone_on_failure(self, serving: Versions) -> Iterator[None]:
         try:
             yield
         except WorkflowError as error:
-            error.what += f"; {self._undo(before)}"
+            error.what += f"; {self._undo(serving)}"
             raise
         except BaseException:
-            self._undo(before)
+            self._undo(serving)
             raise
 
-    def _undo(self, before: str) -> str:
+    def _undo(self, serving: Versions) -> str:
         """Return to the former configuration; in words, whether it serves again."""
         started_s = time.monotonic()
         try:
-            self._return_to(before)
+            self._return_to(serving)
         except WorkflowError as error:
             return f"the former configuration could not be restored ({error.what}), and the next serve replaces it"
         self.undone()
         return f"the former configuration serves again, after {time.monotonic() - started_s:.1f} s"
 
-    def _return_to(self, before: str) -> None:
+    def _return_to(self, serving: Versions) -> None:
         # One that does not answer has ended, perhaps by the new model: `wait` finds out.
         with suppress(ServerUnreachableError):
-            self._configure(before, UNDO_TIMEOUT_S)
+            self._configure(self.former, UNDO_TIMEOUT_S)
         try:
-            self.wait(self.serving)
+            self.wait(serving)
         except ServerNotReadyError:
             if not self.start_again():
                 raise
@@ -126,7 +125,7 @@ def available(client: RestJsonClient, models: Sequence[ModelSpec]) -> dict[str, 
     """The versions of each model that are AVAILABLE now; empty where the server does not answer."""
     try:
         return {m.name: [v.version for v in client.status(m.name) if v.state.value == "AVAILABLE"] for m in models}
-    except ServerUnreachableError:
+    except ServerNotReadyError:
         return {}
 
 
