@@ -20,6 +20,7 @@ SPEC = ServerSpec(
     project="My.lab",
     runtime="docker",
     models=(ModelSpec("m", Path("/srv/m$1")),),
+    models_dir=Path("/lab/models"),
     image="tensorflow/serving:2.20.0",
     memory_bytes=1 << 30,
     cpus=1.5,

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -80,10 +80,9 @@ class ProcessRuntime:
         """The configuration file of the models, with their real paths."""
         return model_config(spec.models, _base_path)
 
-    @contextmanager
-    def trial(self, spec: ServerSpec) -> Iterator[None]:  # noqa: ARG002  # the Protocol's
+    def trial(self, spec: ServerSpec) -> nullcontext[None]:  # noqa: ARG002  # the Protocol's
         """None: such a server is replaced by stop and start."""
-        yield
+        return nullcontext()
 
     def _spawn(self, argv: list[str], environment: dict[str, str]) -> ModelServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)

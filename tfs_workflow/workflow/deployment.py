@@ -51,8 +51,9 @@ def systemd_text(loaded: LoadedConfig) -> str:
 
 
 def _spec(loaded: LoadedConfig, runtime: str) -> ServerSpec:
-    record = require_setup(read_state(require_workspace(loaded)).setup, loaded.config)
-    return server_spec(loaded.config, replace(record, runtime=runtime))
+    workspace = require_workspace(loaded)
+    record = require_setup(read_state(workspace).setup, loaded.config)
+    return server_spec(loaded.config, replace(record, runtime=runtime), workspace)
 
 
 def _header(loaded: LoadedConfig, next_step: str) -> str:

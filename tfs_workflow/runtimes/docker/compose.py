@@ -8,6 +8,7 @@ left out, its name and its labels: a server that Compose started is not one for 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def compose_document(spec: ServerSpec, uid: int, gid: int) -> dict[str, Any]:
     """
     # The directory of the configuration is replaced by Compose's own configs below.
     arguments = creation(spec, Path(CONFIG_DIR), uid, gid)
-    files = server_files(spec, base_path)
+    files = server_files(spec, partial(base_path, spec))
     service = {key: arguments[key] for key in _SAME if arguments[key] is not None} | _translated(arguments)
     service["configs"] = [{"source": _id(name), "target": f"{CONFIG_DIR}/{name}"} for name in files]
     service["stop_grace_period"] = f"{spec.stop_timeout_s}s"
