@@ -19,8 +19,8 @@ from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 SPEC = ServerSpec(
     project="My.lab",
     runtime="docker",
-    models=(ModelSpec("m", Path("/srv/m$1")),),
-    models_dir=Path("/lab/models"),
+    models=(ModelSpec("m", Path("/srv/models$1/m")),),
+    models_dir=Path("/srv/models$1"),
     image="tensorflow/serving:2.20.0",
     memory_bytes=1 << 30,
     cpus=1.5,
@@ -62,7 +62,7 @@ def test_each_argument_of_the_container_has_a_place_or_is_left_out_on_purpose() 
 
 def test_models_are_mounted_read_only_and_nothing_is_substituted() -> None:
     (volume,) = service()["volumes"]
-    assert (volume["source"], volume["target"], volume["read_only"]) == ("/srv/m$$1", "/models/m", True)
+    assert (volume["source"], volume["target"], volume["read_only"]) == ("/srv/models$$1", "/models", True)
     assert volume["bind"] == {"create_host_path": False}
 
 
