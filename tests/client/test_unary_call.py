@@ -105,6 +105,15 @@ def test_a_port_without_a_listener_and_one_that_closes_are_not_reachable() -> No
         unary_call(address, RELOAD_CONFIG, request(1), 30)
 
 
+def test_a_call_that_the_embedded_server_refuses_has_its_text_too(model_server: RunningServer) -> None:
+    host, _, port = model_server.grpc_address.rpartition(":")
+    asked = apis.GetModelStatusRequest()
+    asked.model_spec.name = "any ~ {model} | <of> `any` name, 0-9: #1 (x@y) [z]; 'a' + b = \"c\" & d * e! f? ^"
+    with pytest.raises(CallRefusedError) as caught:
+        unary_call((host, int(port)), GET_MODEL_STATUS, asked, 30)
+    assert caught.value.evidence == f"Could not find any versions of model {asked.model_spec.name}"
+
+
 def test_the_embedded_server_answers(model_server: RunningServer) -> None:
     host, _, port = model_server.grpc_address.rpartition(":")
     asked = apis.GetModelStatusRequest()

@@ -107,7 +107,7 @@ class Reloads:
         lab.config["models"]["broken"] = {"source": archive_of(broken)}
         lab.ok("setup")
         message = lab.fails(5, "serve")
-        assert "the server refused the configuration" in message
+        assert "the server refused the configuration" in message, message
         assert "the former configuration serves again, after " in message
         assert file.read_text() == text
         assert json.loads(lab.ok("predict", "--model", "half_plus_two")) == [2.5, 3.0, 4.5]

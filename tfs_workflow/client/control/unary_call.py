@@ -2,8 +2,8 @@
 
 A reload is a single unary call on loopback, with two small messages. HTTP/2 needs little for that: the preface, one
 block of headers without compression, DATA frames within the windows of flow control, and the frames of the answer. Of
-the answer's headers only the text of an error is read. Our settings forbid a dynamic table, so that it stands there
-literally (RFC 9113, RFC 7541; gRPC over HTTP2, PROTOCOL-HTTP2.md).
+the answer's headers only the text of an error is read (header_block.py), and for that our settings forbid a dynamic
+table (RFC 9113; gRPC over HTTP2, PROTOCOL-HTTP2.md).
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from google.protobuf.message import DecodeError, Message
 
+from tfs_workflow.client.control.header_block import literal_fields
 from tfs_workflow.client.interface import ServerUnreachableError
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.protos.services import Method
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
-_END_STREAM, _ACK, _END_HEADERS, _PADDED = 0x1, 0x1, 0x4, 0x8
+_END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 _HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE = 1, 4
 # What every peer takes without having said so (RFC 9113, 6.5.2).
 _FRAME_BYTES, _WINDOW_BYTES = 16384, 65535
@@ -121,7 +123,8 @@ class _Call:
             if kind == _DATA:
                 self.answer += content
             else:
-                self.error = self.error or _grpc_message(content)
+                content = content[5:] if flags & _PRIORITY else content
+                self.error = self.error or _error_text(content)
             self.has_ended = bool(flags & _END_STREAM)
 
     def _take_settings(self, payload: bytes) -> None:
@@ -150,21 +153,13 @@ class _Call:
         return content
 
 
-def _grpc_message(block: bytes) -> str:
-    """The error's text in a block of headers, percent-encoded by gRPC; empty without one, and behind Huffman's code."""
-    name = b"\x0cgrpc-message"
-    at = block.find(name)
-    if at < 0:
-        return ""
-    size, start = block[at + len(name)], at + len(name) + 1
-    if size & 0x80:
-        return ""
-    if size == 0x7F:  # the length goes on, seven bits in each byte (RFC 7541, 5.1)
-        for shift in range(0, 28, 7):
-            size, start = size + ((block[start] & 0x7F) << shift), start + 1
-            if not block[start - 1] & 0x80:
-                break
-    return unquote(block[start : start + size].decode(errors="replace"))
+def _error_text(block: bytes) -> str:
+    """The text of the error in a block of headers, which gRPC encodes with percent signs; empty without one."""
+    with suppress(IndexError):
+        for name, value in literal_fields(block):
+            if name == "grpc-message":
+                return unquote(value)
+    return ""
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
