@@ -27,7 +27,7 @@ _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
 _END_STREAM, _ACK, _END_HEADERS, _PADDED, _PRIORITY = 0x1, 0x1, 0x4, 0x8, 0x20
 _HEADER_TABLE_SIZE, _INITIAL_WINDOW_SIZE = 1, 4
-# What every peer takes without having said so (RFC 9113, 6.5.2).
+# What every peer takes unless its settings allow more (RFC 9113, 6.5.2).
 _FRAME_BYTES, _WINDOW_BYTES = 16384, 65535
 _STREAM = 1
 

@@ -118,7 +118,7 @@ class Execution:
         if record is None or before is None:  # the plan reloads only what is recorded
             raise ServerNotReadyError("what the server serves is not recorded", where=server.project)
         change = Change(before, spec, self._serving([server], spec), wanted)
-        # Written before the first call: after a kill in between, nobody knows what the server took.
+        # Written before the first call: after a kill in between, it is uncertain what the server took.
         self.session.change(served=replace(record, is_reloading=True))
         self.session.write()
         with recording_failure(self.session, runtime) as attempt:

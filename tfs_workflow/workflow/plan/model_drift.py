@@ -1,7 +1,7 @@
 """Drift of models: which of them, and what of each, the running server was not configured with.
 
-Most of it needs no other server: a reload changes models, versions and labels. What stands in the way of a reload is
-said in the evidence, since a replacement means moments without answers (docs/decisions/0017-reload.md).
+Most of it needs no other server: a reload changes models, versions and labels. The evidence names what stands in the
+way of a reload, since a replacement means moments without answers (docs/decisions/0017-reload.md).
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class ObservedServer:
 
     @property
     def runs(self) -> bool:
-        """Whether it had not ended when it was observed; a trial that a killed verb left serves nobody."""
+        """Whether it had not ended when it was observed; a trial that a killed verb left does not count."""
         return self.server.exit_code is None and not self.server.on_trial
 
 

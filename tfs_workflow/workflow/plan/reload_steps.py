@@ -32,7 +32,7 @@ class Change:
             yield replace(self.after, models=tuple(models))
 
     def removed(self) -> dict[str, list[int]]:
-        """The versions that are AVAILABLE before and not wanted after, by model; none where the policy chose anew."""
+        """The versions that are AVAILABLE before and not wanted after, by model."""
         found = {}
         for model in self.before:
             gone = set(self.serving.get(model.name, ())) - set(self.wanted.get(model.name, ()))

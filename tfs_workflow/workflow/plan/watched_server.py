@@ -1,4 +1,4 @@
-"""A server as readiness needs it: whether it ended, and what its log says."""
+"""A server as readiness needs it: whether it ended, and the lines of its log."""
 
 from __future__ import annotations
 
