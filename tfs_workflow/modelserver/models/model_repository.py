@@ -10,14 +10,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Servable
-from tfs_workflow.modelserver.models.arrivals import Arrivals
 from tfs_workflow.modelserver.models.base_path import versions_on_disk
+from tfs_workflow.modelserver.models.known_model import KnownModel, VersionRecord
 from tfs_workflow.modelserver.models.version_policy import VersionState, to_load, to_unload, wanted_versions
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument, not_found
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig
@@ -40,37 +40,13 @@ class LifecycleOptions:
     labels_for_unavailable: bool = False
 
 
-@dataclass
-class VersionRecord:
-    """A version that was wanted at some time."""
-
-    number: int
-    path: Path
-    state: VersionState = VersionState.START
-    error: StatusError | None = None
-    servable: Servable | None = None
-
-
-@dataclass
-class _Model:
-    config: ModelConfig
-    wanted: set[int] = field(default_factory=set)
-    versions: dict[int, VersionRecord] = field(default_factory=dict)
-    failed: set[int] = field(default_factory=set)
-    arrivals: Arrivals = field(default_factory=Arrivals)
-    is_configured: bool = True
-
-    def states(self) -> dict[int, VersionState]:
-        return {number: version.state for number, version in self.versions.items()}
-
-
 class ModelRepository:
     """All models of the server. Lookups take no lock: they read maps that are replaced, never changed."""
 
     def __init__(self, load: Load, options: LifecycleOptions) -> None:
         self._load = load
         self._options = options
-        self._models: dict[str, _Model] = {}
+        self._models: dict[str, KnownModel] = {}
         self._labels: dict[str, dict[str, int]] = {}
         self._serving: dict[str, dict[int, Servable]] = {}
         self._latest: dict[str, Servable] = {}
@@ -114,7 +90,7 @@ class ModelRepository:
     def is_ready(self) -> bool:
         """Whether every wanted version of every model is AVAILABLE; a model without a wanted version is not."""
         with self._changed:
-            return all(_is_ready(model) for model in self._models.values() if model.is_configured)
+            return all(model.is_ready for model in self._models.values() if model.is_configured)
 
     def is_any_available(self) -> bool:
         """Whether at least one version serves."""
@@ -150,7 +126,7 @@ class ModelRepository:
         with self._changed:
             for name, config in models.items():
                 log.info("model_servers/server_core.cc", f" (Re-)adding model: {name}")
-                model = self._models.setdefault(name, _Model(config))
+                model = self._models.setdefault(name, KnownModel(config))
                 model.config, model.is_configured = config, True
             for name, model in self._models.items():
                 if name not in models:
@@ -180,7 +156,7 @@ class ModelRepository:
         with self._changed:
             while not self._stopping.is_set():
                 pending = [self._models[name] for name in models if name not in self._latest]
-                failed = [model for model in pending if _has_failed(model)]
+                failed = [model for model in pending if model.has_failed]
                 if failed and len(failed) == len(pending):
                     raise _not_available(failed)
                 if not pending:
@@ -204,7 +180,7 @@ class ModelRepository:
         """Look at every base path, and start what follows from it."""
         with self._changed:
             configured = {name: model.config for name, model in self._models.items() if model.is_configured}
-            started = {name: set(_started(self._models[name])) for name in configured}
+            started = {name: set(self._models[name].started()) for name in configured}
         # Without the lock: a file system may be slow, and lookups should not wait for it.
         seen = {name: self._look(name, config, started[name]) for name, config in configured.items()}
         with self._changed:
@@ -219,23 +195,23 @@ class ModelRepository:
         found = versions_on_disk(config)
         return found if not found or not started else self._models[name].arrivals.complete(found, started)
 
-    def _want(self, name: str, model: _Model, found: dict[int, Path]) -> None:
+    def _want(self, name: str, model: KnownModel, found: dict[int, Path]) -> None:
         model.wanted = wanted_versions(found, model.config.model_version_policy)
         # A failed version is tried again only once it has been unwanted in between, as when it was removed and copied
         # again.
         model.failed &= model.wanted
-        for number in to_load(_started(model), model.wanted):
+        for number in to_load(model.started(), model.wanted):
             model.versions[number] = VersionRecord(number, found[number])
             self._loaders.submit(self._bring_up, name, model, model.versions[number])
 
-    def _step(self, name: str, model: _Model) -> None:
+    def _step(self, name: str, model: KnownModel) -> None:
         for number in to_unload(model.states(), model.wanted):
             version = model.versions[number]
             version.state = VersionState.UNLOADING
             self._publish(name, model)
             self._loaders.submit(self._take_down, name, model, version)
 
-    def _bring_up(self, name: str, model: _Model, version: VersionRecord) -> None:
+    def _bring_up(self, name: str, model: KnownModel, version: VersionRecord) -> None:
         shown = f"{{name: {name} version: {version.number}}}"
         self._set(version, VersionState.LOADING)
         log.info(_HARNESS, f"Loading servable version {shown}")
@@ -253,7 +229,7 @@ class ModelRepository:
                 break
         self._arrive(name, model, version, shown)
 
-    def _arrive(self, name: str, model: _Model, version: VersionRecord, shown: str) -> None:
+    def _arrive(self, name: str, model: KnownModel, version: VersionRecord, shown: str) -> None:
         with self._changed:
             if version.servable is None:
                 log.error(_HARNESS, f"Encountered an error for servable version {shown}: {version.error}")
@@ -266,7 +242,7 @@ class ModelRepository:
             self._step(name, model)
             self._changed.notify_all()
 
-    def _take_down(self, name: str, model: _Model, version: VersionRecord) -> None:
+    def _take_down(self, name: str, model: KnownModel, version: VersionRecord) -> None:
         shown = f"{{name: {name} version: {version.number}}}"
         log.info(_HARNESS, f"Unloading servable version {shown}")
         if version.servable is not None:
@@ -276,7 +252,7 @@ class ModelRepository:
         log.info(_HARNESS, f"Done unloading servable version {shown}")
         self._bring_back(name, model, version)
 
-    def _bring_back(self, name: str, model: _Model, version: VersionRecord) -> None:
+    def _bring_back(self, name: str, model: KnownModel, version: VersionRecord) -> None:
         """Load a version again that was wanted while it was being unloaded: the model was removed and added at once."""
         with self._changed:
             if version.number in model.wanted and model.versions[version.number] is version:
@@ -288,7 +264,7 @@ class ModelRepository:
             version.state = state
             self._changed.notify_all()
 
-    def _publish(self, name: str, model: _Model) -> None:
+    def _publish(self, name: str, model: KnownModel) -> None:
         """Replace the maps that lookups read."""
         available = (v for v in model.versions.values() if v.state is VersionState.AVAILABLE)
         serving = {version.number: version.servable for version in available if version.servable}
@@ -299,22 +275,7 @@ class ModelRepository:
         self._latest = latest
 
 
-def _started(model: _Model) -> dict[int, VersionState]:
-    """The versions that are not to be started: in work, serving, or failed and wanted ever since."""
-    return {n: v.state for n, v in model.versions.items() if v.state is not VersionState.END or n in model.failed}
-
-
-def _is_ready(model: _Model) -> bool:
-    states = model.states()
-    return bool(model.wanted) and all(states.get(number) is VersionState.AVAILABLE for number in model.wanted)
-
-
-def _has_failed(model: _Model) -> bool:
-    """Whether every wanted version has failed; one that ended without an error is about to be loaded again."""
-    return bool(model.wanted) and model.wanted <= model.failed
-
-
-def _not_available(models: list[_Model]) -> StatusError:
+def _not_available(models: list[KnownModel]) -> StatusError:
     failures = [
         f"{{{{name: {model.config.name} version: {version.number}}} due to error: {version.error}}}, "
         for model in models

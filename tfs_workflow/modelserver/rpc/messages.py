@@ -14,7 +14,8 @@ from tfs_workflow.formats.tensors import Array, InvalidTensorError, Tensor, from
 from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.methods import Classes, InferenceTask
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
-from tfs_workflow.modelserver.models.model_repository import ModelRepository, VersionRecord
+from tfs_workflow.modelserver.models.known_model import VersionRecord
+from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
