@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.command import CommandLine
 from tfs_workflow.config.load import LoadedConfig, load
 from tfs_workflow.config.types import ArchiveSource, Config
 from tfs_workflow.errors import ConfigError
@@ -89,6 +90,34 @@ def test_other_variables_are_left_alone(tmp_path: Path) -> None:
     assert load_with(tmp_path, environ).overrides == ()
 
 
+def test_variables_of_other_programs_are_named_and_have_no_effect(tmp_path: Path) -> None:
+    """Kubernetes sets these in every pod beside a service named tfs."""
+    environ = {
+        "TFS_PORT": "tcp://10.96.0.1:8501",
+        "TFS_SERVICE_HOST": "10.96.0.1",
+        "TFS_PORT_8501_TCP": "tcp://10.96.0.1:8501",
+        "TFS_SREVER__REST_PORT": "1",
+        "TFS_": "",
+    }
+    loaded = load_with(tmp_path, environ)
+    assert loaded.config == load_with(tmp_path, {}).config
+    assert loaded.foreign == (
+        "TFS_",
+        "TFS_PORT",
+        "TFS_PORT_8501_TCP",
+        "TFS_SERVICE_HOST",
+        "TFS_SREVER__REST_PORT (did you mean TFS_SERVER__REST_PORT?)",
+    )
+
+
+def test_a_run_warns_once_of_variables_of_other_programs(tmp_path: Path) -> None:
+    line = CommandLine.in_directory(tmp_path, runtime="embedded")
+    line.environment = {"TFS_PORT": "tcp://10.96.0.1:8501"}
+    done = line.run("config.check", "config.check")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("ignored, as they name no key of the YAML: TFS_PORT") == 1
+
+
 def test_the_variables_that_applied_are_kept(tmp_path: Path) -> None:
     assert load_with(tmp_path, {"TFS_SERVER__PIDS": "64"}).overrides == ("TFS_SERVER__PIDS",)
 
@@ -97,8 +126,8 @@ def test_the_variables_that_applied_are_kept(tmp_path: Path) -> None:
     ("name", "text", "expected"),
     [
         ("TFS_SERVER__REST_PROT", "1", "TFS_SERVER__REST_PROT: stands for no key; did you mean TFS_SERVER__REST_PORT?"),
-        ("TFS_SREVER__REST_PORT", "1", "TFS_SREVER__REST_PORT: stands for no key; did you mean TFS_SERVER__REST_PORT?"),
-        ("TFS_IMAGE", "1", "TFS_IMAGE: stands for no key; known: TFS_PROJECT, TFS_WORKSPACE, TFS_RUNTIME, TFS_SERVER"),
+        ("TFS_SERVER__IMGE", "1", "TFS_SERVER__IMGE: stands for no key; did you mean TFS_SERVER__IMAGE?"),
+        ("TFS_SERVER__X", "1", "TFS_SERVER__X: stands for no key; known: TFS_SERVER__IMAGE, TFS_SERVER__EXPOSE"),
         ("TFS_MODELS__HALF__VERSIONS", "all", "TFS_MODELS__HALF__VERSIONS: stands for no key; "),
         ("TFS_RUNTIME__X", "1", "TFS_RUNTIME__X: stands for no key: nothing is below TFS_RUNTIME"),
         (
@@ -123,7 +152,6 @@ def test_the_variables_that_applied_are_kept(tmp_path: Path) -> None:
             "x",
             "TFS_MODELS__B_1_X__Y__SOURCE__2__GIT: stands for no key; known: ",
         ),
-        ("TFS_", "x", "TFS_: stands for no key"),
     ],
 )
 def test_errors_name_the_variable(tmp_path: Path, name: str, text: str, expected: str) -> None:

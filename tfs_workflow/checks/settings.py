@@ -44,6 +44,9 @@ def configuration_findings(loaded: LoadedConfig, runtime: str) -> Iterator[Findi
     config = loaded.config
     overrides = f", changed by {', '.join(loaded.overrides)}" if loaded.overrides else ""
     yield ok("configuration", f"{loaded.path} is good{overrides}")
+    if loaded.foreign:
+        evidence = f"ignored, as they name no key of the YAML: {', '.join(loaded.foreign)}"
+        yield warning("configuration: environment", evidence, "nothing to do where they belong to another program")
     yield from _flags(config, runtime)
     yield from _mistaken_sources(loaded)
     yield from _without_effect(config, runtime)

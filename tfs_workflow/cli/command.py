@@ -42,7 +42,10 @@ def project_command(options: CommandOptions) -> Iterator[LoadedConfig]:
     from tfs_workflow.config.load import load  # noqa: PLC0415  # a wrong command line needs no YAML
 
     with reported_errors(options):
-        yield load(options.config or None)
+        loaded = load(options.config or None)
+        if loaded.foreign:
+            console.warn_once(f"ignored, as they name no key of the YAML: {', '.join(loaded.foreign)}")
+        yield loaded
 
 
 def show(options: CommandOptions, document: Any, lines: Iterable[str]) -> None:

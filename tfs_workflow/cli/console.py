@@ -97,6 +97,12 @@ def warn(text: str) -> None:
     logger().warning(in_words_of_the_program(text))
 
 
+@cache
+def warn_once(text: str) -> None:
+    """Log a warning that a chain of verbs would repeat only once a run, on stderr."""
+    warn(text)
+
+
 def detail(text: str) -> None:
     """Log a line that only --verbose shows."""
     if _shown["debug"]:

@@ -5,14 +5,15 @@ key path, in capitals and with `__` between keys. Keys of the user's own, such a
 variable cannot have: they are matched by how they would be spelled. The value is read as YAML, so that `8501`, `auto`
 and `[1, 2]` mean what they mean in the file.
 
-A name that stands for no key is an error, not ignored: a misspelt variable would otherwise have no effect that anyone
-could see.
+Behind a known top-level key, a name that stands for no key is an error: a misspelt variable would otherwise have no
+effect that anyone could see. Other TFS_ variables belong to others: Kubernetes sets TFS_PORT and TFS_SERVICE_HOST in
+every pod beside a service named tfs. They are ignored, with a warning.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfs_workflow.config.introspection import keys, step, suggestion, takes_any_key
@@ -27,12 +28,14 @@ RESERVED_PREFIXES = ("TFS_TEST_", "TFS_WORKFLOW_")
 def apply_environment(document: Document, root: Any, environ: Mapping[str, str]) -> list[str]:
     """Put every TFS_ variable in its place in the document; the names of those that apply, less specific first.
 
-    `root` is the type of the document's top. Unknown names become problems of the document; nothing is raised.
+    `root` is the type of the document's top. Unknown names below its keys become problems of the document; nothing is
+    raised. Variables of others are left alone (foreign_variables).
     """
     applied = []
     # Less specific names first: TFS_SERVER replaces the whole mapping, and TFS_SERVER__REST_PORT then changes one key
     # of it.
-    for name in sorted(filter(_is_override, environ), key=lambda n: (n.count("__"), n)):
+    ours = (name for name in environ if _is_override(name) and not _is_foreign(name, root))
+    for name in sorted(ours, key=lambda n: (n.count("__"), n)):
         path, unknown = _key_path(name[len(PREFIX) :], root, document.value)
         if unknown:
             document.problems.append(Problem(Place(name), (), unknown))
@@ -40,6 +43,15 @@ def apply_environment(document: Document, root: Any, environ: Mapping[str, str])
             _apply(document, path, name, environ[name])
             applied.append(name)
     return applied
+
+
+def foreign_variables(root: Any, environ: Mapping[str, str]) -> list[str]:
+    """The TFS_ variables that name no top-level key, sorted, each with the one that was probably meant."""
+    return [
+        f"{name} (did you mean {meant}?)" if (meant := _meant(name[len(PREFIX) :], keys(root), PREFIX)) else name
+        for name in sorted(environ)
+        if _is_override(name) and _is_foreign(name, root)
+    ]
 
 
 def apply_options(document: Document, options: Mapping[str, Any]) -> None:
@@ -84,6 +96,10 @@ def _is_override(name: str) -> bool:
     return (
         name.upper().startswith(PREFIX) and name.upper() != CONFIG_VARIABLE and not name.startswith(RESERVED_PREFIXES)
     )
+
+
+def _is_foreign(name: str, root: Any) -> bool:
+    return not any(_matches(name[len(PREFIX) :], key) for key in keys(root))
 
 
 def _apply(document: Document, path: KeyPath, name: str, text: str) -> None:
@@ -140,9 +156,14 @@ def _value_at(value: Any, key: str | int) -> Any:
 
 def _unknown(rest: str, names: list[str | int], path: KeyPath) -> str:
     stem = PREFIX + "".join(f"{_spelled(key)}__" for key in path)
-    meant = suggestion(rest.partition("__")[0], [_spelled(name) for name in names])
-    if meant:
-        tail = rest.partition("__")[2]
-        return f"stands for no key; did you mean {stem}{meant}{'__' + tail if tail else ''}?"
+    if meant := _meant(rest, names, stem):
+        return f"stands for no key; did you mean {meant}?"
     known = ", ".join(f"{stem}{_spelled(name)}" for name in names)
     return f"stands for no key; known: {known}" if known else f"stands for no key: nothing is below {stem.rstrip('_')}"
+
+
+def _meant(rest: str, names: Sequence[str | int], stem: str) -> str:
+    """The variable that was probably meant, empty where none is close."""
+    word, _, tail = rest.partition("__")
+    meant = suggestion(word, [_spelled(name) for name in names])
+    return f"{stem}{meant}{'__' + tail if tail else ''}" if meant else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tfs_workflow.config.environment import CONFIG_VARIABLE, apply_environment, apply_options
+from tfs_workflow.config.environment import CONFIG_VARIABLE, apply_environment, apply_options, foreign_variables
 from tfs_workflow.config.implied_path import implied_path, plain_name
 from tfs_workflow.config.problems import problems
 from tfs_workflow.config.types import Config
@@ -26,11 +26,15 @@ DEFAULT_PATHS = ("config/tfs.yaml", "tfs.yaml")
 
 @dataclass(frozen=True)
 class LoadedConfig:
-    """A configuration with the file it came from and the variables that changed it."""
+    """A configuration with the file it came from and the variables that changed it.
+
+    `foreign` holds the TFS_ variables that name no key, each with the one that was probably meant.
+    """
 
     path: Path
     config: Config
     overrides: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     @property
     def workspace(self) -> Path:
@@ -58,7 +62,7 @@ def load(
     # After the overrides, which may name the project.
     _named_after_its_directory(document, chosen)
     config = _validated(document)
-    return LoadedConfig(chosen, config, tuple(overrides))
+    return LoadedConfig(chosen, config, tuple(overrides), tuple(foreign_variables(Config, environ)))
 
 
 def has_own_yaml(environ: Mapping[str, str] = os.environ) -> bool:

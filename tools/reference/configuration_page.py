@@ -23,7 +23,8 @@ A value comes from the first of these that has it:
 
 1. an option of the command
 2. the environment: `TFS_` and the key path, with `__` between levels, read as YAML:
-   `TFS_SERVER__REST_PORT=auto`, `TFS_MODELS__HALF_PLUS_TWO__VERSIONS=all`
+   `TFS_SERVER__REST_PORT=auto`, `TFS_MODELS__HALF_PLUS_TWO__VERSIONS=all`; a misspelt key below a top-level one is an
+   error, and a variable that names no top-level key, as Kubernetes's `TFS_PORT`, is ignored with a warning
 3. the YAML: `--config FILE`, else `$TFS_CONFIG`, else `config/tfs.yaml`, else `tfs.yaml`, else that of the last
    `tfs serve PATH` in this directory
 4. the default
