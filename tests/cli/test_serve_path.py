@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.support.models import BUNDLED
+from tests.support.modelserver import graphs
 from tfs_workflow.config.implied_path import implied_path
 
 VERSION = BUNDLED / "00000123"
@@ -180,6 +181,33 @@ def test_config_init_writes_a_yaml_for_models_of_ones_own(user: User) -> None:
     user.ok("serve")
     assert json.loads(user.ok("predict", "--model", "theirs")) == [2.5]
     user.ok("teardown", "--purge")
+
+
+@pytest.fixture
+def tagged(user: User) -> None:
+    """A model for a GPU, whose only graph bears the tags {serve, gpu}."""
+    version_dir = graphs.plus(user.directory / "m" / "1", 2.0)
+    graphs.edited(version_dir, lambda graph: graph.meta_info_def.tags.append("gpu"))
+
+
+def test_a_model_with_tags_of_its_own_is_set_up_described_and_answers(user: User, tagged: None) -> None:
+    """The tags in server.flags hold for every verb (tensorflow/serving #937, #1769)."""
+    user.ok("config.init", "--model", "m=./m")
+    written = (user.directory / "tfs.yaml").read_text()
+    assert yaml.safe_load(written)["server"]["flags"] == {"saved_model_tags": "gpu,serve"}
+    assert "# input   x: float32" in written
+    user.ok("setup")
+    assert list(user.json("describe")["m"]) == ["serving_default"]
+    user.ok("serve")
+    assert user.ok("predict")
+    user.ok("teardown", "--purge")
+    (user.directory / "tfs.yaml").write_text(written.replace("gpu,serve", "tpu"))
+    assert "the SavedModel's graphs bear: {gpu, serve}" in user.run("setup").stderr
+
+
+def test_a_path_of_a_model_with_tags_of_its_own(user: User, tagged: None) -> None:
+    user.ok("serve", "m")
+    assert user.ok("predict")
 
 
 @pytest.mark.parametrize("given", ["mine", "=m", "mine=", "mine=nowhere"])

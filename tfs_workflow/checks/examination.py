@@ -27,6 +27,7 @@ from tfs_workflow.checks.tensorflow_packages import installed, tensorflow_findin
 from tfs_workflow.config.load import LoadedConfig, load
 from tfs_workflow.config.types import Config, Model, Source
 from tfs_workflow.errors import ConfigError, ToolMissingError, WorkflowError
+from tfs_workflow.formats.savedmodel import served_tags
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.kinds import FALLBACK, KINDS, PREFERRED, RuntimeKind, runtime_kind
 from tfs_workflow.runtimes.process_runtime import ProcessRuntime
@@ -188,9 +189,9 @@ class _Examination:
         if kind.is_container:
             label = selinux.label_of(spec.base_path)
             yield from selinux.container_access(name, spec.base_path, selinux.is_enforcing(), label)
-        tags = str(self.config.server.flags.get("saved_model_tags", "serve"))
+        tags = served_tags(self.config.server.flags)
         version = server_version(kind.name, self.config.server.image)
-        yield from model_findings(spec, kind.reader(), version, frozenset(tags.split(",")), embedded=kind.own_code)
+        yield from model_findings(spec, kind.reader(), version, tags, embedded=kind.own_code)
         if not kind.own_code:
             server = self.spec()
             yield from rank_findings(spec, dict(server.environment), restarts=server.restart != "no")

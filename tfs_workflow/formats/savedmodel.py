@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415  # protobuf is slow to import, and who only looks for versions needs none of it
 
 SERVE_TAG = "serve"
+TAGS_FLAG = "saved_model_tags"
 DEFAULT_SIGNATURE = "serving_default"
 CLASSIFY_METHOD = "tensorflow/serving/classify"
 REGRESS_METHOD = "tensorflow/serving/regress"
@@ -81,6 +82,20 @@ class Signature:
     method: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+
+
+def served_tags(flags: Mapping[str, object]) -> frozenset[str]:
+    """The tags of the graph that a server with these flags loads; they follow its --saved_model_tags."""
+    return frozenset(tag for tag in str(flags.get(TAGS_FLAG, SERVE_TAG)).split(",") if tag)
+
+
+def only_tags(version_dir: Path) -> frozenset[str]:
+    """The tags of a SavedModel's only graph where it has one without the tag `serve` alone, else {serve}.
+
+    Raises InvalidModelError like read.
+    """
+    found = {frozenset(graph.meta_info_def.tags) for graph in read(version_dir).meta_graphs}
+    return next(iter(found)) if len(found) == 1 else frozenset({SERVE_TAG})
 
 
 def is_version_name(name: str) -> bool:
@@ -182,7 +197,7 @@ def meta_graph(
         f"no graph with the tags {{{', '.join(sorted(tags))}}}",
         where=str(version_dir),
         evidence=f"the SavedModel's graphs bear: {there}",
-        fix="export the model for serving, or name its tags with --saved_model_tags",
+        fix=f"export the model for serving, or name the graph's tags: server.flags: {{{TAGS_FLAG}: …}}",
     )
 
 

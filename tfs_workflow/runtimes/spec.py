@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tfs_workflow.formats.savedmodel import served_tags
 from tfs_workflow.runtimes.ports import is_free
 from tfs_workflow.state.atomic_file import write_errors, write_whole
 
@@ -79,6 +80,11 @@ class ServerSpec:
     def address(self) -> str:
         """The host address that the ports are published on."""
         return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104  # only with server.expose
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """The tags of the graph that the server loads of each model."""
+        return served_tags(dict(self.flags))
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that change with anything that needs another server.

@@ -30,7 +30,7 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
         check_versions(model, wanted[model.name], present[model.name])
         check_labels(model, wanted[model.name], present[model.name])
         for version in served_directories(model):
-            check_variables_have_values(version, savedmodel.servable_graph(version))
+            check_variables_have_values(version, savedmodel.servable_graph(version, spec.tags))
             check_readable(version, reader)
     return wanted
 

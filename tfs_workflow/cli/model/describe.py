@@ -14,7 +14,7 @@ from tfs_workflow.errors import ConfigError, ServerNotReadyError, WorkflowError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_features import ParsedFeature
 from tfs_workflow.formats.example_request import curl_line, example_request
-from tfs_workflow.formats.savedmodel import Signature
+from tfs_workflow.formats.savedmodel import Signature, served_tags
 from tfs_workflow.formats.signature_text import dtype_name, tensor_text
 from tfs_workflow.workflow.model.model_request import newest_version
 from tfs_workflow.workflow.project import running
@@ -56,13 +56,14 @@ def _from_files(loaded: LoadedConfig, name: str) -> DescribedModel:
     port = loaded.config.server.rest_port
     address = f"http://127.0.0.1:{port if port != 'auto' else 8501}/v1/models/{name}"
     directory = newest_version(loaded, name)
-    return DescribedModel(address, savedmodel.signatures(directory), savedmodel.features(directory))
+    tags = served_tags(loaded.config.server.flags)
+    return DescribedModel(address, savedmodel.signatures(directory, tags), savedmodel.features(directory, tags))
 
 
 def _features(loaded: LoadedConfig, name: str) -> Sequence[ParsedFeature]:
     """The features, which only the files hold; empty where the files are no longer those that are served."""
     with suppress(WorkflowError):
-        return savedmodel.features(newest_version(loaded, name))
+        return savedmodel.features(newest_version(loaded, name), served_tags(loaded.config.server.flags))
     return ()
 
 

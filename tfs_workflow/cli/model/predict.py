@@ -150,7 +150,8 @@ def _expectation_when_broken(loaded: LoadedConfig, target: ModelRef) -> Iterator
         # Over gRPC the client has the signature, and has said so.
         if "expects" not in error.fix:
             with suppress(WorkflowError):
-                signatures = savedmodel.signatures(newest_version(loaded, target.model))
+                tags = savedmodel.served_tags(loaded.config.server.flags)
+                signatures = savedmodel.signatures(newest_version(loaded, target.model), tags)
                 add_expectation(error, target, signatures)
         raise
 

@@ -8,14 +8,16 @@ nothing is special (docs/cli.md).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from tfs_workflow.config.implied_path import directory_project, implied_path, is_archive, plain_name
 from tfs_workflow.config.redaction import without_secrets
-from tfs_workflow.errors import ConfigError
-from tfs_workflow.formats.savedmodel import is_saved_model, scan
+from tfs_workflow.errors import ConfigError, InvalidModelError
+from tfs_workflow.formats.savedmodel import SERVE_TAG, TAGS_FLAG, is_saved_model, only_tags, scan, versions
 from tfs_workflow.state.atomic_file import write_whole
 
 _HEADER = """\
@@ -35,11 +37,12 @@ def write_implied_project(path: str, directory: Path) -> Path:
     import yaml  # noqa: PLC0415  # only here is one written
 
     target = implied_path(directory)
+    sources = model_sources(path, directory)
     document = {
         "project": directory_project(directory),
         "workspace": "workspace",
-        "server": {"rest_port": "auto", "grpc_port": "auto"},
-        "models": {name: {"source": source} for name, source in model_sources(path, directory).items()},
+        "server": {"rest_port": "auto", "grpc_port": "auto"} | _server_flags(sources),
+        "models": {name: {"source": source} for name, source in sources.items()},
     }
     header = _HEADER.format(path=without_secrets(path), directory=directory)
     try:
@@ -64,6 +67,24 @@ def model_sources(path: str, directory: Path) -> dict[str, dict[str, Any]]:
     if several:
         return {plain_name(entry.name): {"directory": str(entry)} for entry in several}
     raise _no_model(path, place)
+
+
+def tags_flag(base_paths: Iterable[Path]) -> dict[str, str]:
+    """The server's flag for models whose graphs bear other tags than {serve}; empty where none needs it.
+
+    One server takes one set of tags: models that need different ones get no flag, and setup names those that fail.
+    """
+    found: set[frozenset[str]] = set()
+    for base_path in base_paths:
+        with suppress(InvalidModelError):
+            found.add(only_tags(versions(base_path, 1).found[-1].path))
+    tags = found.pop() if len(found) == 1 else frozenset({SERVE_TAG})
+    return {} if tags == {SERVE_TAG} else {TAGS_FLAG: ",".join(sorted(tags))}
+
+
+def _server_flags(sources: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    flags = tags_flag(Path(source["directory"]) for source in sources.values() if "directory" in source)
+    return {"flags": flags} if flags else {}
 
 
 def _holds_model(place: Path) -> bool:

@@ -16,7 +16,7 @@ from tfs_workflow.config.types import Model
 from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_request import ExampleRequest, example_request
-from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
+from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature, served_tags
 from tfs_workflow.state.project_state import read_state
 from tfs_workflow.state.setup_record import require_setup
 from tfs_workflow.workflow.project import require_workspace, server_spec
@@ -32,7 +32,8 @@ def model_request(loaded: LoadedConfig, name: str, signature: str = "") -> Examp
     if example is not None:
         return example
     directory = newest_version(loaded, name)
-    signatures = savedmodel.signatures(directory)
+    tags = served_tags(loaded.config.server.flags)
+    signatures = savedmodel.signatures(directory, tags)
     chosen = signature or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures else next(iter(signatures), ""))
     if chosen not in signatures:
         there = f"there are: {', '.join(signatures)}" if signatures else "export the model with a signature"
@@ -40,7 +41,7 @@ def model_request(loaded: LoadedConfig, name: str, signature: str = "") -> Examp
     if operation := _ends_on_a_guess(directory, signatures[chosen]):
         note = f"the signature leaves a rank open, and the model's {operation} ends the server on a wrong one"
         return ExampleRequest("predict", None, note)
-    return example_request(chosen, signatures[chosen], savedmodel.features(directory))
+    return example_request(chosen, signatures[chosen], savedmodel.features(directory, tags))
 
 
 def _ends_on_a_guess(directory: Path, signature: Signature) -> str:
