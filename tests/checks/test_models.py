@@ -77,6 +77,12 @@ def test_what_looks_like_a_version_and_is_skipped_is_named_with_the_reason(tmp_p
     assert any("2 is not served: not a directory" in text for text in found)
 
 
+def test_a_version_that_is_there_twice_is_a_warning(tmp_path: Path) -> None:
+    found = one(checked(models.good(tmp_path, "1", "001")), "model m: skipped")
+    assert found.status is FindingStatus.WARNING
+    assert "001 is not served: 1 is the same version" in found.evidence
+
+
 def test_versions_and_labels_that_are_not_there(tmp_path: Path) -> None:
     found = checked(models.good(tmp_path), latest=None, versions=(1, 7), labels=(("stable", 3),))
     assert statuses(found) == {"model m: versions": "failure", "model m: labels": "failure"}

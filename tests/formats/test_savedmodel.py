@@ -84,6 +84,25 @@ def test_a_version_that_is_no_number_is_shown_with_the_number_to_take(tmp_path: 
     assert error.fix == f"rename it to a number, such as {number}"
 
 
+def test_what_is_no_version_gets_no_advice_to_rename_it(tmp_path: Path) -> None:
+    (tmp_path / "tf_model.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
+    assert "rename" not in failure(tmp_path).fix
+
+
+def test_versions_that_lie_deeper_are_proposed(tmp_path: Path) -> None:
+    write_model(tmp_path / "models_v2" / "m" / "1")
+    error = failure(tmp_path)
+    assert error.what == "no version directory here, but below: models_v2/m"
+    assert error.fix == "name that directory in the source: …/models_v2/m"
+
+
+def test_of_two_directories_for_one_version_the_other_is_named(tmp_path: Path) -> None:
+    for name in ("001", "1", "2"):
+        (tmp_path / name).mkdir()
+    (skipped,) = savedmodel.versions(tmp_path).skipped
+    assert (skipped.name, skipped.reason, skipped.twin) == ("001", "1 is the same version", "1")
+
+
 def test_a_saved_model_at_the_root_is_recognised(tmp_path: Path) -> None:
     write_model(tmp_path / "model")
     error = failure(tmp_path / "model")

@@ -166,6 +166,56 @@ def test_a_missing_path_names_the_nearest(fetching: Fetching, put: Put) -> None:
     assert "models/half_plus_two" in failure.value.fix
 
 
+GRAPH = b"as the tests of sources do not parse it"
+SAVED_MODEL = {"saved_model.pb": GRAPH, "variables/variables.index": b"i"}
+
+
+def below(prefix: str) -> dict[str, bytes | None]:
+    return {prefix + name: text for name, text in SAVED_MODEL.items()}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "version"),
+    [
+        ("export/Servo/1/", "1"),
+        ("repository-main/models/m/00000123/", "00000123"),
+        ("v2/exported/", "1"),
+        ("./m/3/", "3"),
+    ],
+)
+def test_versions_that_lie_deeper_are_found(fetching: Fetching, put: Put, prefix: str, version: str) -> None:
+    files = {"README.md": b"", "repository-main/setup.py": b""} | below(prefix)
+    assert fetching(put(tarred(files))).files.keys() == {f"{version}/{name}" for name in SAVED_MODEL}
+
+
+def test_several_models_in_an_archive_are_named_with_the_path_to_choose_one(fetching: Fetching, put: Put) -> None:
+    archive = tarred(below("all/a/1/") | below("all/b/1/"))
+    with pytest.raises(FetchFailedError, match="holds several models") as failure:
+        fetching(put(archive))
+    assert failure.value.evidence == "all/a, all/b"
+    assert failure.value.fix.endswith("path: all/a")
+    assert "1/saved_model.pb" in fetching(put(archive, "all/b")).files
+
+
+def test_a_path_that_names_the_version_keeps_its_number(fetching: Fetching, put: Put) -> None:
+    assert "123/saved_model.pb" in fetching(put(tarred(below("m/123/")), "m/123")).files
+
+
+@pytest.mark.parametrize("form", [tarred, zipped])
+def test_what_macos_adds_is_left_out(fetching: Fetching, put: Put, form: Callable[..., bytes]) -> None:
+    added = {"__MACOSX/m/1/._saved_model.pb": b"x", "m/.DS_Store": b"x", "m/1/._saved_model.pb": b"x"}
+    files = fetching(put(form(below("m/1/") | added))).files
+    assert files.keys() == {f"1/{name}" for name in SAVED_MODEL}
+
+
+def test_of_members_with_the_same_name_the_last_one_counts(fetching: Fetching, put: Put) -> None:
+    """As tar unpacks what `tar -r` appended."""
+    first = tarred({"1/a": b"old", "1/b": b"old"})
+    last = tarred({"1/a": b"new"}, member("1/b", tarfile.SYMTYPE, "a"))
+    base_path = fetching(put(first[: first.index(bytes(1024), 2048)] + last)).base_path
+    assert [(base_path / "1" / name).read_bytes() for name in "ab"] == [b"new", b"new"]
+
+
 def test_another_sha256_is_refused_and_both_are_named(fetching: Fetching, put: Put) -> None:
     source = put(tarred(model_files()))
     wrong = source.model_copy(update={"sha256": "0" * 64})

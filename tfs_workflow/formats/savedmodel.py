@@ -7,7 +7,6 @@ version are those of TensorFlow Serving's file system source (file_system_storag
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,16 @@ from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import model_kinds
-from tfs_workflow.formats.savedmodel_errors import GRAPH_FILES, corrupt, no_graph, no_version, unreadable
+from tfs_workflow.formats.savedmodel_errors import (
+    GRAPH_FILES,
+    corrupt,
+    is_saved_model,
+    is_version_name,
+    missing_variable_files,
+    no_graph,
+    no_version,
+    unreadable,
+)
 
 if TYPE_CHECKING:
     from tfs_workflow.formats.example_features import ParsedFeature
@@ -36,7 +44,6 @@ RANK_CHECKED = ("MaxPool3D",)
 RANK_CHECKED_BY_ONEDNN = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
-_SHARD = re.compile(r"variables\.data-(\d{5})-of-(\d{5})")
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Skipped:
-    """An entry of a base path that is no version, and why."""
+    """An entry of a base path that is not served, and why; `twin` is the version that counts for the same number."""
 
     name: str
     reason: str
+    twin: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,11 +106,6 @@ def only_tags(version_dir: Path) -> frozenset[str]:
     return next(iter(found)) if len(found) == 1 else frozenset({SERVE_TAG})
 
 
-def is_version_name(name: str) -> bool:
-    """Whether TensorFlow Serving takes a directory of this name for a version: a plain non-negative number."""
-    return name.isascii() and name.isdigit() and int(name) < 2**63
-
-
 def scan(base_path: Path) -> Versions:
     """What a base path holds; nothing when it is not there. Raises InvalidModelError when it cannot be read.
 
@@ -113,13 +116,8 @@ def scan(base_path: Path) -> Versions:
     except OSError as error:
         raise unreadable(base_path, error) from error
     found = {int(entry.name): Version(int(entry.name), entry) for entry in entries if _skip_reason(entry) is None}
-    skipped = (Skipped(entry.name, _skip_reason(entry) or "") for entry in entries if _skip_reason(entry))
-    return Versions(tuple(found[number] for number in sorted(found)), tuple(skipped))
-
-
-def is_saved_model(directory: Path) -> bool:
-    """Whether a directory is a SavedModel itself, not a base path with versions of one."""
-    return any((directory / name).is_file() for name in GRAPH_FILES)
+    skipped = tuple(one for entry in entries if (one := _skipped(entry, found)))
+    return Versions(tuple(found[number] for number in sorted(found)), skipped)
 
 
 def is_flat(base_path: Path) -> bool:
@@ -210,7 +208,7 @@ def _check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> 
         names = {entry.name for entry in variables.iterdir()} if variables.is_dir() else set()
     except OSError as error:
         raise unreadable(variables, error) from error
-    missing = sorted(_missing_variable_files(names))
+    missing = sorted(missing_variable_files(names))
     if missing:
         raise InvalidModelError(
             "the model's variables are missing",
@@ -268,12 +266,11 @@ def signature_of(definition: saved_model_pb2.SignatureDef) -> Signature:
     return Signature(definition.method_name, inputs, outputs)
 
 
-def _missing_variable_files(names: set[str]) -> set[str]:
-    shards = [match for match in map(_SHARD.fullmatch, names) if match]
-    # Shards of two exports side by side: the larger number is taken, and what it lacks is reported.
-    counts = {int(match[2]) for match in shards} or {1}
-    wanted = {f"variables.data-{i:05d}-of-{max(counts):05d}" for i in range(max(counts))} | {"variables.index"}
-    return wanted - names
+def _skipped(entry: Path, found: Mapping[int, Version]) -> Skipped | None:
+    if reason := _skip_reason(entry):
+        return Skipped(entry.name, reason)
+    twin = found[int(entry.name)].path.name
+    return Skipped(entry.name, f"{twin} is the same version", twin) if twin != entry.name else None
 
 
 def _skip_reason(entry: Path) -> str | None:

@@ -143,7 +143,7 @@ class _Fetch:
         self._require_network(source)
         with self.session.workspace.staged(self.name) as staging:
             commit = source.fetch_into(staging, self.name, self.context)
-            staged = self.layout.numbered(staging / "model")
+            staged = self.layout.numbered(staging / "model", source.version_name)
             record = FetchRecord(identities, number, commit, fingerprints(staged, {}), fell_back)
             self._check_lock(_fetched(source, staged, record, fresh=True))
             # After the lock was checked: a refused model leaves the old one in place.

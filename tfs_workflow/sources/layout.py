@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfs_workflow.formats.savedmodel import is_flat
+from tfs_workflow.formats.savedmodel_errors import is_version_name
 from tfs_workflow.sources.source import ModelSource
 from tfs_workflow.state.fingerprints import digests, fingerprints
 from tfs_workflow.state.workspace import Workspace
@@ -48,13 +49,17 @@ class Layout:
             (staged / str(self.flat_version)).symlink_to(own, target_is_directory=True)
             publish(staged, self.workspace.models / self.name, staging / "replaced")
 
-    def numbered(self, staged: Path) -> Path:
-        """The fetched files, those of a flat SavedModel moved into a version directory."""
+    def numbered(self, staged: Path, version_name: str) -> Path:
+        """The fetched files, those of a flat SavedModel moved into a version directory.
+
+        A path that names a version itself keeps its number, unless the YAML gives another.
+        """
         if is_flat(staged):
+            named = is_version_name(version_name) and self.flat_version == 1
             # Aside first: a directory cannot be moved into itself.
             flat = staged.rename(staged.with_name("flat"))
             staged.mkdir()
-            flat.rename(staged / str(self.flat_version))
+            flat.rename(staged / (version_name if named else str(self.flat_version)))
         return staged
 
 

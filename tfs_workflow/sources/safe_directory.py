@@ -59,13 +59,12 @@ class SafeWriter:
         self._place(name).mkdir(parents=True, exist_ok=True)
 
     def file(self, name: str, content: IO[bytes], size_bytes: int) -> None:
-        """Write exactly `size_bytes` of the content.
+        """Write exactly `size_bytes` of the content; a second file of the same name replaces the first, as tar does.
 
-        Raises FetchFailedError for a name outside, a limit exceeded or a content that ends early; FileExistsError for a
-        second file of the same name.
+        Raises FetchFailedError for a name outside, a limit exceeded or a content that ends early.
         """
         self._count(size_bytes, name)
-        target = self._place(name)
+        target = self._vacated(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as file:
             left = size_bytes
@@ -84,7 +83,7 @@ class SafeWriter:
         `target` may be anything; where it leads is checked by `finish`, when all files are there.
         """
         self._count(0, name)
-        self._links[self._place(name)] = target
+        self._links[self._vacated(name)] = target
 
     def copy(self, name: str, original: str) -> None:
         """Write a second copy of a file that is there already, which is what a hard link in an archive means."""
@@ -106,6 +105,15 @@ class SafeWriter:
             for path in (Path(directory, name) for name in files):
                 if not path.is_symlink():
                     path.chmod(0o644)
+
+    def _vacated(self, name: str) -> Path:
+        """The place of a member, without the file or link that an earlier one of the same name left there."""
+        place = self._place(name)
+        self._links.pop(place, None)
+        # No link exists yet, so that what is removed lies inside.
+        if place.is_file():
+            place.unlink()
+        return place
 
     def _place(self, name: str) -> Path:
         parts = PurePosixPath(name).parts

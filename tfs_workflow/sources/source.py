@@ -41,6 +41,11 @@ class ModelSource(Protocol):
         return None
 
     @property
+    def version_name(self) -> str:
+        """The last part of the path that the YAML names, which is a number where it names a version itself."""
+        return ""
+
+    @property
     def served_in_place(self) -> bool:
         """Whether the server reads `base_path` itself, so that nothing is copied into the workspace."""
         return False

@@ -20,10 +20,12 @@ from tfs_workflow.checks.machine import cpu_flags, processor
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError, FetchFailedError
+from tfs_workflow.formats import savedmodel
 from tfs_workflow.runtimes.availability import engine_listens, require_embedded, require_engine_socket
 from tfs_workflow.runtimes.choice import Choice, choose
 from tfs_workflow.runtimes.kinds import FALLBACK, runtime_kind
 from tfs_workflow.runtimes.ports import is_free, port_holder
+from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.sources.fetch import Fetched, fetch
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state import lockfile
@@ -76,7 +78,9 @@ def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOption
         models, choice = _provide(loaded, session, context, conditions)
         record = replace(_setup_record(loaded.config, models, choice), locked=options.locked)
         # Before pinning: what cannot be served should not be in the lock file.
-        check_models(server_spec(loaded.config, record, workspace), runtime_kind(choice.runtime).reader())
+        spec = server_spec(loaded.config, record, workspace)
+        check_models(spec, runtime_kind(choice.runtime).reader())
+        _warn_of_twins(spec, context)
         _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=options.locked)
         session.change(setup=record)
     return SetUp(workspace.path, models, choice, lock_file)
@@ -112,6 +116,14 @@ def _warn_of_taken_ports(config: Config, state: ProjectState, context: TransferC
         port = getattr(config.server, key)
         if port != "auto" and not is_free(port, address):
             context.notify(f"server.{key}: port {port} is taken by {port_holder(port)}; serve will need it")
+
+
+def _warn_of_twins(spec: ServerSpec, context: TransferContext) -> None:
+    """Warn of version directories with the same number, such as 1 and 001: only one of them is served."""
+    for model in spec.models:
+        for entry in savedmodel.scan(model.base_path).skipped:
+            if entry.twin:
+                context.notify(f"{model.name}: {model.base_path / entry.name} is not served: {entry.reason}")
 
 
 def _fetches(

@@ -26,6 +26,7 @@ from tfs_workflow.errors import InvalidModelError, WorkflowError
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.model_kinds import EXPORT_FIX
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, SERVE_TAG, Skipped
+from tfs_workflow.formats.savedmodel_errors import is_version_name
 from tfs_workflow.formats.signature_text import tensor_text
 from tfs_workflow.protos.saved_model_pb2 import MetaGraphDef
 from tfs_workflow.runtimes.spec import ModelSpec
@@ -92,11 +93,14 @@ def _skipped(name: str, base_path: Path, skipped: tuple[Skipped, ...]) -> Iterat
     """What looks like a version and is none; a README beside the versions is nobody's mistake."""
     for entry in skipped:
         path = base_path / entry.name
-        if entry.name == "saved_model.pb":
+        if entry.twin:
+            fix = f"remove one of them; the server takes either, {entry.twin} here"
+            yield warning(f"{name}: skipped", f"{path} is not served: {entry.reason}", fix)
+        elif entry.name == "saved_model.pb":
             yield warning(
                 f"{name}: skipped", f"{path} lies beside the versions and is not served", "remove it, or give it one"
             )
-        elif path.is_file() and savedmodel.is_version_name(entry.name):
+        elif path.is_file() and is_version_name(entry.name):
             yield warning(f"{name}: skipped", f"{path} is not served: {entry.reason}", "a version is a directory")
         elif any((path / file).is_file() for file in ("saved_model.pb", "saved_model.pbtxt")):
             yield warning(

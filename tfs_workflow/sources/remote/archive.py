@@ -33,6 +33,11 @@ class ArchiveModelSource(ModelSource):
         self._where = f"archive {without_secrets(configured.archive)}"
 
     @property
+    def version_name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self._configured.path).name
+
+    @property
     def needs_network(self) -> bool:
         """Whether the archive is on a web server."""
         return self._configured.archive.startswith(("http://", "https://"))

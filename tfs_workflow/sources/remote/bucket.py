@@ -46,6 +46,11 @@ class BucketModelSource(ModelSource):
         """The address."""
         return f"store {self._address}"
 
+    @property
+    def version_name(self) -> str:
+        """The last part of the path."""
+        return self._path.rpartition("/")[2]
+
     def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
         """Write the base path to `staging`/model; a bucket has no revision, so that the files' hashes alone pin it."""
         attempts = (staging / f"attempt-{number}" for number in count())

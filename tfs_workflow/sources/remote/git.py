@@ -66,6 +66,11 @@ class GitModelSource(ModelSource):
         return f"git {without_secrets(self._configured.git)} {self._configured.ref} {self._configured.path}"
 
     @property
+    def version_name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self._configured.path).name
+
+    @property
     def needs_network(self) -> bool:
         """Whether the repository is on another machine."""
         return not self._configured.git.startswith("file://") and _is_remote(self._configured.git)

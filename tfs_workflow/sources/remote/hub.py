@@ -47,6 +47,11 @@ class HubModelSource(ModelSource):
         """The address."""
         return f"store {self._address}"
 
+    @property
+    def version_name(self) -> str:
+        """The last part of the path."""
+        return self._path.rpartition("/")[2]
+
     def fetch_into(self, staging: Path, label: str, context: TransferContext) -> str:
         """Write the base path to `staging`/model and return the commit."""
         hub = self._client()

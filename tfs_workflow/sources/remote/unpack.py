@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from tfs_workflow.errors import FetchFailedError
+from tfs_workflow.formats.savedmodel_errors import base_paths_below
 from tfs_workflow.sources.safe_directory import SafeWriter, WriteLimits, check_links
 
 # tarfile allocates a header's announced size before it reads it; long names and pax headers are far below this.
@@ -44,7 +45,8 @@ _COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\x00",
 def unpack(archive: Path, path: str, target: Path, where: str, limits: WriteLimits) -> None:
     """Write what is below `path` in the archive to `target`, which must not exist yet.
 
-    With "." and a single directory at the top that is not a version itself, that directory is the base path.
+    With "." the base path is where the versions are, wherever in the archive; FetchFailedError where it holds several
+    models. Files that macOS adds to its archives are left out.
     """
     wanted = PurePosixPath(path)
     if wanted.is_absolute() or ".." in wanted.parts:
@@ -66,6 +68,8 @@ def unpack(archive: Path, path: str, target: Path, where: str, limits: WriteLimi
 def _untar(archive: Path, writer: SafeWriter) -> None:
     with _decompressed(archive) as stream, tarfile.open(fileobj=cast(IO[bytes], _Headers(stream)), mode="r:") as tar:
         for member in tar:
+            if _is_of_macos(member.name):
+                continue
             if member.isdir():
                 writer.directory(member.name)
             elif member.isreg():
@@ -82,6 +86,8 @@ def _untar(archive: Path, writer: SafeWriter) -> None:
 def _unzip(archive: Path, writer: SafeWriter) -> None:
     with zipfile.ZipFile(archive) as bundle:
         for member in bundle.infolist():
+            if _is_of_macos(member.filename):
+                continue
             mode = member.external_attr >> 16
             if member.is_dir():
                 writer.directory(member.filename)
@@ -93,6 +99,12 @@ def _unzip(archive: Path, writer: SafeWriter) -> None:
                     writer.file(member.filename, content, member.file_size)
                 else:
                     raise FetchFailedError("the archive holds a device or another special file", where=member.filename)
+
+
+def _is_of_macos(name: str) -> bool:
+    """Whether a member is one of those that macOS adds: its Finder's settings and the attributes of other files."""
+    parts = PurePosixPath(name).parts
+    return "__MACOSX" in parts or any(part == ".DS_Store" or part.startswith("._") for part in parts[-1:])
 
 
 class _Headers:
@@ -143,12 +155,24 @@ def _base_path(root: Path, wanted: PurePosixPath, where: str) -> Path:
     base_path = root / wanted
     if base_path.is_dir():
         # Resolved, since the path may lead through a link that the archive holds.
-        return (base_path if wanted.parts else _below_single_directory(root)).resolve()
+        return (base_path if wanted.parts else _found_below(root, where)).resolve()
     there = sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_dir())
     near = difflib.get_close_matches(str(wanted), there, n=5, cutoff=0.5) or there[:5]
     # The nearest names first, for a misspelt path.
     fix = f"there are: {', '.join(near) or 'none'}"
     raise FetchFailedError(f"the archive has no directory {str(wanted)!r}", where=where, fix=fix)
+
+
+def _found_below(root: Path, where: str) -> Path:
+    """The base path in an archive for which the YAML names none."""
+    found = base_paths_below(root)
+    # A model may hold another one, such as an old version of itself: the outer one is meant.
+    outer = [path for path in found if not any(path != other and path.is_relative_to(other) for other in found)]
+    if len(outer) > 1:
+        names = [path.relative_to(root).as_posix() for path in outer]
+        fix = f"choose one with the source's key path, such as path: {names[0]}"
+        raise FetchFailedError("the archive holds several models", where=where, evidence=", ".join(names[:5]), fix=fix)
+    return outer[0] if outer else _below_single_directory(root)
 
 
 def _below_single_directory(root: Path) -> Path:

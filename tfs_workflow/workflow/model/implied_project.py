@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from tfs_workflow.config.implied_path import directory_project, implied_path, is_archive, plain_name
 from tfs_workflow.config.redaction import without_secrets
 from tfs_workflow.errors import ConfigError, InvalidModelError
-from tfs_workflow.formats.savedmodel import SERVE_TAG, TAGS_FLAG, is_saved_model, only_tags, scan, versions
+from tfs_workflow.formats.savedmodel import SERVE_TAG, TAGS_FLAG, only_tags, scan, versions
+from tfs_workflow.formats.savedmodel_errors import is_saved_model
 from tfs_workflow.state.atomic_file import write_whole
 
 _HEADER = """\
