@@ -29,7 +29,7 @@ class GrpcJsonClient(GrpcArrayClient):
             arrays = json_codec.from_inputs(document.inputs, self.signature(target).inputs)
             return json_codec.to_outputs(self.run(target, arrays))
         except RequestRejectedError as error:
-            explain(error, target, self.metadata)
+            explain(error, target, self.metadata, rows=document.instances is not None)
             raise
 
     def _predictions(self, target: ModelRef, instances: list[Any]) -> list[Any]:

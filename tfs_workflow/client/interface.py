@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -146,22 +147,69 @@ class JsonClient(Protocol):
     ) -> None: ...
 
 
-# TensorFlow's error text for a model that was loaded without its variables (resource_variable_ops.cc).
-_WITHOUT_VALUE = "Could not find variable"
+_COLUMNS = "use the column format, --inputs"
+# Errors that do not depend on what the signature expects, by TensorFlow's and TensorFlow Serving's texts: a model that
+# was loaded without its variables (resource_variable_ops.cc, executor.cc), a time limit (http_rest_api_handler.cc), a
+# batch that is too large, and inputs that cannot be batched (batching_session.cc).
+_OF_ITSELF = (
+    (r"Could not find variable|that the variable was uninitialized", EXPORT_FIX),
+    (
+        r"Attempting to use uninitialized value",
+        "export the model again, with every variable restored or initialized and given to the Saver",
+    ),
+    (
+        r"Timed out",
+        "send fewer rows a request, or give the server more time: "
+        "server.flags: {rest_api_timeout_in_ms: …}, 30000 unless set",
+    ),
+    (
+        r"larger than maximum input batch size (\d+)",
+        r"send at most \1 rows a request, as predict --input does, or raise server.batching.max_batch_size",
+    ),
+    (
+        r"must have at least one (dimension|input tensor)",
+        "batching needs inputs with a row for each instance, which this signature lacks: remove server.batching",
+    ),
+)
+# Errors whose next step comes before what the signature expects (json_tensor.cc).
+_WITH_SIGNATURE = (
+    (
+        r"no shape information|Batched output tensor has",
+        f"this signature's output has no row for each instance: {_COLUMNS}",
+    ),
+    (
+        r"Expecting tensor size|Encountered list at unexpected size|rows differ in shape",
+        "the rows differ in length: pad them to one shape, or send each in a request of its own",
+    ),
+    (r"Failed to get input map", "over REST it cannot be called: use gRPC, --transport grpc --inputs '{}'"),
+)
 Metadata = Callable[[str, int | None, str | None], Mapping[str, Signature]]
 
 
-def explain(error: RequestRejectedError, target: ModelRef, metadata: Metadata) -> None:
-    """Add to the error what the signature expects, or how to fix a model without values for its variables."""
-    if _WITHOUT_VALUE in error.server_text:
-        error.fix = EXPORT_FIX
+def explain(error: RequestRejectedError, target: ModelRef, metadata: Metadata, *, rows: bool = False) -> None:
+    """Add the next step to the error: that of its text, and what the signature expects where that matters.
+
+    `rows` is whether the request was in row format.
+    """
+    if step := _step(_OF_ITSELF, error.server_text):
+        error.fix = step
         return
     try:
         signatures = metadata(target.model, target.version, target.label)
     except (ServerNotReadyError, PredictionFailedError):
         error.fix = error.fix or "invoke status shows the models and versions that are served"
         return
-    expected = expectation(target.model, target.signature or DEFAULT_SIGNATURE, signatures)
-    if "no shape information" in error.server_text:
-        error.fix = "this signature's output has no row for each instance: use the column format, --inputs"
-    error.fix = f"{error.fix}; {expected}" if error.fix else expected
+    name = target.signature or DEFAULT_SIGNATURE
+    step = _step(_WITH_SIGNATURE, error.server_text) or (_scalar_step(signatures.get(name)) if rows else "")
+    error.fix = "; ".join(filter(None, [step or error.fix, expectation(target.model, name, signatures)]))
+
+
+def _step(steps: Sequence[tuple[str, str]], text: str) -> str:
+    found = ((re.search(pattern, text), step) for pattern, step in steps)
+    return next((match.expand(step) for match, step in found if match), "")
+
+
+def _scalar_step(signature: Signature | None) -> str:
+    """The next step where the signature takes a scalar: the row format sends one for each row."""
+    scalars = [name for name, tensor in signature.inputs.items() if tensor.shape == ()] if signature else []
+    return f"the input {scalars[0]} is a scalar, not one for each row: {_COLUMNS}" if scalars else ""

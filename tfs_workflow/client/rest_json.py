@@ -121,7 +121,7 @@ class RestJsonClient:
         try:
             answer = self._post(url, json.dumps(body).encode(), timeout_s or self.timeout_s)
         except RequestRejectedError as error:
-            explain(error, ModelRef(model, version, label, signature), self.metadata)
+            explain(error, ModelRef(model, version, label, signature), self.metadata, rows=instances is not None)
             raise
         except ConnectionBrokenError as error:
             add_shapes(error, json_shapes(None if instances is None else list(instances), inputs))
@@ -136,7 +136,8 @@ class RestJsonClient:
         try:
             return self._post(f"{self.model_url(model)}:{verb}", json.dumps(body).encode(), self.timeout_s)
         except RequestRejectedError as error:
-            explain(error, ModelRef(model, signature=body.get("signature_name")), self.metadata)
+            target = ModelRef(model, signature=body.get("signature_name"))
+            explain(error, target, self.metadata, rows="instances" in body)
             raise
 
     def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:

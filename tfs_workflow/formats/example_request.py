@@ -55,7 +55,11 @@ def example_request(name: str, signature: Signature, features: Sequence[ParsedFe
     if signature.method in (CLASSIFY_METHOD, REGRESS_METHOD):
         return _examples_request(name, signature, features)
     if not signature.inputs:
-        return ExampleRequest("predict", None, "a signature without inputs cannot be called over REST")
+        return ExampleRequest(
+            "predict",
+            None,
+            "a signature without inputs cannot be called over REST; over gRPC: --transport grpc --inputs '{}'",
+        )
     unsupported = sorted({dtype_name(t) for t in signature.inputs.values()} - _EXAMPLE_VALUES.keys())
     if unsupported:
         return ExampleRequest("predict", None, f"JSON cannot carry {', '.join(unsupported)}; use gRPC")

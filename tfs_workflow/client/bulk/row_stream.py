@@ -99,7 +99,7 @@ class RowStream:
             culprit = self._culprit(batch, error) if error.status == 400 else batch
             if self.skip_refused and error.status == 400:
                 return self._around(batch, culprit, error)
-            explain(error, self.target, self.client.metadata)
+            explain(error, self.target, self.client.metadata, rows=True)
             raise RowsRejectedError(error, culprit, self._place(culprit)) from error
         except WorkflowError as error:
             error.where = f"{self._place(batch)}: {error.where}"
