@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from tests.checks.findings import is_ok, one, statuses
-from tfs_workflow.checks.docker_host import engine_findings, is_official, without_engine
+from tfs_workflow.checks.docker_host import engine_findings, is_official, thread_limit, without_engine
 from tfs_workflow.checks.finding import FindingStatus
 from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.runtimes.docker.engine_info import EngineFacts, is_local
+from tfs_workflow.runtimes.spec_builder import fitting_pids
 
 IMAGE = "tensorflow/serving:2.20.0"
 GOOD = EngineFacts(
@@ -106,3 +107,22 @@ def test_where_an_address_leads(address: str, local: bool) -> None:
 )
 def test_which_images_are_tensorflow_servings_own(image: str, official: bool) -> None:
     assert is_official(image) == official
+
+
+@pytest.mark.parametrize(
+    ("processors", "pids", "is_enough"),
+    [(2, 512, True), (32, 512, True), (64, 512, False), (64, 1200, True), (0, 512, True)],
+)
+def test_a_limit_on_threads_that_is_too_small_for_the_engines_processors(
+    processors: int, pids: int, is_enough: bool
+) -> None:
+    found = list(thread_limit(processors, pids))
+    assert [one.status for one in found] == ([] if is_enough else [FindingStatus.WARNING])
+    assert all("about 960 threads on 64 processors, 512 are allowed" in one.evidence for one in found)
+    assert all("at least 960" in one.fix for one in found)
+
+
+@pytest.mark.parametrize("processors", [0, 1, 2, 24, 40, 64, 128, 256])
+def test_the_default_limit_is_enough_for_the_engines_processors(processors: int) -> None:
+    assert list(thread_limit(processors, fitting_pids(processors))) == []
+    assert fitting_pids(processors) >= 512

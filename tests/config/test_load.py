@@ -77,7 +77,7 @@ def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
     assert found == [
         "tfs.yaml:3:14: server.rest_port: expected a port (1-65535) or 'auto', got 'eighty'",
         "tfs.yaml:4:3: server.memoy: unknown key; did you mean 'memory'?",
-        "tfs.yaml:5:9: server.pids: expected a number of at least 16, got 3",
+        "tfs.yaml:5:9: server.pids: expected a number of at least 16 or 'auto', got 3",
         "tfs.yaml:8:22: models.m.source.reff: unknown key; did you mean 'ref'?",
         "tfs.yaml:10:5: models.m.versions: duplicate key, first at " + str(tmp_path / "tfs.yaml:9:5"),
         "TFS_SERVER__STOP_TIMEOUT_S: server.stop_timeout_s: expected a whole number, got 'soon'",
@@ -237,7 +237,7 @@ def test_option_before_environment_before_yaml_before_default(tmp_path: Path) ->
     text = MINIMAL + "server: {pids: 100}\n"
     environ = {"TFS_SERVER__PIDS": "200"}
     options = {"server.pids": 300}
-    assert loaded(tmp_path, MINIMAL).config.server.pids == 512
+    assert loaded(tmp_path, MINIMAL).config.server.pids == "auto"
     assert loaded(tmp_path, text).config.server.pids == 100
     assert loaded(tmp_path, text, environ).config.server.pids == 200
     assert loaded(tmp_path, text, environ, options=options).config.server.pids == 300

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tfs_workflow.config.types import Config
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec, server_files, server_flags
+from tfs_workflow.runtimes.spec_builder import build_spec
 
 MODEL = ModelSpec("half_plus_two", Path("/srv/half_plus_two"))
 SPEC = ServerSpec("lab", "docker", (MODEL,), image="tensorflow/serving:2.20.0", models_dir=Path("/srv"))
@@ -121,3 +123,10 @@ def test_flags_that_take_the_models_out_of_our_hands_keep_from_a_reload(flag: st
 def test_only_an_exposed_server_listens_on_every_interface() -> None:
     assert SPEC.address == "127.0.0.1"
     assert replace(SPEC, expose=True).address == "0.0.0.0"
+
+
+@pytest.mark.parametrize(("written", "limit"), [("auto", 1200), (700, 700)])
+def test_the_limit_on_threads_is_a_number_of_the_engines_processors_or_the_yamls(written: Any, limit: int) -> None:
+    model = {"source": {"bundled": "half_plus_two"}}
+    config = Config.model_validate({"project": "p", "server": {"pids": written}, "models": {"m": model}})
+    assert build_spec(config, "docker", {"m": Path("/m")}, {}, processors=64).pids == limit

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfs_workflow.checks.finding import Finding, failed, failure, ok, warning
 from tfs_workflow.errors import ToolMissingError, WorkflowError
+from tfs_workflow.runtimes.spec_builder import needed_pids
 
 if TYPE_CHECKING:
     from tfs_workflow.runtimes.docker.engine_info import EngineFacts
@@ -40,6 +41,15 @@ def without_engine(error: WorkflowError, runtime: str) -> Finding:
     if runtime != "auto":
         return found
     return warning(CHECK, f"{found.evidence}; runtime: auto takes the embedded server instead", found.fix)
+
+
+def thread_limit(processors: int, pids: int) -> Iterator[Finding]:
+    """The container's limit on threads: a server that may not start one ends, with its pthread_create in the log."""
+    needed = needed_pids(processors)
+    if pids < needed:
+        evidence = f"TensorFlow Serving starts about {needed} threads on {processors} processors, {pids} are allowed"
+        fix = f"set server.pids to auto and run invoke setup, or to at least {needed}"
+        yield warning("configuration: server.pids", evidence, fix)
 
 
 def locality(address: str, local: bool, expose: bool = False) -> Iterator[Finding]:

@@ -143,6 +143,9 @@ class _Examination:
         else:
             server = self.config.server
             yield from _engine(self.facts, self.config.runtime, server.image, server.expose)
+        facts = self.engine_facts()
+        if facts and self.kind().is_container:
+            yield from docker_host.thread_limit(facts.processors, self.spec().pids)
         kind = self.kind()
         if not kind.is_container:
             binary = kind.require(self.config.server.native_binary)
@@ -200,7 +203,11 @@ class _Examination:
         """The server spec of the models whose files are here."""
         paths = {name: path for name, model in self.config.models.items() if (path := self.base_path(name, model))}
         here = {name: model for name, model in self.config.models.items() if name in paths}
-        return build_spec(self.config.model_copy(update={"models": here}), self.kind().name, paths, {})
+        facts = self.engine_facts() if self.kind().is_container else None
+        processors = self.record.processors if self.record else facts.processors if facts else 0
+        return build_spec(
+            self.config.model_copy(update={"models": here}), self.kind().name, paths, {}, processors=processors
+        )
 
     def base_path(self, name: str, model: Model) -> Path | None:
         """Where the model's files are: from setup, else where its first source serves them in place."""

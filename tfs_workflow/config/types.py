@@ -160,7 +160,10 @@ class Server(Frozen):
     cpus: float | None = Field(
         default=None, gt=0, allow_inf_nan=False, description="CPU limit of the container, in cores."
     )
-    pids: int = Field(default=512, ge=16, description="Limit on the container's processes and threads.")
+    pids: value.LimitOrAuto = Field(
+        default="auto",
+        description="Limit on the container's processes and threads; auto fits it to the engine's processors.",
+    )
     restart: value.Restart = Field(
         default="on-failure",
         description="on-failure: the engine restarts a container that died, at most 5 times; or no.",

@@ -14,6 +14,8 @@ from tfs_workflow.config.problems import expected, refusal
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 PortOrAuto = Annotated[Port | Literal["auto"], expected("a port (1-65535) or 'auto'")]
+# The least that a server starts with at all.
+LimitOrAuto = Annotated[Annotated[int, Field(ge=16)] | Literal["auto"], expected("a number of at least 16 or 'auto'")]
 Name = Annotated[
     str,
     Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", max_length=63),

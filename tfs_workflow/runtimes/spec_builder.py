@@ -16,6 +16,11 @@ from tfs_workflow.config.values import PortOrAuto
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
+# TensorFlow Serving starts four threads a processor in each of its REST pool, load threads and gRPC pollers, and one in
+# each of TensorFlow's two pools (main.cc, server.cc, direct_session.cc); the rest is for timers, batches and health.
+THREADS_PER_PROCESSOR = 14
+_OTHER_THREADS = 64
+_LEAST_PIDS = 512
 UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -26,10 +31,13 @@ def build_spec(  # noqa: PLR0913, PLR0917  # what setup found
     contents: Mapping[str, str],
     image_digest: str = "",
     models_dir: Path | None = None,
+    *,
+    processors: int = 0,
 ) -> ServerSpec:
     """The server spec of a configuration; `base_paths` and `contents` (digests of the files) are by model name.
 
-    `models_dir` is the workspace's directory of fetched models.
+    `models_dir` is the workspace's directory of fetched models; `processors` is the number of the machine that will
+    serve, 0 where it is not known.
     """
     server = config.server
     kind = runtime_kind(runtime)
@@ -45,7 +53,7 @@ def build_spec(  # noqa: PLR0913, PLR0917  # what setup found
         grpc_port=_port(server.grpc_port),
         memory_bytes=parse_size(server.memory) if server.memory else None,
         cpus=server.cpus,
-        pids=server.pids,
+        pids=server.pids if isinstance(server.pids, int) else fitting_pids(processors),
         # A process has nothing that would restart it.
         restart=server.restart if kind.is_container else "no",
         metrics=server.metrics,
@@ -65,6 +73,16 @@ def wanted_versions(model: ModelSpec, present: Sequence[int]) -> list[int]:
     if model.latest is None:
         return sorted(model.versions)
     return sorted(present)[-model.latest :] if model.latest else sorted(present)
+
+
+def needed_pids(processors: int) -> int:
+    """The processes and threads that TensorFlow Serving starts, at least, on a machine with so many processors."""
+    return THREADS_PER_PROCESSOR * processors + _OTHER_THREADS
+
+
+def fitting_pids(processors: int) -> int:
+    """The limit for `pids: auto`; the least one where the number of processors is not known (0)."""
+    return max(_LEAST_PIDS, needed_pids(processors) * 5 // 4)
 
 
 def parse_size(text: str) -> int:

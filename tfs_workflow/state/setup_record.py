@@ -37,7 +37,8 @@ class SetupRecord:
     """The chosen runtime with its reason and image digest, every model, and the YAML's values behind the choice.
 
     `locked` is true after `setup --locked`: then no verb follows an image tag that moved. `without_engine` is true
-    where the choice fell back since no engine answered.
+    where the choice fell back since no engine answered. `processors` is the number of the machine that serves, 0 in
+    records of older releases.
     """
 
     runtime: str
@@ -47,6 +48,7 @@ class SetupRecord:
     runtime_inputs: list[str]
     locked: bool = False
     without_engine: bool = False
+    processors: int = 0
 
     @property
     def base_paths(self) -> dict[str, Path]:

@@ -7,6 +7,7 @@ fails the check, or differs from the lock, leaves lock file and record as they w
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -188,9 +189,24 @@ def _setup_record(config: Config, fetched: Mapping[str, Fetched], choice: Choice
         name: ModelRecord(str(one.base_path), content_digest(one.files), source_list(config.models[name]))
         for name, one in fetched.items()
     }
-    inputs = runtime_inputs(config)
-    without = choice.without_engine
-    return SetupRecord(choice.runtime, choice.reason, choice.image_digest, models, inputs, without_engine=without)
+    return SetupRecord(
+        choice.runtime,
+        choice.reason,
+        choice.image_digest,
+        models,
+        runtime_inputs(config),
+        without_engine=choice.without_engine,
+        processors=_processors(choice.runtime),
+    )
+
+
+def _processors(runtime: str) -> int:
+    """The processors of the machine that will serve: the engine's for a container, else this one's."""
+    if not runtime_kind(runtime).is_container:
+        return os.cpu_count() or 0
+    from tfs_workflow.runtimes.docker import Engine  # noqa: PLC0415  # docker-py only where it is needed
+
+    return Engine().processors()
 
 
 def _lock(

@@ -109,7 +109,7 @@ def require_workspace(loaded: LoadedConfig) -> Workspace:
 def server_spec(config: Config, record: SetupRecord, workspace: Workspace) -> ServerSpec:
     """What to serve, from the YAML and the record of setup."""
     found = (record.base_paths, record.contents, record.image_digest, workspace.models)
-    return build_spec(config, record.runtime, *found)
+    return build_spec(config, record.runtime, *found, processors=record.processors)
 
 
 def require_engine_in_reach(config: Config) -> None:

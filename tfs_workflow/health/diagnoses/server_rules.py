@@ -55,7 +55,7 @@ SERVERS = (
     Row(
         "too-many-threads",
         "the server may not start more threads or processes",
-        "raise server.pids (512), or the limit of this user: ulimit -u",
+        "set server.pids: auto and run invoke setup, or raise it; else raise the limit of this user: ulimit -u",
         log=r"Resource temporarily unavailable|creation via pthread_create\(\) failed|can't start new thread"
         r"|pthread_create failed",
     ),

@@ -49,6 +49,11 @@ class Engine:
             self.address = client.api.base_url.replace("http+docker://localhost", "unix:///var/run/docker.sock")
             return client
 
+    def processors(self) -> int:
+        """The number of the engine's processors, 0 where it does not report one; raises as `client` does."""
+        with engine_errors("query the engine"):
+            return int(self.client.info().get("NCPU") or 0)
+
 
 def _open_client(timeout_s: int) -> docker.DockerClient:
     version_timeout_s = min(timeout_s, VERSION_TIMEOUT_S)

@@ -49,6 +49,7 @@ class EngineFacts:
     version: str
     architecture: str
     memory_bytes: int
+    processors: int = 0
     runtimes: tuple[str, ...] = ()
     default_runtime: str = "runc"
     rootless: bool = False
@@ -95,6 +96,7 @@ def engine_facts(reference: str) -> EngineFacts:
         version=str(version.get("Version", "")),
         architecture=_architecture(str(info.get("Architecture", ""))),
         memory_bytes=int(info.get("MemTotal") or 0),
+        processors=int(info.get("NCPU") or 0),
         runtimes=tuple(sorted(info.get("Runtimes") or ())),
         default_runtime=str(info.get("DefaultRuntime", "")),
         rootless=any("rootless" in option for option in info.get("SecurityOptions") or ()),
