@@ -140,3 +140,24 @@ def test_the_embedded_servers_own_flags_are_told_from_tensorflow_servings() -> N
     assert {flag.name for flag in FLAGS} >= EMBEDDED_FLAGS
     assert not EMBEDDED_FLAGS & set(known_flags("docker", OFFICIAL))
     assert set(known_flags("docker", "own:1")) >= EMBEDDED_FLAGS
+
+
+@pytest.mark.parametrize(
+    ("address", "evidence", "fix"),
+    [
+        ("file:///srv/models/m", "file:///srv/models/m is an address, not a directory", "directory: /srv/models/m"),
+        ("gs://b/m", "gs://b/m is an address, not a directory", "let setup fetch it: store: gs://b/m"),
+        ("s3://b/m", "TensorFlow Serving's images have no S3 since 2.7", "let setup fetch it: store: s3://b/m"),
+        ("https://h/m.tar", "https://h/m.tar is an address, not a directory", "archive: https://h/m.tar"),
+    ],
+)
+def test_an_address_in_place_of_a_directory(tmp_path: Path, address: str, evidence: str, fix: str) -> None:
+    found = one(checked(tmp_path, model={"source": {"directory": address}}), "configuration: models.m.source")
+    assert evidence in found.evidence
+    assert ("S3" in found.evidence) == address.startswith("s3")
+    assert fix in found.fix
+
+
+@pytest.mark.parametrize("runtime", ["docker", "embedded"])
+def test_batching_parameters_of_each_model_are_a_known_flag(tmp_path: Path, runtime: str) -> None:
+    assert is_ok(checked(tmp_path, runtime, flags={"enable_per_model_batching_parameters": True}))

@@ -13,12 +13,14 @@ from tests.checks.findings import is_ok, one, statuses
 from tests.support import models
 from tests.support.modelserver import graphs
 from tests.support.needs import missing
+from tfs_workflow.checks import check_models
 from tfs_workflow.checks.finding import Finding, FindingStatus
 from tfs_workflow.checks.model.model_checks import model_findings, version_is_newer
 from tfs_workflow.checks.model.operations import known
 from tfs_workflow.checks.model.rank_checks import rank_findings
+from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.protos.saved_model_pb2 import SavedModel
-from tfs_workflow.runtimes.spec import ModelSpec
+from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 NOBODY = (65534, 65534)
 
@@ -81,6 +83,26 @@ def test_a_version_that_is_there_twice_is_a_warning(tmp_path: Path) -> None:
     found = one(checked(models.good(tmp_path, "1", "001")), "model m: skipped")
     assert found.status is FindingStatus.WARNING
     assert "001 is not served: 1 is the same version" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("runtime", "preferred", "is_good"),
+    [("docker", "true", True), ("docker", "false", False), ("embedded", "true", False)],
+)
+def test_a_tensorflow_lite_model_needs_no_saved_model_where_it_is_preferred(
+    tmp_path: Path, runtime: str, preferred: str, is_good: bool
+) -> None:
+    base_path = models.good(tmp_path)
+    (base_path / "1" / "saved_model.pb").unlink()
+    (base_path / "1" / "model.tflite").write_bytes(bytes(4) + b"TFL3")
+    model = ModelSpec("m", base_path)
+    spec = ServerSpec("p", runtime, (model,), flags=(("prefer_tflite_model", preferred),))
+    assert is_ok(list(model_findings(model, tflite=spec.prefers_tflite))) == is_good
+    if is_good:
+        assert check_models(spec, None) == {"m": [1]}
+    else:
+        with pytest.raises(InvalidModelError, match=r"no saved_model.pb"):
+            check_models(spec, None)
 
 
 def test_versions_and_labels_that_are_not_there(tmp_path: Path) -> None:

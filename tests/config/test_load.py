@@ -228,6 +228,18 @@ def test_relative_paths_start_at_the_yaml(tmp_path: Path) -> None:
     assert model_source(source, config.path.parent).base_path == tmp_path.parent / "models/m"
 
 
+def test_a_model_name_with_a_space_is_named_where_it_stands(tmp_path: Path) -> None:
+    text = (
+        "project: p\nmodels:\n  m: {source: {bundled: half_plus_two}}\n  my model: {source: {bundled: x}, verions: 1}\n"
+    )
+    assert lines(tmp_path, text) == [
+        "tfs.yaml:4:3: models.my model: expected a name of at most 63 letters, digits, '_', '.' and '-' that starts "
+        "with a letter or digit, got 'my model'",
+        "tfs.yaml:4:32: models.my model.source.bundled: expected 'half_plus_two', got 'x'",
+        "tfs.yaml:4:36: models.my model.verions: unknown key; did you mean 'versions'?",
+    ]
+
+
 def test_the_home_directory_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert loaded(tmp_path, "workspace: ~/ws\n" + MINIMAL).workspace == Path("/home/me/ws")

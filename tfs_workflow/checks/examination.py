@@ -27,7 +27,6 @@ from tfs_workflow.checks.tensorflow_packages import installed, tensorflow_findin
 from tfs_workflow.config.load import LoadedConfig, load
 from tfs_workflow.config.types import Config, Model, Source
 from tfs_workflow.errors import ConfigError, ToolMissingError, WorkflowError
-from tfs_workflow.formats.savedmodel import served_tags
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.kinds import FALLBACK, KINDS, PREFERRED, RuntimeKind, runtime_kind
 from tfs_workflow.runtimes.process_runtime import ProcessRuntime
@@ -183,7 +182,8 @@ class _Examination:
 
     def model(self, name: str) -> Iterator[Finding]:
         """One model: its files where they are here, else what setup would fetch."""
-        spec = next((model for model in self.spec().models if model.name == name), None)
+        server = self.spec()
+        spec = next((model for model in server.models if model.name == name), None)
         if spec is None:
             sources = ", else ".join(self.source(source).description for source in self.config.models[name].source)
             yield ok(f"model {name}: source", f"not fetched yet; invoke setup takes {sources}")
@@ -192,11 +192,10 @@ class _Examination:
         if kind.is_container:
             label = selinux.label_of(spec.base_path)
             yield from selinux.container_access(name, spec.base_path, selinux.is_enforcing(), label)
-        tags = served_tags(self.config.server.flags)
         version = server_version(kind.name, self.config.server.image)
-        yield from model_findings(spec, kind.reader(), version, tags, embedded=kind.own_code)
+        traits = {"embedded": kind.own_code, "tflite": server.prefers_tflite}
+        yield from model_findings(spec, kind.reader(), version, server.tags, **traits)
         if not kind.own_code:
-            server = self.spec()
             yield from rank_findings(spec, dict(server.environment), restarts=server.restart != "no")
 
     def spec(self) -> ServerSpec:

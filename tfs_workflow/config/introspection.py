@@ -25,6 +25,11 @@ def step(annotation: Any, key: str | int) -> Any:
     return next((found for _, a in alternatives if (found := _inside(a, key)) is not None), None)
 
 
+def is_tag(annotation: Any, part: str) -> bool:
+    """Whether a part of an error's path is the tag of a union's member, and not a key."""
+    return any(tag == part for tag, _ in _alternatives(annotation))
+
+
 def keys(annotation: Any) -> list[str]:
     """The keys that a type names; a single value in place of a list takes the keys of the list's items."""
     found: dict[str, None] = {}

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError, WrapValidator
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
-from tfs_workflow.config.introspection import keys, step, suggestion
+from tfs_workflow.config.introspection import is_tag, keys, step, suggestion
 from tfs_workflow.config.yaml_reader import Document, KeyPath, Problem
 
 EXPECTED = "expected"
@@ -102,8 +102,8 @@ def _resolve(loc: tuple[str | int, ...], root: Any, value: Any) -> tuple[KeyPath
             annotation = step(annotation, part)  # a single source that stands for a list of one
             continue
         owner, annotation = annotation, step(annotation, part)
-        if isinstance(part, str) and " " in part and annotation is not None:
-            continue  # the tag of a union's member, which no key is
+        if isinstance(part, str) and is_tag(owner, part):
+            continue
         path = (*path, part)
         value = _below(value, part)
     return path, owner, False

@@ -48,6 +48,7 @@ FLAGS: tuple[Flag, ...] = (
     Flag("rest_api_enable_cors_support", False, "Enable CORS headers in responses."),
     Flag("enable_batching", False, "Put concurrent requests together into batches."),
     Flag("allow_version_labels_for_unavailable_models", False, "Allow labels on models that are not available yet."),
+    _ignored("enable_per_model_batching_parameters", False, "Read batching_params.pbtxt of each version."),
     Flag("batching_parameters_file", "", "Text file with a BatchingParameters message; needs --enable_batching."),
     Flag("model_config_file", "", "Text file with a ModelServerConfig message: the models to serve."),
     Flag("model_config_file_poll_wait_seconds", 0, "Seconds between looks at --model_config_file; 0 looks once."),

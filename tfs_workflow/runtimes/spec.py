@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tfs_workflow.formats.savedmodel import served_tags
+from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.ports import is_free
 from tfs_workflow.state.atomic_file import write_errors, write_whole
 
@@ -80,6 +81,12 @@ class ServerSpec:
     def address(self) -> str:
         """The host address that the ports are published on."""
         return "0.0.0.0" if self.expose else "127.0.0.1"  # noqa: S104  # only with server.expose
+
+    @property
+    def prefers_tflite(self) -> bool:
+        """Whether the server takes a version's TensorFlow Lite model where it has one; our own server cannot."""
+        is_set = dict(self.flags).get("prefer_tflite_model", "").lower() in ("true", "1")
+        return is_set and not runtime_kind(self.runtime).own_code
 
     @property
     def tags(self) -> frozenset[str]:

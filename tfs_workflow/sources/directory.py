@@ -15,7 +15,7 @@ from tfs_workflow.errors import FetchFailedError
 from tfs_workflow.formats import model_kinds
 from tfs_workflow.sources.source import ModelSource
 
-_ADDRESS = re.compile(r"[a-z0-9]+://")
+_ADDRESS = re.compile(r"([a-z0-9]+)://")
 
 
 class DirectoryModelSource(ModelSource):
@@ -38,11 +38,17 @@ class DirectoryModelSource(ModelSource):
         return Path(os.path.abspath(self._yaml_dir / Path(self._directory).expanduser()))  # noqa: PTH100  # keeps links
 
     def mistake(self) -> tuple[str, str] | None:
-        """The address of an object store, which TensorFlow Serving's images cannot read."""
-        if not _ADDRESS.match(self._directory):
+        """An address in place of a path, which setup must fetch first."""
+        if not (address := _ADDRESS.match(self._directory)):
             return None
-        evidence = f"{self._directory} is not a directory; TensorFlow Serving's images have no S3 since 2.7"
-        return evidence, f"fetch it first: store: {self._directory} for s3://, gs:// and hf://, else an archive"
+        evidence = f"{self._directory} is an address, not a directory"
+        scheme = address[1]
+        if scheme == "file":
+            return evidence, f"write the path alone: directory: {self._directory.removeprefix('file://')}"
+        if scheme == "s3":
+            evidence += "; TensorFlow Serving's images have no S3 since 2.7"
+        kind = "store" if scheme in ("s3", "gs", "hf") else "archive"
+        return evidence, f"let setup fetch it: {kind}: {self._directory} in place of directory"
 
     def require_readable(self) -> None:
         """Raise FetchFailedError unless the directory is there and readable; InvalidModelError names another file.

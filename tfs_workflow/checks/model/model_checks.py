@@ -16,7 +16,7 @@ from pathlib import Path
 from tfs_workflow.checks.finding import Finding, exit_code, failed, failure, ok, warning
 from tfs_workflow.checks.model import warmup_records
 from tfs_workflow.checks.model.operations import operation_findings
-from tfs_workflow.checks.model.preflight import check_labels, check_readable, check_versions, listed
+from tfs_workflow.checks.model.preflight import check_labels, check_readable, check_versions, is_tflite, listed
 from tfs_workflow.checks.model.variable_values import (
     check_variables_have_values,
     variables_without_value,
@@ -33,18 +33,20 @@ from tfs_workflow.runtimes.spec import ModelSpec
 from tfs_workflow.runtimes.spec_builder import wanted_versions
 
 
-def model_findings(
+def model_findings(  # noqa: PLR0913  # each is another fact of the server
     model: ModelSpec,
     reader: tuple[int, int] | None = None,
     server_version: str = "",
     tags: frozenset[str] = frozenset({SERVE_TAG}),
     *,
     embedded: bool = False,
+    tflite: bool = False,
 ) -> Iterator[Finding]:
     """Everything about one model.
 
     `reader` is the uid and gid that the server reads the files with, None for our own; `server_version` is
-    TensorFlow's version in the server, empty where it is not known; `embedded` is true for our own server.
+    TensorFlow's version in the server, empty where it is not known; `embedded` is true for our own server, `tflite`
+    where the server prefers TensorFlow Lite models.
     """
     name = f"model {model.name}"
     try:
@@ -65,7 +67,9 @@ def model_findings(
             title = f"{name} v{version.number}"
             readable = list(attempt(f"{title}: readable", partial(check_readable, version.path, reader), _who(reader)))
             yield from readable
-            if reader is not None or not exit_code(readable):
+            if tflite and is_tflite(version.path):
+                yield ok(f"{title}: files", "a TensorFlow Lite model, which prefer_tflite_model serves")
+            elif reader is not None or not exit_code(readable):
                 yield from _version_findings(title, version.path, server_version, tags, embedded=embedded)
 
 

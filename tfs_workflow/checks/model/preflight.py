@@ -18,6 +18,8 @@ from tfs_workflow.formats import savedmodel
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 from tfs_workflow.runtimes.spec_builder import wanted_versions
 
+_TFLITE_FILE = "model.tflite"
+
 
 def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, list[int]]:
     """The versions that must become AVAILABLE, by model; InvalidModelError when one of them could not be served.
@@ -30,9 +32,15 @@ def check_models(spec: ServerSpec, reader: tuple[int, int] | None) -> dict[str, 
         check_versions(model, wanted[model.name], present[model.name])
         check_labels(model, wanted[model.name], present[model.name])
         for version in served_directories(model):
-            check_variables_have_values(version, savedmodel.servable_graph(version, spec.tags))
+            if not (spec.prefers_tflite and is_tflite(version)):
+                check_variables_have_values(version, savedmodel.servable_graph(version, spec.tags))
             check_readable(version, reader)
     return wanted
+
+
+def is_tflite(version_dir: Path) -> bool:
+    """Whether a version has a TensorFlow Lite model, which prefer_tflite_model serves (tflite_session.cc)."""
+    return (version_dir / _TFLITE_FILE).is_file()
 
 
 def served_directories(model: ModelSpec) -> list[Path]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tfs_workflow.checks import served_directories
+from tfs_workflow.checks import is_tflite, served_directories
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Model
 from tfs_workflow.errors import PredictionFailedError
-from tfs_workflow.formats import savedmodel
+from tfs_workflow.formats import savedmodel, savedmodel_errors
 from tfs_workflow.formats.example_request import ExampleRequest, example_request
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature, served_tags
 from tfs_workflow.state.project_state import read_state
@@ -32,6 +32,8 @@ def model_request(loaded: LoadedConfig, name: str, signature: str = "") -> Examp
     if example is not None:
         return example
     directory = newest_version(loaded, name)
+    if is_tflite(directory) and not savedmodel_errors.is_saved_model(directory):
+        return ExampleRequest("predict", None, "only a TensorFlow Lite model is there, whose signature is not read")
     tags = served_tags(loaded.config.server.flags)
     signatures = savedmodel.signatures(directory, tags)
     chosen = signature or (DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in signatures else next(iter(signatures), ""))
