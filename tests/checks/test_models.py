@@ -198,6 +198,21 @@ def test_an_operation_that_the_embedded_server_does_not_know(tmp_path: Path) -> 
     assert "Op type not registered" in perhaps.fix
 
 
+@pytest.mark.parametrize(
+    ("server", "status"),
+    [
+        ("2.20.0", FindingStatus.FAILURE),
+        ("2.9.1", FindingStatus.FAILURE),
+        ("2.8.0", FindingStatus.OK),
+        ("", FindingStatus.WARNING),
+    ],
+)
+def test_an_operation_whose_kernel_was_dropped(tmp_path: Path, server: str, status: FindingStatus) -> None:
+    found = one(checked(with_operation(tmp_path, "BoostedTreesBucketize"), server), "model m v1: operations")
+    assert found.status is status
+    assert "no kernels for BoostedTreesBucketize since 2.9" in found.evidence
+
+
 def test_a_function_of_the_model_is_no_unknown_operation(tmp_path: Path) -> None:
     def call(saved: SavedModel) -> None:
         graph = saved.meta_graphs[0].graph_def

@@ -10,9 +10,9 @@ import pytest
 from tests.support.modelserver import graphs
 from tests.support.modelserver.running import Running, serving
 from tfs_workflow.client.connect import connect_json
-from tfs_workflow.client.interface import ModelRef, RequestRejectedError
+from tfs_workflow.client.interface import ModelRef, RequestRejectedError, explain
 from tfs_workflow.client.rows import JsonRequest
-from tfs_workflow.formats.model_kinds import EXPORT_FIX
+from tfs_workflow.formats.model_kinds import DROPPED_FIX, EXPORT_FIX, LIBRARIES_FIX
 from tfs_workflow.protos import saved_model_pb2 as pb
 
 BATCHING = "max_batch_size { value: 4 } batch_timeout_micros { value: 0 } num_batch_threads { value: 1 }"
@@ -92,3 +92,17 @@ def test_the_next_step_after_the_servers_time_limit(tmp_path: Path) -> None:
     with serving("--model_name=slow", f"--model_base_path={tmp_path}", "--rest_api_timeout_in_ms=1") as server:
         step = next_step(f"http://127.0.0.1:{server.rest_port}", "slow", JsonRequest([1.0]))
     assert step.startswith("send fewer rows a request, or give the server more time: server.flags: {rest_api_timeout")
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("No OpKernel was registered to support Op 'BoostedTreesBucketize' used by {{node b}}", DROPPED_FIX),
+        ("Op type not registered 'TFText>RoundRobinTrim' in binary running on host", LIBRARIES_FIX),
+    ],
+)
+def test_the_next_step_for_an_operation_that_the_server_finds_out_at_the_first_request(text: str, step: str) -> None:
+    """TensorFlow Serving's texts (tensorflow/tensorflow #76826, serving #2267); our own server fails at the load."""
+    error = RequestRejectedError(text, 400)
+    explain(error, ModelRef("m"), lambda *_: {})
+    assert error.fix == step

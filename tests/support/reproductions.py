@@ -294,6 +294,7 @@ PROCESSES: dict[str, Reproduction] = {
     "tags-missing": Reproduction(models.empty_saved_model),
     "op-unknown": Reproduction(graph(graphs.unknown_op)),
     "op-differs": Reproduction(graph(graphs.without_attribute)),
+    "kernel-dropped": Reproduction(graph(graphs.with_dropped_kernel)),
     "kernel-missing": Reproduction(graph(graphs.without_kernel)),
     "device-missing": Reproduction(graph(graphs.on_device, "/device:GPU:0")),
     "graph-too-new": Reproduction(graph(graphs.of_the_future)),

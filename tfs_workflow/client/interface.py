@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tfs_workflow.client.rows import JsonRequest
 from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError
-from tfs_workflow.formats.model_kinds import EXPORT_FIX
+from tfs_workflow.formats.model_kinds import DROPPED_FIX, DROPPED_KERNELS, EXPORT_FIX, LIBRARIES_FIX
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
 from tfs_workflow.formats.signature_text import expectation
 
@@ -157,6 +157,8 @@ _OF_ITSELF = (
         r"Attempting to use uninitialized value",
         "export the model again, with every variable restored or initialized and given to the Saver",
     ),
+    (f"No OpKernel was registered to support Op '{DROPPED_KERNELS}'", DROPPED_FIX),
+    (r"Op type not registered", LIBRARIES_FIX),
     (
         r"Timed out",
         "send fewer rows a request, or give the server more time: "

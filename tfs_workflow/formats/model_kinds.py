@@ -19,6 +19,18 @@ LFS_POINTER = b"version https://git-lfs"
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 # For a Keras model whose variables are in no checkpoint, as tf.saved_model.save leaves them (Keras 3).
 EXPORT_FIX = 'export the Keras model again with model.export("DIR") in place of tf.saved_model.save(model, "DIR")'
+# TensorFlow dropped these kernels in 2.9 and still lists the operations (its RELEASE.md; GHSA-h6gw-r52c-724r).
+DROPPED_KERNELS = r"(Is)?BoostedTrees\w+"
+DROPPED_SINCE = (2, 9)
+DROPPED_FIX = (
+    "export the model again, with a current TensorFlow Transform or as a Decision Forest; "
+    "or serve it with an older image, such as server.image: tensorflow/serving:2.8.0"
+)
+# For operations that are not TensorFlow's own (model_servers/BUILD, SUPPORTED_TENSORFLOW_OPS).
+LIBRARIES_FIX = (
+    "those of TensorFlow Text and Decision Forests are in TensorFlow Serving's own image: set runtime: docker; "
+    "others need a server that is built with them"
+)
 _HEAD_BYTES = 4096
 _EXPORT = 'export the original model: model.export("DIR") in Keras'
 

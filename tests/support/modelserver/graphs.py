@@ -295,6 +295,11 @@ def without_kernel(version_dir: Path) -> Path:
     return starting(version_dir, _constant("one", _float(1.0)), broadcast)
 
 
+def with_dropped_kernel(version_dir: Path) -> Path:
+    """A model with an operation that TensorFlow knows and whose kernel it dropped."""
+    return starting(version_dir, _node("init", "BoostedTreesEnsembleResourceHandleOp"))
+
+
 def on_device(version_dir: Path, device: str) -> Path:
     """A model that insists on a device."""
     node = _constant("init", _float(1.0))

@@ -7,7 +7,8 @@ may differ, so that only for our own server, of exactly this release, is a missi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,13 +16,13 @@ from pathlib import Path
 from tfs_workflow.checks.finding import Finding, failure, ok, warning
 from tfs_workflow.errors import InvalidModelError
 from tfs_workflow.formats import savedmodel
+from tfs_workflow.formats.model_kinds import DROPPED_FIX, DROPPED_KERNELS, DROPPED_SINCE, LIBRARIES_FIX
 from tfs_workflow.protos.saved_model_pb2 import GraphDef
 
 # Written by tools/list_operations.py.
 LISTING = Path(__file__).with_name("operations.txt")
-# Libraries that TensorFlow Serving's own image brings along (model_servers/BUILD, SUPPORTED_TENSORFLOW_OPS).
 _IMAGE_LIBRARIES = "TensorFlow Text or Decision Forests"
-_SHOWN = 5
+_MOST_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -58,15 +59,33 @@ def operation_findings(check: str, graph: GraphDef, server_version: str, *, embe
     # A function of the graph is called by its name, like an operation.
     own = {function.signature.name for function in graph.library.function}
     used = savedmodel.ops(graph) - own
+    if dropped := sorted(name for name in used if re.fullmatch(DROPPED_KERNELS, name)):
+        yield _dropped(check, dropped, server_version)
+        return
     unknown = sorted(used - listed.names)
     if not unknown:
         same = f"all in TensorFlow {listed.release}"
         yield ok(check, f"{len(used)} operations, {same}" + ("" if exact else ", as far as our list tells"))
         return
-    shown = ", ".join(unknown[:_SHOWN]) + (", …" if len(unknown) > _SHOWN else "")
     if exact:
-        fix = f"serve it with an image that has them: TensorFlow Serving's own knows {_IMAGE_LIBRARIES}"
-        yield failure(check, f"TensorFlow {listed.release} does not know {shown}", fix, InvalidModelError)
+        evidence = f"TensorFlow {listed.release} does not know {_shown(unknown)}"
+        yield failure(check, evidence, LIBRARIES_FIX, InvalidModelError)
     else:
-        evidence = f"not in TensorFlow {listed.release}: {shown}; {_IMAGE_LIBRARIES}, or operations of your own?"
+        evidence = f"not in TensorFlow {listed.release}: {_shown(unknown)}; {_IMAGE_LIBRARIES}, or your own?"
         yield warning(check, evidence, "see that the server has them; it says 'Op type not registered' if not")
+
+
+def _dropped(check: str, names: Sequence[str], server_version: str) -> Finding:
+    """The finding for operations that are listed and cannot be computed, since TensorFlow dropped their kernels."""
+    since = ".".join(map(str, DROPPED_SINCE))
+    evidence = f"TensorFlow has no kernels for {_shown(names)} since {since}"
+    release = re.match(r"(\d+)\.(\d+)", server_version)
+    if release is None:
+        return warning(check, evidence, DROPPED_FIX)
+    if tuple(map(int, release.groups())) < DROPPED_SINCE:
+        return ok(check, f"{evidence}; the server has {server_version}")
+    return failure(check, f"{evidence}, the server has {server_version}", DROPPED_FIX, InvalidModelError)
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_SHOWN]) + (", …" if len(names) > _MOST_SHOWN else "")

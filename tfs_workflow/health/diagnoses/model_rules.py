@@ -1,5 +1,6 @@
 """Diagnoses of models: base paths, versions, SavedModels and their files."""
 
+from tfs_workflow.formats.model_kinds import DROPPED_FIX, DROPPED_KERNELS, LIBRARIES_FIX
 from tfs_workflow.health.diagnoses.rule import Row
 
 EXPORT_AGAIN = "export the model again, or fetch it again: invoke setup --update"
@@ -78,7 +79,7 @@ MODELS = (
     Row(
         "op-unknown",
         "the model needs an operation that this server does not have",
-        f"{NEWER_SERVER}; custom operations need a server built with them",
+        f"{LIBRARIES_FIX}; for TensorFlow's own, {NEWER_SERVER}",
         log=r"Op type not registered",
         issues=(1155, 2267),
     ),
@@ -87,6 +88,12 @@ MODELS = (
         "an operation of the model differs in this server: another TensorFlow version exported the model",
         NEWER_SERVER,
         log=r"NodeDef (missing attrs?|mentions attrs?|expected inputs) |No attr named .* in NodeDef",
+    ),
+    Row(
+        "kernel-dropped",
+        "TensorFlow dropped the kernels of this operation in 2.9",
+        DROPPED_FIX,
+        log=f"No OpKernel was registered to support Op '{DROPPED_KERNELS}'",
     ),
     Row(
         "kernel-missing",
