@@ -161,3 +161,19 @@ def test_an_address_in_place_of_a_directory(tmp_path: Path, address: str, eviden
 @pytest.mark.parametrize("runtime", ["docker", "embedded"])
 def test_batching_parameters_of_each_model_are_a_known_flag(tmp_path: Path, runtime: str) -> None:
     assert is_ok(checked(tmp_path, runtime, flags={"enable_per_model_batching_parameters": True}))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('server_cert: "/etc/ssl/server.pem"', "server_cert is not PEM text; a path is not read"),
+        ("-----BEGIN CERTIFICATE-----", "not an SSLConfig in text form"),
+    ],
+)
+def test_certificates_that_the_server_could_not_use(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "ssl.conf").write_text(text)
+    flags = {"ssl_config_file": str(tmp_path / "ssl.conf")}
+    found = one(checked(tmp_path, "embedded", flags=flags), "configuration: server.flags.ssl_config_file")
+    assert (found.status, found.kind.exit_code) == (FindingStatus.FAILURE, 2)
+    assert words in found.evidence
+    assert found.fix

@@ -292,6 +292,9 @@ PROCESSES: dict[str, Reproduction] = {
     "saved-model-missing": Reproduction(_without_saved_model),
     "saved-model-corrupt": Reproduction(models.corrupt),
     "tags-missing": Reproduction(models.empty_saved_model),
+    "certificate-invalid": Reproduction(
+        spec=file_of("ssl_config_file", 'server_key: "/etc/ssl/key.pem" server_cert: "/etc/ssl/certificate.pem"')
+    ),
     "op-unknown": Reproduction(graph(graphs.unknown_op)),
     "op-differs": Reproduction(graph(graphs.without_attribute)),
     "kernel-dropped": Reproduction(graph(graphs.with_dropped_kernel)),

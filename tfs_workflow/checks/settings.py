@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfs_workflow.checks.docker_host import is_official
-from tfs_workflow.checks.finding import Finding, failure, ok, warning
+from tfs_workflow.checks.finding import Finding, failed, failure, ok, warning
+from tfs_workflow.client.connect import read_ssl_config
 from tfs_workflow.config.introspection import suggestion
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Batching, Config
@@ -129,6 +130,15 @@ def _flag_meaning(check: str, name: str, text: str, config: Config, runtime: str
             yield failure(check, evidence, "bake the file into an image, or take another runtime", ConfigError)
         elif not Path(text).is_file():
             yield failure(check, f"there is no file {text}", "give an absolute path", ConfigError)
+        elif name == "ssl_config_file":
+            yield from _ssl_config(check, Path(text))
+
+
+def _ssl_config(check: str, path: Path) -> Iterator[Finding]:
+    try:
+        read_ssl_config(path)
+    except ConfigError as error:
+        yield failed(check, error)
 
 
 def _mistaken_sources(loaded: LoadedConfig) -> Iterator[Finding]:

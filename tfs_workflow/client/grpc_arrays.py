@@ -17,6 +17,7 @@ from tfs_workflow.client.interface import (
     STATUS_TIMEOUT_S,
     ModelRef,
     RequestRejectedError,
+    ServerCertificate,
     ServerUnreachableError,
     State,
     VersionStatus,
@@ -54,19 +55,26 @@ _CHANNEL_OPTIONS = [
 
 
 class GrpcArrayClient:
-    """A `Client` over gRPC; `address` is HOST:PORT or unix:PATH. With `tls`, the system's certificates are trusted."""
+    """A `Client` over gRPC; `address` is HOST:PORT or unix:PATH.
 
-    def __init__(self, address: str, timeout_s: float = PREDICT_TIMEOUT_S, *, tls: bool = False) -> None:
+    With `tls`, the certificate of the server is trusted that is given, else those of the system.
+    """
+
+    def __init__(
+        self, address: str, timeout_s: float = PREDICT_TIMEOUT_S, *, tls: bool | ServerCertificate = False
+    ) -> None:
         self.address = address
         self.timeout_s = timeout_s
-        options = [*_CHANNEL_OPTIONS]
+        options: list[tuple[str, int | str]] = [*_CHANNEL_OPTIONS]
         if address.rpartition(":")[0].strip("[]") in LOOPBACK:
             # A proxy is for addresses outside: requests to this machine bypass it.
             options.append(("grpc.enable_http_proxy", 0))
+        trusted = tls if isinstance(tls, ServerCertificate) else None
+        if trusted and trusted.name:
+            options.append(("grpc.ssl_target_name_override", trusted.name))
+        credentials = grpc.ssl_channel_credentials(trusted.roots if trusted else None)
         self._channel = (
-            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
-            if tls
-            else grpc.insecure_channel(address, options)
+            grpc.secure_channel(address, credentials, options) if tls else grpc.insecure_channel(address, options)
         )
         self._calls: dict[Method, Any] = {}
         self._signatures = SignatureCache(self.metadata)

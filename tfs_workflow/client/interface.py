@@ -56,6 +56,14 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
+class ServerCertificate:
+    """How to trust one server's TLS: its own certificates as PEM text, and the name that they are for."""
+
+    roots: bytes
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class ModelRef:
     """The target of a request: a model, a version by number or label, and a signature."""
 

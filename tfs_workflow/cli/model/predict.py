@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show, whole_number
 from tfs_workflow.client.bulk.images import PIXELS, image_row
 from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text, signature_of
-from tfs_workflow.client.connect import connect_json
+from tfs_workflow.client.connect import connect_json, server_certificate
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.client.lost_request import ConnectionBrokenError, add_expectation
 from tfs_workflow.client.rows import JsonRequest
@@ -60,7 +61,7 @@ def predict(options: CommandOptions, **values: Any) -> None:
             console.note(f"would send a request to {target.model}")
             return
         _, server = running(loaded)
-        with connect_json(_address(server, wanted)) as client:
+        with _connected(loaded, server, wanted) as client:
             if wanted.input:
                 _predict_file(client, target, loaded.config, wanted)
             else:
@@ -98,8 +99,15 @@ def _reject_without_input(wanted: PredictOptions) -> None:
             raise ConfigError(f"--{name} goes with --input", where="predict", fix="redirect stdout instead")
 
 
-def _address(server: ModelServer, wanted: PredictOptions) -> str:
-    return server.rest_url if wanted.transport == REST else f"grpc://{server.grpc_target}"
+def _connected(loaded: LoadedConfig, server: ModelServer, wanted: PredictOptions) -> JsonClient:
+    """The client for the transport; over gRPC with TLS where the server has a certificate."""
+    if wanted.transport == REST:
+        return connect_json(server.rest_url)
+    path = str(loaded.config.server.flags.get("ssl_config_file", ""))
+    if not path:
+        return connect_json(f"grpc://{server.grpc_target}")
+    certificate = server_certificate(Path(path), server.grpc_target)
+    return connect_json(f"grpcs://{server.grpc_target}", certificate=certificate)
 
 
 def _target(config: Config, wanted: PredictOptions) -> ModelRef:

@@ -121,6 +121,13 @@ SERVERS = (
         hopeless=True,
     ),
     Row(
+        "certificate-invalid",
+        "the key or the certificate for gRPC's TLS cannot be used",
+        "give server_key and server_cert as PEM text, not as paths, and of one pair; invoke doctor names the mistake",
+        # Our own server; gRPC's ssl_security_connector.cc and ssl_transport_security.cc.
+        log=r"Invalid SSL config file|Handshaker factory creation failed|Invalid (private key|cert chain)",
+    ),
+    Row(
         "grpc-port-taken",
         "the gRPC port is taken inside the server's network",
         "set server.grpc_port to another port or to auto",
