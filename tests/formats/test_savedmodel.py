@@ -180,6 +180,14 @@ def test_a_graph_with_other_tags_is_refused_and_named(tmp_path: Path) -> None:
     assert "{gpu, train}" in caught.value.evidence
 
 
+def test_a_file_is_parsed_again_only_when_it_changed(tmp_path: Path) -> None:
+    first = savedmodel.read(write_model(tmp_path / "1"))
+    assert savedmodel.read(tmp_path / "1") is first
+    write_model(tmp_path / "2", "NoOp")
+    (tmp_path / "2" / "saved_model.pb").rename(tmp_path / "1" / "saved_model.pb")
+    assert [node.op for node in savedmodel.read(tmp_path / "1").meta_graphs[0].graph_def.node] == ["NoOp"]
+
+
 def test_a_text_saved_model_is_read_too(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pbtxt").write_text(
         'saved_model_schema_version: 1 meta_graphs { meta_info_def { tags: "serve" } unknown_field: 1 '

@@ -9,21 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import InvalidModelError
-from tfs_workflow.formats import model_kinds
-from tfs_workflow.formats.savedmodel_errors import (
-    GRAPH_FILES,
-    corrupt,
-    is_saved_model,
-    is_version_name,
-    missing_variable_files,
-    no_graph,
-    no_version,
-    unreadable,
-)
+from tfs_workflow.formats import model_kinds, savedmodel_errors
 
 if TYPE_CHECKING:
     from tfs_workflow.formats.example_features import ParsedFeature
@@ -43,6 +34,7 @@ MAX_WARMUP_RECORDS = 1000
 RANK_CHECKED = ("MaxPool3D",)
 RANK_CHECKED_BY_ONEDNN = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
+_MOST_CACHED_BYTES = 128 << 20
 _VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
 
 
@@ -114,7 +106,7 @@ def scan(base_path: Path) -> Versions:
     try:
         entries = sorted(base_path.iterdir()) if base_path.is_dir() else []
     except OSError as error:
-        raise unreadable(base_path, error) from error
+        raise savedmodel_errors.unreadable(base_path, error) from error
     found = {int(entry.name): Version(int(entry.name), entry) for entry in entries if _skip_reason(entry) is None}
     skipped = tuple(one for entry in entries if (one := _skipped(entry, found)))
     return Versions(tuple(found[number] for number in sorted(found)), skipped)
@@ -122,7 +114,7 @@ def scan(base_path: Path) -> Versions:
 
 def is_flat(base_path: Path) -> bool:
     """Whether a base path is a SavedModel itself, without version directories; Keras's `model.export` writes one."""
-    return is_saved_model(base_path) and not scan(base_path).found
+    return savedmodel_errors.is_saved_model(base_path) and not scan(base_path).found
 
 
 def versions(base_path: Path, flat_version: int | None = None) -> Versions:
@@ -136,9 +128,9 @@ def versions(base_path: Path, flat_version: int | None = None) -> Versions:
     seen = scan(base_path)
     if seen.found:
         return seen
-    if flat_version is not None and is_saved_model(base_path):
+    if flat_version is not None and savedmodel_errors.is_saved_model(base_path):
         return Versions((Version(flat_version, base_path),), ())
-    raise no_version(base_path, [entry.name for entry in seen.skipped])
+    raise savedmodel_errors.no_version(base_path, [entry.name for entry in seen.skipped])
 
 
 def signatures(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -> dict[str, Signature]:
@@ -169,17 +161,30 @@ def features(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -
 
 
 def read(version_dir: Path) -> saved_model_pb2.SavedModel:
-    """The parsed saved_model.pb (or .pbtxt) of a version directory; raises InvalidModelError."""
-    path = next((p for p in (version_dir / name for name in GRAPH_FILES) if p.exists()), None)
+    """The parsed saved_model.pb (or .pbtxt) of a version directory, which may be shared; raises InvalidModelError."""
+    path = next((p for p in (version_dir / name for name in savedmodel_errors.GRAPH_FILES) if p.exists()), None)
     if path is None:
-        raise no_graph(version_dir)
+        raise savedmodel_errors.no_graph(version_dir)
     try:
-        content = path.read_bytes()
+        state = path.stat()
+        if state.st_size > _MOST_CACHED_BYTES:
+            return _parsed(path)
+        return _cached(path, (state.st_ino, state.st_size, state.st_mtime_ns))
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise savedmodel_errors.unreadable(path, error) from error
+
+
+@lru_cache(maxsize=4)
+def _cached(path: Path, _: tuple[int, int, int]) -> saved_model_pb2.SavedModel:
+    """The parsed file in this state: `serve` reads it five times. Larger ones would be kept while the server loads."""
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> saved_model_pb2.SavedModel:
+    content = path.read_bytes()
     model = _parse(path, content)
     if not model.meta_graphs or model_kinds.kind_of(path):
-        raise corrupt(path, f"{len(content)} bytes hold no graph")
+        raise savedmodel_errors.corrupt(path, f"{len(content)} bytes hold no graph")
     return model
 
 
@@ -207,8 +212,8 @@ def _check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> 
     try:
         names = {entry.name for entry in variables.iterdir()} if variables.is_dir() else set()
     except OSError as error:
-        raise unreadable(variables, error) from error
-    missing = sorted(missing_variable_files(names))
+        raise savedmodel_errors.unreadable(variables, error) from error
+    missing = sorted(savedmodel_errors.missing_variable_files(names))
     if missing:
         raise InvalidModelError(
             "the model's variables are missing",
@@ -274,7 +279,7 @@ def _skipped(entry: Path, found: Mapping[int, Version]) -> Skipped | None:
 
 
 def _skip_reason(entry: Path) -> str | None:
-    if not is_version_name(entry.name):
+    if not savedmodel_errors.is_version_name(entry.name):
         return "not a plain number"
     return None if entry.is_dir() else "not a directory"
 
@@ -287,7 +292,7 @@ def _parse(path: Path, content: bytes) -> saved_model_pb2.SavedModel:
     try:
         return saved_model_pb2.SavedModel.FromString(content) if path.suffix == ".pb" else _parse_text(content)
     except (DecodeError, ValueError) as error:
-        raise corrupt(path, f"{len(content)} bytes: {error}") from error
+        raise savedmodel_errors.corrupt(path, f"{len(content)} bytes: {error}") from error
 
 
 def _parse_text(content: bytes) -> saved_model_pb2.SavedModel:
