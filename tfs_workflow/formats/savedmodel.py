@@ -206,24 +206,8 @@ def meta_graph(
 
 def _check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> None:
     """Raises InvalidModelError when the graph has variables but their files are missing, incomplete or other ones."""
-    if not _VARIABLE_OPS & ops(graph.graph_def):
-        return
-    variables = version_dir / "variables"
-    try:
-        names = {entry.name for entry in variables.iterdir()} if variables.is_dir() else set()
-    except OSError as error:
-        raise savedmodel_errors.unreadable(variables, error) from error
-    missing = sorted(savedmodel_errors.missing_variable_files(names))
-    if missing:
-        raise InvalidModelError(
-            "the model's variables are missing",
-            where=str(variables),
-            evidence=f"not there: {', '.join(missing)}",
-            fix="copy the whole version directory, variables/ included, or export the model again",
-        )
-    for name in sorted(names):
-        if name.startswith("variables.") and (other := model_kinds.named(variables / name)):
-            raise other
+    if _VARIABLE_OPS & ops(graph.graph_def):
+        savedmodel_errors.check_variable_files(version_dir / "variables")
 
 
 def lacks_variables(version_dir: Path) -> bool:
@@ -237,7 +221,9 @@ def lacks_variables(version_dir: Path) -> bool:
         content = path.read_bytes() if path.is_file() else b""
     except OSError:  # the load explains it
         return False
-    return any(has_operation(content, name) for name in _VARIABLE_OPS) and bool(_missing_variable_files(names))
+    return any(has_operation(content, name) for name in _VARIABLE_OPS) and bool(
+        savedmodel_errors.missing_variable_files(names)
+    )
 
 
 def ops(graph: saved_model_pb2.GraphDef) -> set[str]:

@@ -57,6 +57,25 @@ def missing_variable_files(names: set[str]) -> set[str]:
     return wanted - names
 
 
+def check_variable_files(variables: Path) -> None:
+    """Raise InvalidModelError unless the directory variables/ holds every file, and none of another kind."""
+    try:
+        names = {entry.name for entry in variables.iterdir()} if variables.is_dir() else set()
+    except OSError as error:
+        raise unreadable(variables, error) from error
+    missing = sorted(missing_variable_files(names))
+    if missing:
+        raise InvalidModelError(
+            "the model's variables are missing",
+            where=str(variables),
+            evidence=f"not there: {', '.join(missing)}",
+            fix="copy the whole version directory, variables/ included, or export the model again",
+        )
+    for name in sorted(names):
+        if name.startswith("variables.") and (other := model_kinds.named(variables / name)):
+            raise other
+
+
 def no_version(base_path: Path, names: Sequence[str]) -> InvalidModelError:
     """A base path without a version; `names` are its entries."""
     directories = [name for name in names if (base_path / name).is_dir()]
