@@ -13,6 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tfs_workflow.modelserver import log
+
+# TensorFlow Serving's exit code for a start that failed: main returns -1 (model_servers/main.cc).
+FAILED = 255
 # A container or taskset may allow fewer processors than the machine has.
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
@@ -38,6 +42,7 @@ OWN = (
     Flag("rest_api_max_connections", 4096, "Most connections of a port at a time; more are answered with 503."),
     Flag("max_waiting_requests", 1000, "Most requests that wait for a thread; more are answered with 503."),
     Flag("drain_seconds", 10.0, "Longest wait, after SIGTERM, for requests in work."),
+    Flag("fronts", 0, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process in all."),
 )
 FLAGS: tuple[Flag, ...] = (
     Flag("port", 8500, "TCP port of the gRPC API. Disabled if set to zero."),
@@ -111,6 +116,18 @@ class Flags:
             return self.values[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    @property
+    def names_a_model(self) -> bool:
+        """Whether there is anything to serve."""
+        return bool(self.model_base_path or self.model_config_file)
+
+    def warn(self) -> None:
+        """Log what the command line has without effect."""
+        for argument in self.unknown:
+            log.warning("model_servers/main.cc", f"unknown argument: {argument}")
+        for name in self.meaningless:
+            log.warning("model_servers/main.cc", f"--{name} has no meaning for the embedded server")
 
 
 def parse(arguments: Sequence[str]) -> Flags:

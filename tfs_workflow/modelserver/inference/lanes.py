@@ -28,9 +28,6 @@ IN_PLACE_BYTES = 16 * 2**10
 # What a parser reads in one go, some milliseconds' worth, since no other thread runs meanwhile.
 PARSER_BYTES = 512 * 2**10
 
-# A body of this size or more is received into memory allocated beforehand, one piece per iteration of the event loop.
-LARGE_BODY_BYTES = 2**20
-
 # So many requests at most wait for their iteration of the event loop, a millisecond or two each.
 MAX_DEFERRED = 64
 

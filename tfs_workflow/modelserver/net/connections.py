@@ -24,7 +24,7 @@ class ConnectionLimits:
     # What a body may have; more is answered with 413, before it is read where its length is announced.
     max_body_bytes: int = 256 * 2**20
     # From this length on a body is received into memory of its own, one piece per iteration of the event loop.
-    large_body_bytes: float = float("inf")
+    large_body_bytes: float = 2**20
     # Request line and headers together; more is answered with 431.
     max_head_bytes: int = 256 * 2**10
     max_connections: int = 4096

@@ -1,0 +1,181 @@
+"""The engine: models as the flags name them, and the two APIs that answer from them.
+
+It knows no sockets. In a server of one process the fronts call its APIs directly (server.py); in a family of processes
+the calls come over a Unix socket (processes/engine_process.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+from pathlib import Path
+
+from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.flags import Flags
+from tfs_workflow.modelserver.inference import batcher
+from tfs_workflow.modelserver.inference.batcher import Batcher
+from tfs_workflow.modelserver.inference.scheduler import Scheduler
+from tfs_workflow.modelserver.inference.servable import Servable
+from tfs_workflow.modelserver.inference.workers import Workers
+from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
+from tfs_workflow.modelserver.models import model_config
+from tfs_workflow.modelserver.models.model_repository import LifecycleOptions, ModelRepository
+from tfs_workflow.modelserver.rest.rest_api import RestApi
+from tfs_workflow.modelserver.rpc.grpc_service import GrpcApi
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
+from tfs_workflow.modelserver.tensorflow.session import Session
+from tfs_workflow.modelserver.warmup import warm_up
+from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters, ModelServerConfig, MonitoringConfig
+from tfs_workflow.protos.session_pb2 import ConfigProto
+
+_SERVER = "model_servers/server.cc"
+_DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
+
+# Containers made and still there, at which Python looks for cycles among them.
+_GARBAGE_THRESHOLD = 20_000
+
+
+class Engine:
+    """Models, and the APIs over them."""
+
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self._config = session_config(flags)
+        self._metrics_path = _metrics_path(flags)
+        self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
+        self._batching = _batching(flags)
+        self._repository = ModelRepository(self._load, _lifecycle(flags))
+        self._first_config = ModelServerConfig()
+
+    def load(self) -> None:
+        """Load the first models and return once each serves; raises StatusError."""
+        self._first_config = self._model_config()
+        self._repository.start(model_config.models_of(self._first_config))
+
+    def apis(self) -> tuple[RestApi, GrpcApi]:
+        """The applications of REST and gRPC, for the running event loop."""
+        flags = self._flags
+        workers = Workers("request", flags.rest_api_num_threads, flags.max_waiting_requests)
+        batches = Batcher(self._batching, self._metrics, asyncio.get_running_loop()) if self._batching else None
+        scheduler = Scheduler(workers, flags.rest_api_timeout_in_ms, batches)
+        as_content, health = flags.enable_serialization_as_tensor_content, flags.enable_grpc_healthcheck_service
+        cors = flags.rest_api_enable_cors_support
+        return (
+            RestApi(self._repository, scheduler, self._metrics, cors, self._metrics_path),
+            GrpcApi(self._repository, scheduler, self._metrics, as_content, health),
+        )
+
+    async def watch_config(self) -> None:
+        """Read the configuration file again and again, if asked to; one that is wrong leaves what is there."""
+        wait_s = self._flags.model_config_file_poll_wait_seconds
+        if not self._flags.model_config_file or wait_s <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        last = self._first_config
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                read = await loop.run_in_executor(None, self._model_config)
+                if read != last:
+                    last = read
+                    await loop.run_in_executor(None, self._repository.reload, model_config.models_of(read))
+            except StatusError as error:
+                log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
+
+    def stop(self) -> None:
+        """Stop watching and waiting; what is loaded stays."""
+        self._repository.stop()
+
+    def _model_config(self) -> ModelServerConfig:
+        flags = self._flags
+        if flags.model_config_file:
+            return model_config.read_text_proto(flags.model_config_file, ModelServerConfig())
+        log.info(
+            _SERVER,
+            f"Building single TensorFlow model file config:  model_name: {flags.model_name} "
+            f"model_base_path: {flags.model_base_path}",
+        )
+        return model_config.single_model(flags.model_name, flags.model_base_path)
+
+    def _load(self, name: str, version: int, path: Path) -> Servable:
+        flags = self._flags
+        tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
+        started_s = time.perf_counter()
+        try:
+            servable = Servable(name, version, Session(path, tags, self._config))
+        except StatusError:
+            self._metrics.load(str(path), succeeded=False, latency_s=time.perf_counter() - started_s)
+            raise
+        self._metrics.load(str(path), succeeded=True, latency_s=time.perf_counter() - started_s)
+        if flags.enable_model_warmup:
+            try:
+                warm_up(servable, path, flags.num_request_iterations_for_warmup)
+            except StatusError:
+                servable.session.close()
+                raise
+        return servable
+
+
+def settle() -> None:
+    """Tune the interpreter for serving, once everything is loaded."""
+    # A thread that computes in Python gives way to the event loop after this long, not after five milliseconds.
+    sys.setswitchinterval(0.0001)
+    # What is there stays; sixty requests under way are no reason to look for garbage, of which they leave little.
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
+
+
+def _batching(flags: Flags) -> batcher.BatchingOptions | None:
+    if not flags.enable_batching:
+        if flags.batching_parameters_file:
+            raise invalid_argument(
+                "server_options.batching_parameters_file is set without setting server_options.enable_batching to true."
+            )
+        return None
+    parameters = BatchingParameters()
+    if flags.batching_parameters_file:
+        model_config.read_text_proto(flags.batching_parameters_file, parameters)
+    return batcher.options_of(parameters)
+
+
+def _lifecycle(flags: Flags) -> LifecycleOptions:
+    return LifecycleOptions(
+        poll_wait_s=flags.file_system_poll_wait_seconds,
+        max_load_retries=max(flags.max_num_load_retries, 0),
+        load_retry_interval_s=max(flags.load_retry_interval_micros, 0) / 1e6,
+        load_threads=flags.num_load_threads,
+        labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
+    )
+
+
+def session_config(flags: Flags) -> ConfigProto:
+    """What every session is made with; raises StatusError when the flags contradict each other."""
+    config = ConfigProto()
+    if flags.tensorflow_session_config_file:
+        model_config.read_text_proto(flags.tensorflow_session_config_file, config)
+    separate = (flags.tensorflow_intra_op_parallelism, flags.tensorflow_inter_op_parallelism)
+    common = flags.tensorflow_session_parallelism
+    if common > 0 and min(separate) > 0:
+        raise invalid_argument(
+            "Either configure server_options.tensorflow_session_parallelism or "
+            "(server_options.tensorflow_intra_op_parallelism, server_options.tensorflow_inter_op_parallelism) "
+            "separately. You cannot configure all."
+        )
+    intra, inter = separate if max(separate) > 0 else (common, common)
+    config.intra_op_parallelism_threads = intra or config.intra_op_parallelism_threads
+    config.inter_op_parallelism_threads = inter or config.inter_op_parallelism_threads
+    if not config.experimental.HasField("disable_thread_spinning"):
+        # TensorFlow's idle threads would spin where the event loop, and the client beside us, have work to do.
+        config.experimental.disable_thread_spinning = True
+    config.gpu_options.per_process_gpu_memory_fraction = flags.per_process_gpu_memory_fraction
+    return config
+
+
+def _metrics_path(flags: Flags) -> str:
+    """The path that metrics are served at; empty when they are off."""
+    if not flags.monitoring_config_file:
+        return ""
+    config = model_config.read_text_proto(flags.monitoring_config_file, MonitoringConfig()).prometheus_config
+    return (config.path or _DEFAULT_METRICS_PATH) if config.enable else ""
