@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from tfs_workflow.formats.float_range import SMALLEST_NORMAL_FLOAT
 from tfs_workflow.formats.tensors import Array
 
-SMALLEST_NORMAL_FLOAT = 1.1754943508222875e-38
 SMALLEST_NORMAL_DOUBLE = 2.2250738585072014e-308
 _SMALLEST_NORMAL = {4: SMALLEST_NORMAL_FLOAT, 8: SMALLEST_NORMAL_DOUBLE}
 

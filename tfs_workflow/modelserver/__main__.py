@@ -4,60 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
+from collections.abc import Callable
 
-_MISSING = 3
+from tfs_workflow.modelserver import flags, startup
+from tfs_workflow.modelserver.flags import Flags
 
 
 def main() -> int:
     """Run the server with the process's arguments; returns the exit code."""
-    # Usage errors and --help need none of the packages, so they are answered before any is imported.
-    from tfs_workflow.modelserver import flags  # noqa: PLC0415  # imported when needed
-
+    # Usage errors and --help need no packages, so they are answered before any is imported.
     try:
         parsed = flags.parse(sys.argv[1:])
     except flags.UsageError as error:
         sys.stderr.write(f"{error}\n{flags.usage(sys.argv[0])}")
-        # TensorFlow Serving's own exit code: main returns -1 (model_servers/main.cc).
-        return 255
+        return flags.FAILED
     if "--help" in parsed.unknown:
         sys.stdout.write(flags.usage("tensorflow_model_server"))
         return 0
     try:
         return _run(parsed)
     except ImportError as error:
-        return _report_missing(str(error))
+        return startup.report_missing(str(error))
 
 
-def _run(parsed: object) -> int:
-    from tfs_workflow.modelserver import packages  # noqa: PLC0415
+def _run(parsed: Flags) -> int:
+    if parsed.fronts > 0 and parsed.names_a_model and not parsed.version:
+        from tfs_workflow.modelserver.processes import parent  # noqa: PLC0415  # a server of one process needs none
 
-    missing = packages.first_missing()
-    if missing is not None:
-        return _report_missing(f"No module named {missing!r}")
-    from tfs_workflow.modelserver.tensorflow import capi  # noqa: PLC0415
+        return startup.packages_missing() or parent.run(parsed, sys.argv[1:])
 
-    failures: list[str] = []
+    def imported() -> Callable[[], int]:
+        from tfs_workflow.modelserver import server  # noqa: PLC0415  # beside the load of the library
 
-    def load() -> None:
-        try:
-            capi.load()
-        except (capi.LibraryMissingError, ImportError) as error:
-            failures.append(str(error))
+        return lambda: server.run(parsed)
 
-    # The library takes most of the start, nearly all of it without the GIL: everything else is imported meanwhile.
-    loading = threading.Thread(target=load, daemon=True)
-    loading.start()
-    from tfs_workflow.modelserver import server  # noqa: PLC0415
-
-    # The server module uses the library only when it runs, so that importing it beside the load is safe.
-    loading.join()
-    return _report_missing(failures[0]) if failures else server.run(parsed)  # type: ignore[arg-type]
-
-
-def _report_missing(what: str) -> int:
-    sys.stderr.write(f"The embedded model server needs more packages ({what}): pip install 'tfs-workflow[embedded]'\n")
-    return _MISSING
+    return startup.with_library(imported)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,9 @@ Body = bytes | bytearray
 Content = bytes | list[bytes]
 
 
+Shape = tuple[int, ...]
+
+
 class Request(NamedTuple):
     """A whole HTTP request; header names are in lower case."""
 
@@ -35,8 +38,7 @@ class Request(NamedTuple):
 class Response(NamedTuple):
     """An HTTP response; `headers` are whole lines beyond those that every response has.
 
-    `shortcut`, where there is one, responds at once to a request that differs from this one's in its body only. It
-    returns None for a body that needs the general way.
+    `shortcut`, where there is one, is for requests that differ from this one's in their body only.
     """
 
     status: int
@@ -47,7 +49,24 @@ class Response(NamedTuple):
     shortcut: Shortcut | None = None
 
 
-Shortcut = Callable[[bytes], "Response | None"]
+# Stands for a response that the request's own reply function gets later.
+PENDING = Response(0, b"")
+# Float32 values as they lie in memory, with their shape, through a model: its result, the response that is to be sent
+# in its place, or None for a model that may not run at once.
+FloatRun = Callable[[Shape, bytes], "tuple[Shape, bytes] | Response | None"]
+
+
+class Shortcut(NamedTuple):
+    """How to answer a request of which only the body is new.
+
+    `respond` takes the body. It returns the response, PENDING, or None for a body that needs the general way. `run`
+    does the part of it that needs the model, where the numbers are read and printed elsewhere.
+    """
+
+    respond: Callable[[bytes], Response | None]
+    run: FloatRun | None = None
+
+
 HttpReply = Callable[[Response], None]
 HttpApp = Callable[[Request, HttpReply], None]
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.modelserver.protocols import connected
-from tfs_workflow.modelserver.exchange import HttpApp, Request, Response
+from tfs_workflow.modelserver.exchange import HttpApp, Request, Response, Shortcut
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.net.connections import ConnectionLimits
 
@@ -34,7 +34,7 @@ def echo_by_shortcut(request: Request, reply: Callable[[Response], None]) -> Non
         echo(request._replace(body=body), answers.append)
         return None if body == b"67890" else answers[0]
 
-    echo(request, lambda response: reply(response._replace(shortcut=shortcut)))
+    echo(request, lambda response: reply(response._replace(shortcut=Shortcut(shortcut))))
 
 
 TARGETS = ["/a", "/b"]
@@ -109,7 +109,9 @@ def test_a_shortcut_is_taken_by_the_next_request_with_the_same_head_alone() -> N
 
     def app(request: Request, reply: Callable[[Response], None]) -> None:
         ways.append("general")
-        echo(request, lambda response: reply(response._replace(shortcut=lambda body: shortcut(request, body))))
+        echo(
+            request, lambda response: reply(response._replace(shortcut=Shortcut(lambda body: shortcut(request, body))))
+        )
 
     def shortcut(request: Request, body: bytes) -> Response:
         ways.append("short")

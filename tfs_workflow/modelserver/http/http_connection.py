@@ -6,17 +6,16 @@ import asyncio
 import time
 from collections import deque
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 import httptools
 
-from tfs_workflow.modelserver.exchange import Content, HttpApp, Request, Response, error_page
+from tfs_workflow.modelserver.exchange import PENDING, Content, HttpApp, Request, Response, error_page
 from tfs_workflow.modelserver.http.http_message import METHODS, IncomingBody, inflated, page_for, serialized
 from tfs_workflow.modelserver.http.phases import BODY, CLOSED, HEAD, IDLE, LAST, Phase
 from tfs_workflow.modelserver.http.repeated_head import LastHead, last_head
 from tfs_workflow.modelserver.net.connections import Connections
-
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpConnection(asyncio.Protocol):
@@ -62,7 +61,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
         """The client is gone; what is in work for it goes on and its answer is dropped."""
         self._connections.open.discard(self)
-        self._phase, self.in_work = CLOSED, None
+        # The shortcut of the last head may refer to this connection.
+        self._phase, self.in_work, self._last = CLOSED, None, None
         self._waiting.clear()
 
     def data_received(self, data: bytes) -> None:
@@ -90,11 +90,12 @@ class HttpConnection(asyncio.Protocol):
         body = None if last is None else last.body_of(data)
         if last is None or body is None:
             return False
-        if last.shortcut is not None and self.in_work is None and not (self._waiting or self._paused):
-            response = last.shortcut(body)
+        if last.respond is not None and self.in_work is None and not (self._waiting or self._paused):
+            response = last.respond(body)
             if response is not None:
-                self.in_work = last.request
-                self._respond(response)
+                self.in_work, self.deadline_s = last.request, inf
+                if response is not PENDING:
+                    self._respond(response)
                 return True
         self._take(last.request._replace(body=body))
         return True
@@ -108,7 +109,7 @@ class HttpConnection(asyncio.Protocol):
         """The client has caught up."""
         self._paused = False
         if self._parts:
-            self.deadline_s = float("inf")
+            self.deadline_s = inf
             if self._next_part is None:
                 self._write_parts()
         elif self._phase is not CLOSED:
@@ -145,7 +146,7 @@ class HttpConnection(asyncio.Protocol):
         self._body = IncomingBody(length_bytes, limits.large_body_bytes)
         self.deadline_s = time.monotonic() + limits.body_timeout_s + length_bytes / limits.min_body_bytes_per_s
         if self._headers.get(b"expect", b"").lower() == b"100-continue":
-            self._transport.write(_CONTINUE)
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -196,7 +197,7 @@ class HttpConnection(asyncio.Protocol):
         """Start the next request if none is in work; not recursive, however many are answered at once."""
         while self._waiting and self.in_work is None and not self._paused:
             request = self.in_work = self._waiting.popleft()
-            self.deadline_s = float("inf")
+            self.deadline_s = inf
             self._connections.app(request, self._respond)
             if len(self._waiting) == self._connections.limits.max_pipelined:
                 self._transport.resume_reading()
@@ -207,7 +208,7 @@ class HttpConnection(asyncio.Protocol):
             self.in_work = None
             return
         if response.shortcut is not None and self._last is not None and request.headers is self._last.request.headers:
-            self._last.shortcut = response.shortcut
+            self._last.respond = response.shortcut.respond
         closes = response.closes or not request.keep_alive or self._connections.ending
         content = serialized(response, request.method != "HEAD", closes)
         if closes:

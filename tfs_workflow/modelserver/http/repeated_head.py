@@ -12,23 +12,25 @@ length means a body that is not whole yet, or a further request behind it. Every
 
 from __future__ import annotations
 
-from tfs_workflow.modelserver.exchange import Request, Shortcut
+from collections.abc import Callable
+
+from tfs_workflow.modelserver.exchange import Request, Response
 
 # With these the body is not what follows the head, or something is to be done before it.
 _SPECIAL = {b"content-encoding", b"transfer-encoding", b"expect", b"upgrade"}
 
 
 class LastHead:
-    """A head that determines its request but for the body; `shortcut` is the one of its response, if it had one."""
+    """A head that determines its request but for the body; `respond` is its response's shortcut, if it had one."""
 
-    __slots__ = ("_bytes", "_size_bytes", "request", "shortcut")
+    __slots__ = ("_bytes", "_size_bytes", "request", "respond")
 
     def __init__(self, head: bytes, request: Request) -> None:
         self._bytes = head
         self._size_bytes = len(head) + len(request.body)
         # Without the body, which may be large and would stay in memory as long as the connection.
         self.request = request._replace(body=b"")
-        self.shortcut: Shortcut | None = None
+        self.respond: Callable[[bytes], Response | None] | None = None
 
     def body_of(self, data: bytes) -> bytes | None:
         """The body of a request with this very head and a body of the same length; None when it is another."""

@@ -14,10 +14,11 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Servable
+from tfs_workflow.modelserver.json import small_numbers
 from tfs_workflow.modelserver.tensorflow.session import FloatCall
 
 # The fast candidate of a request of up to this size runs at once.
-AT_ONCE_BYTES = 2 * 2**10
+AT_ONCE_BYTES = small_numbers.MOST_BYTES
 
 # From this size on simdjson reads an array of numbers faster than orjson and lists.
 NUMBER_ARRAY_BYTES = 4 * 2**10

@@ -22,7 +22,6 @@ Json = Any
 # RapidJSON's writer is stopped once it has printed so much.
 _QUOTED_CHARACTERS = 256
 
-FLOAT32_MAX = 3.4028234663852886e38
 _SINGLE = struct.Struct("f")
 
 

@@ -15,11 +15,22 @@ from functools import partial
 from typing import NamedTuple
 
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
-from tfs_workflow.modelserver.exchange import JSON, Body, Content, HttpReply, Request, Response, error_page
+from tfs_workflow.modelserver.exchange import (
+    JSON,
+    Body,
+    Content,
+    HttpReply,
+    Request,
+    Response,
+    Shape,
+    Shortcut,
+    error_page,
+)
 from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.lanes import NUMBER_ARRAY_BYTES, prepared_call
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
+from tfs_workflow.modelserver.json.small_numbers import MOST_OUTPUT_BYTES
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rest import (
@@ -77,6 +88,7 @@ class RestApi:
         self._headers = _CORS if cors else b""
         self._metrics_path = metrics_path
         self._routes: dict[tuple[str, bytes], Route] = {}
+        self._shortcuts: dict[Route, Shortcut] = {}
         self._general: dict[str, General] = {
             "predict": self._predict,
             "classify": self._classify,
@@ -96,6 +108,7 @@ class RestApi:
         if route.action in ("predict", "classify", "regress", "status"):
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
+                self._shortcuts.clear()
             self._routes[request.method, request.target] = route
         return route
 
@@ -155,7 +168,7 @@ class RestApi:
         if is_predict and len(body) <= self._at_once_bytes:
             response = self._predict_at_once(route, bytes(body))
             if response is not None:
-                reply(response._replace(shortcut=partial(self._predict_at_once, route)))
+                reply(response._replace(shortcut=self._shortcut(route)))
                 return
         fast = partial(self._predict_plain, route, body) if is_predict else None
         general = partial(self._general[route.action], route, body)
@@ -185,6 +198,33 @@ class RestApi:
         except StatusError as error:
             result = error
         return None if result is None else self._finished(route, started_s, result)
+
+    def _shortcut(self, route: Route) -> Shortcut:
+        shortcut = self._shortcuts.get(route)
+        if shortcut is None:
+            shortcut = Shortcut(partial(self._predict_at_once, route), partial(self._run_floats, route))
+            self._shortcuts[route] = shortcut
+        return shortcut
+
+    def _run_floats(self, route: Route, shape: Shape, content: bytes) -> tuple[Shape, bytes] | Response | None:
+        """The same for numbers that were read elsewhere; a result that cannot be printed there comes as a response."""
+        started_s = time.perf_counter()
+        servable = self._likely(route)
+        call = None if servable is None else prepared_call(servable)
+        if servable is None or call is None:
+            return None
+        try:
+            shape, content = call.run(shape, content)
+            servable.pace.note(time.perf_counter() - started_s)
+            if 1 <= len(shape) <= 2 and 0 < len(content) <= MOST_OUTPUT_BYTES:
+                self._metrics.request(route.name, "REST", "predict", Code.OK, time.perf_counter() - started_s)
+                return shape, content
+            return self._finished(route, started_s, small_request.printed_any(call, shape, content))
+        except SessionClosedError:
+            return None
+        except StatusError as error:
+            servable.pace.note(time.perf_counter() - started_s)
+            return self._finished(route, started_s, error)
 
     def _likely(self, route: Route) -> Servable | None:
         try:

@@ -1,0 +1,89 @@
+"""The engine's process: loads the models, then answers the fronts that the parent hands to it.
+
+Started by the parent as `python -m tfs_workflow.modelserver.processes.engine_process DESCRIPTOR FLAGS…`; the descriptor
+is its control socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tfs_workflow.modelserver import flags, log, startup
+from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.processes import control
+from tfs_workflow.modelserver.processes.control import Control
+
+if TYPE_CHECKING:
+    from tfs_workflow.modelserver.engine import Engine
+
+
+def main() -> int:
+    """Serve until the control socket ends; returns the exit code."""
+    control.follow_parent()
+    # A core file of a process with large models would fill the disk, again after each restart.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    parent = Control(socket.socket(fileno=int(sys.argv[1])))
+    # Not for what TensorFlow may start.
+    os.set_inheritable(parent.socket.fileno(), False)
+    parsed = flags.parse(sys.argv[2:])
+
+    def imported() -> Callable[[], int]:
+        from tfs_workflow.modelserver import engine  # noqa: F401, PLC0415  # beside the load of the library
+
+        return lambda: _run(parsed, parent)
+
+    return startup.with_library(imported)
+
+
+def _run(parsed: Flags, parent: Control) -> int:
+    import uvloop  # noqa: PLC0415  # loaded with the engine
+
+    from tfs_workflow.modelserver.engine import Engine, settle  # noqa: PLC0415
+    from tfs_workflow.modelserver.status_error import StatusError  # noqa: PLC0415
+
+    try:
+        engine = Engine(parsed)
+        engine.load()
+    except StatusError as error:
+        log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
+        return FAILED
+    settle()
+    uvloop.run(_serve(engine, parent))
+    return 0
+
+
+async def _serve(engine: Engine, parent: Control) -> None:
+    from tfs_workflow.modelserver.link.engine_side import EngineSide  # noqa: PLC0415
+
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    side = EngineSide(*engine.apis())
+
+    def on_command() -> None:
+        command, passed = parent.receive()
+        if command == control.FRONT:
+            side.add(*passed)
+        elif not command:
+            loop.remove_reader(parent.socket)
+            ending.set()
+
+    loop.add_reader(parent.socket, on_command)
+    parent.send(control.AVAILABLE)
+    watching = loop.create_task(engine.watch_config())
+    await ending.wait()
+    watching.cancel()
+    engine.stop()
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of TensorFlow still run; taking the library down under them would end in a crash.
+    os._exit(code)

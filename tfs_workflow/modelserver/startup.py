@@ -1,0 +1,47 @@
+"""Loads TensorFlow's library while the rest of the server is imported, or names in one line what is missing."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+
+from tfs_workflow.modelserver import packages
+
+_MISSING = 3
+
+
+def with_library(imported: Callable[[], Callable[[], int]]) -> int:
+    """Load the library; then call what `imported` has imported meanwhile. Returns its exit code, or one of our own."""
+    code = packages_missing()
+    if code:
+        return code
+    from tfs_workflow.modelserver.tensorflow import capi  # noqa: PLC0415  # only once its packages are there
+
+    failures: list[str] = []
+
+    def load() -> None:
+        try:
+            capi.load()
+        except (capi.LibraryMissingError, ImportError) as error:
+            failures.append(str(error))
+
+    # The library takes most of the start, nearly all of it without the GIL: everything else is imported meanwhile.
+    loading = threading.Thread(target=load, daemon=True)
+    loading.start()
+    # What is imported uses the library only when it runs, so that importing it beside the load is safe.
+    run = imported()
+    loading.join()
+    return report_missing(failures[0]) if failures else run()
+
+
+def packages_missing() -> int:
+    """An exit code, after a line that names the missing package; 0 when all are there."""
+    missing = packages.first_missing()
+    return 0 if missing is None else report_missing(f"No module named {missing!r}")
+
+
+def report_missing(what: str) -> int:
+    """Print what is missing; returns the exit code."""
+    sys.stderr.write(f"The embedded model server needs more packages ({what}): pip install 'tfs-workflow[embedded]'\n")
+    return _MISSING
