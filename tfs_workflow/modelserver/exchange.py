@@ -15,6 +15,13 @@ from tfs_workflow.formats.status_codes import HTTP_REASONS
 from tfs_workflow.modelserver.status_error import StatusError
 
 JSON = b"application/json"
+# Of every JSON answer, with --rest_api_enable_cors_support.
+CORS = (
+    b"Access-Control-Allow-Origin: *\r\n"
+    b"Access-Control-Allow-Methods: POST, GET\r\n"
+    b"Access-Control-Allow-Headers: Content-Type\r\n"
+)
+RETRY_AFTER = b"Retry-After: 1\r\n"
 HTML = b"text/html"
 
 # A large body stays a bytearray, and a large response stays in parts: joining them would hold up the event loop.

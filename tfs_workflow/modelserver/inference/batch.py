@@ -13,14 +13,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Tensor
-from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver import log, running
 from tfs_workflow.modelserver.inference.servable import Plan
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
@@ -41,6 +41,8 @@ class BatchTask:
     size: int
     done: Done
     enqueued_s: float
+    # That of the request, which another thread may run.
+    number: int = field(default_factory=running.noted)
 
 
 class BatchRun:
@@ -64,7 +66,9 @@ class BatchRun:
         plan = self._tasks[0].plan
         try:
             feeds = [(name, self._merged(name)) for name, _ in plan.feeds]
-            parts = self._split(plan.servable.run(feeds, plan.fetches, options))
+            with running.batch([task.number for task in self._tasks]):
+                outputs = plan.servable.run(feeds, plan.fetches, options)
+            parts = self._split(outputs)
         except StatusError as error:
             for task in self._tasks:
                 task.done(error)

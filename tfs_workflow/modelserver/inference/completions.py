@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver import running
 from tfs_workflow.modelserver.status_error import StatusError
 
 Done = Callable[[Any], None]
@@ -87,11 +88,13 @@ class Completions:
 class Completion:
     """The end of one request: the first result or error counts, whatever comes later is dropped."""
 
-    __slots__ = ("_completions", "_done")
+    __slots__ = ("_completions", "_done", "number")
 
     def __init__(self, completions: Completions, done: Done) -> None:
         self._completions = completions
         self._done: Done | None = done
+        # That of the request, which another thread may run.
+        self.number = running.noted()
 
     @property
     def is_expired(self) -> bool:

@@ -143,6 +143,11 @@ class Channel:
         if not self._unsent:
             self._loop.remove_writer(self.socket)
 
+    def read_to_end(self) -> None:
+        """Take everything that the other side sent before it ended."""
+        while self.is_open and self.read():
+            pass
+
     def close(self) -> None:
         """Close it; `lost` is called once."""
         if self.is_open:

@@ -19,6 +19,7 @@ from tfs_workflow.modelserver.exchange import FloatRun, GrpcApp, HttpApp, Reques
 from tfs_workflow.modelserver.link import frames
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
+from tfs_workflow.modelserver.running import Memory
 from tfs_workflow.modelserver.status_error import StatusError
 
 # How long to look for the next message.
@@ -36,7 +37,10 @@ _MAX_PLANS = 4096
 class EngineSide:
     """The connections to all fronts."""
 
-    def __init__(self, http_app: HttpApp, grpc_app: GrpcApp) -> None:
+    def __init__(self, http_app: HttpApp, grpc_app: GrpcApp, running: Memory, place: int) -> None:
+        self.running = running
+        self._received_s = running[:1].cast("B").cast("d")
+        self.place = place
         self.http_app = http_app
         self.grpc_app = grpc_app
         # By plan number; the number 0 stands for no plan.
@@ -66,7 +70,7 @@ class EngineSide:
         return number
 
     def _on_message(self, channel: Channel) -> None:
-        clock = time.perf_counter
+        clock = time.monotonic
         channel.read()
         now_s = clock()
         if now_s - self._last_s < _CLOSE_S:
@@ -76,7 +80,7 @@ class EngineSide:
                     if other.read():
                         until_s = min(clock() + SPIN_S, end_s)
                 now_s = clock()
-        self._last_s = now_s
+        self._last_s = self._received_s[0] = now_s
 
 
 class _Front:
@@ -97,7 +101,10 @@ class _Front:
     def _receive(self, messages: list[Message], large: bytearray | None) -> None:
         self._is_receiving = True
         results = self._results
+        running = self._side.running
         for message in messages:
+            # In this thread's place; written here rather than by a call, which each small request would pay for.
+            running[self._side.place] = message[1]
             try:
                 if message[0] == frames.RUN:
                     self._run(message)
@@ -107,6 +114,7 @@ class _Front:
                 self._fail(message, error)
             if len(results) >= _RESULTS:
                 self._flush()
+        running[self._side.place] = 0
         self._is_receiving = False
         if results:
             self._flush()
@@ -131,7 +139,7 @@ class _Front:
             self._side.http_app(Request(method, target, headers, body, keep_alive), partial(self._respond, number))
         else:
             _, _, path, content, timeout_ms = message
-            content = content if large is None else large
+            content = content if large is None else bytes(large)
             self._side.grpc_app(path, content, timeout_ms, partial(self._answer, number))
 
     def _respond(self, number: int, response: Response) -> None:

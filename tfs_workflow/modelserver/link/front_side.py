@@ -5,7 +5,8 @@ numbers of its JSON, the engine runs the model on them, and the front prints the
 that gave it, and rules about models stay with the engine: it may refuse a run at any time, and gets the request as it
 came.
 
-Every request is held until it is answered, so that it can be sent once more.
+Every request is held until it is answered. When the engine ends, its sockets are read to their end first. Of the
+requests that are then without an answer, those that ran fail; the rest is sent to the next engine.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -30,9 +31,10 @@ from tfs_workflow.modelserver.exchange import (
     Watch,
 )
 from tfs_workflow.modelserver.json import small_numbers
-from tfs_workflow.modelserver.link import frames
+from tfs_workflow.modelserver.link import frames, held_requests
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
+from tfs_workflow.modelserver.link.held_requests import Held, HeldCall, HeldHttp, HeldRun, RunPlan
 from tfs_workflow.modelserver.status_error import StatusError
 
 # What a connection writes of a large body in one iteration of its loop.
@@ -40,48 +42,77 @@ _PIECE_BYTES = 256 * 2**10
 _MAX_PLANS = 1024
 
 
-class _Plan:
-    """How one kind of request is run; a number of 0 is outdated."""
-
-    __slots__ = ("headers", "number", "target")
-
-    def __init__(self, number: int, target: bytes, headers: bytes) -> None:
-        self.number = number
-        self.target = target
-        self.headers = headers
-
-
-class _Run:
-    """A request that was sent as a run, and what to send should that be refused."""
-
-    __slots__ = ("body", "head", "plan", "reply", "shortcut")
-
-    def __init__(self, plan: _Plan, head: Request, body: bytes, reply: HttpReply, shortcut: Shortcut | None) -> None:
-        self.plan = plan
-        self.head = head
-        self.body = body
-        self.reply = reply
-        self.shortcut = shortcut
-
-
 class FrontSide:
-    """The connection to the engine."""
+    """The connection to the engine; `first` is below the numbers of this front's requests and above all others'."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int, timeout_ms: int, headers: bytes) -> None:
         self._loop = asyncio.get_running_loop()
         self._small: Channel | None = None
         self._large: Channel | None = None
         self._held: dict[int, Any] = {}
-        self._number = 0
+        self._number = first
+        self._timeout_ms = timeout_ms
+        self._headers = headers
         self._messages: list[Message] = []
-        self._plans: dict[bytes, _Plan] = {}
+        self._plans: dict[bytes, RunPlan] = {}
+        # Whether the engine has answered: until then a request may have to wait for the models to load.
+        self._is_up = False
+        self._is_paused = False
+
+    # the engine
 
     def connect(self, small: socket.socket, large: socket.socket) -> None:
-        """Talk to an engine over these connections, which replace those to the one before."""
-        self._small = Channel(small, self._receive, self._lost)
-        self._large = Channel(large, self._receive, self._lost)
+        """Talk to a new engine over these connections; it gets what is held."""
+        self._small = Channel(small, self._receive, _ignore)
+        self._large = Channel(large, self._receive, _ignore)
         self._loop.add_reader(small, self._small.read)
         self._loop.add_reader(large, self._large.read)
+        self._is_paused = False
+        self._messages.clear()
+        for number, held in list(self._held.items()):
+            self._send_held(number, held)
+        self._flush()
+
+    def read_to_end(self) -> None:
+        """The engine has ended: take the answers that it still sent, and disconnect."""
+        for channel in (self._small, self._large):
+            if channel is not None:
+                channel.read_to_end()
+                channel.close()
+        self._small = self._large = None
+        self._is_up = False
+        for plan in self._plans.values():
+            plan.number = 0
+        self._plans.clear()
+
+    def fail(self, numbers: Iterable[int], error: StatusError) -> None:
+        """Answer these requests with an error, those of them that are not answered."""
+        for number in numbers:
+            held = self._held.pop(number, None)
+            if held is not None:
+                held_requests.fail(held, error, self._headers)
+
+    def hold(self) -> None:
+        """Wait for the next engine with what is held, within the time that each request has."""
+        for number, held in list(self._held.items()):
+            if isinstance(held, HeldRun):
+                self._held[number] = held_requests.as_it_came(held)
+            self._expire_later(number, held)
+
+    def pause(self) -> None:
+        """Refuse what comes from now on, until there is an engine."""
+        self._is_paused = True
+
+    def give_up(self) -> None:
+        """No engine will come: refuse what is held."""
+        self.pause()
+        if self._small is None:
+            self.fail(list(self._held), held_requests.PAUSED)
+
+    def _expire_later(self, number: int, held: Held) -> None:
+        timeout_ms = held.timeout_ms if isinstance(held, HeldCall) else self._timeout_ms
+        if timeout_ms > 0:
+            self._loop.call_later(timeout_ms / 1000, self.fail, (number,), held_requests.TIMED_OUT)
 
     # requests
 
@@ -93,18 +124,14 @@ class FrontSide:
             shortcut = Shortcut(partial(self._run, plan, head, reply))
             if self._run(plan, head, reply, bytes(request.body), shortcut) is not None:
                 return
-        self._send_http(request, reply)
+        self._take(HeldHttp(reply, request))
 
     def answer_grpc(self, path: bytes, content: bytes, timeout_ms: int, reply: GrpcReply) -> None:
         """The application of gRPC connections."""
-        number = self._hold((reply, path, content, timeout_ms))
-        if len(content) < frames.LARGE_BYTES:
-            self._send((frames.GRPC, number, path, content, timeout_ms))
-        else:
-            self._send_large((frames.GRPC, number, path, None, timeout_ms), content)
+        self._take(HeldCall(reply, path, content, timeout_ms))
 
     def _run(
-        self, plan: _Plan, head: Request, reply: HttpReply, body: bytes, shortcut: Shortcut | None = None
+        self, plan: RunPlan, head: Request, reply: HttpReply, body: bytes, shortcut: Shortcut | None = None
     ) -> Response | None:
         """Have the numbers of a body run; None when it is of another kind, or the plan outdated."""
         numbers = small_numbers.read(body) if plan.number else None
@@ -112,22 +139,32 @@ class FrontSide:
             return None
         shape, values = numbers
         self._number = number = self._number + 1
-        self._held[number] = _Run(plan, head, body, reply, shortcut)
+        self._held[number] = HeldRun(plan, head, body, reply, shortcut)
         self._send((frames.RUN, number, plan.number, shape, array("f", values)))
         return PENDING
 
-    def _send_http(self, request: Request, reply: HttpReply) -> None:
-        number = self._hold((reply, request))
-        method, target, headers, body, keep_alive = request
-        if len(body) < frames.LARGE_BYTES:
-            self._send((frames.HTTP, number, method, target, headers, body, keep_alive))
-        else:
-            self._send_large((frames.HTTP, number, method, target, headers, None, keep_alive), body)
+    def _take(self, held: HeldHttp | HeldCall) -> None:
+        if self._is_paused:
+            held_requests.fail(held, held_requests.PAUSED, self._headers)
+            return
+        self._number = number = self._number + 1
+        self._held[number] = held
+        self._send_held(number, held)
+        if not self._is_up:
+            self._expire_later(number, held)
 
-    def _hold(self, request: Any) -> int:
-        self._number += 1
-        self._held[self._number] = request
-        return self._number
+    def _send_held(self, number: int, held: Any) -> None:
+        if isinstance(held, HeldCall):
+            self._send_with_body((frames.GRPC, number, held.path), held.content, held.timeout_ms)
+        else:
+            method, target, headers, body, keep_alive = held.request
+            self._send_with_body((frames.HTTP, number, method, target, headers), body, keep_alive)
+
+    def _send_with_body(self, start: Message, body: bytes | bytearray, last: int) -> None:
+        if len(body) < frames.LARGE_BYTES:
+            self._send((*start, body, last))
+        elif self._large is not None:
+            self._large.send_large((*start, None, last), [body])
 
     def _send(self, message: Message) -> None:
         """A lone message at once; else together with those of the same iteration of the loop."""
@@ -138,18 +175,16 @@ class FrontSide:
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        if self._messages and self._small is not None:
-            self._small.send(self._messages)
+        if self._messages:
+            if self._small is not None:
+                self._small.send(self._messages)
             self._messages.clear()
-
-    def _send_large(self, message: Message, body: bytes | bytearray) -> None:
-        if self._large is not None:
-            self._large.send_large(message, [body])
 
     # answers
 
     def _receive(self, messages: list[Message], large: bytearray | None) -> None:
         held = self._held
+        self._is_up = True
         for message in messages:
             kind = message[0]
             request = held.pop(message[1], None)
@@ -161,43 +196,37 @@ class FrontSide:
             else:
                 _TAKE[kind](self, request, message, large)
 
-    def _take_outdated(self, request: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002
-        request.plan.number = 0
-        self._plans.pop(request.plan.target, None)
-        self._send_http(request.head._replace(body=request.body), request.reply)
+    def _take_outdated(self, held: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002
+        held.plan.number = 0
+        self._plans.pop(held.plan.target, None)
+        self._take(held_requests.as_it_came(held))
 
-    def _take_response(self, request: Any, message: Message, large: bytearray | None) -> None:
+    def _take_response(self, held: Any, message: Message, large: bytearray | None) -> None:
         _, _, status, body, content_type, headers, closes, number = message
         content: Content = body if large is None else _pieces(large)
         response = Response(status, content, content_type, headers, closes)
-        if isinstance(request, _Run):
-            request.reply(response)
-            return
-        reply, asked = request
-        if number:
-            plan = self._plan(number, asked.target, headers)
-            response = response._replace(shortcut=Shortcut(partial(self._run, plan, asked._replace(body=b""), reply)))
-        reply(response)
+        if number and isinstance(held, HeldHttp):
+            plan = self._plan(number, held.request.target, headers)
+            run = partial(self._run, plan, held.request._replace(body=b""), held.reply)
+            response = response._replace(shortcut=Shortcut(run))
+        held.reply(response)
 
-    def _plan(self, number: int, target: bytes, headers: bytes) -> _Plan:
+    def _plan(self, number: int, target: bytes, headers: bytes) -> RunPlan:
         plan = self._plans.get(target)
         if plan is None or plan.number != number:
             if len(self._plans) >= _MAX_PLANS:
                 self._plans.clear()
-            plan = self._plans[target] = _Plan(number, target, headers)
+            plan = self._plans[target] = RunPlan(number, target, headers)
         return plan
 
-    def _take_message(self, request: Any, message: Message, large: bytearray | None) -> None:
-        request[0](message[2] if large is None else large)
+    def _take_message(self, held: Any, message: Message, large: bytearray | None) -> None:
+        held.reply(message[2] if large is None else large)
 
-    def _take_status(self, request: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002
-        request[0](StatusError(Code(message[2]), message[3]))
+    def _take_status(self, held: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002
+        held.reply(StatusError(Code(message[2]), message[3]))
 
-    def _take_watch(self, request: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002
-        request[0](Watch(message[2]))
-
-    def _lost(self) -> None:
-        """The engine is gone."""
+    def _take_watch(self, held: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002
+        held.reply(Watch(message[2]))
 
 
 _TAKE: dict[int, Callable[[FrontSide, Any, Message, bytearray | None], None]] = {
@@ -207,6 +236,10 @@ _TAKE: dict[int, Callable[[FrontSide, Any, Message, bytearray | None], None]] = 
     frames.STATUS: FrontSide._take_status,
     frames.WATCH: FrontSide._take_watch,
 }
+
+
+def _ignore() -> None:
+    """The parent says when an engine has ended."""
 
 
 def _pieces(body: bytearray) -> Content:

@@ -1,4 +1,4 @@
-"""Commands between the parent and its children: one byte each, with the descriptors that it is about."""
+"""Commands between the parent and its children: two bytes, and the descriptors that the command is about."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import ctypes
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 
-# To a front: talk to the engine over these two sockets.
+# To a front: talk to the engine over these two sockets, and read what it notes in this file.
 ENGINE = b"E"
-# To a front: the engine has ended and is not started again for a while.
+# To a front: the engine has ended, by the signal that the second byte names, if any.
+ENDED = b"D"
+# To a front: the engine is not started again for a while.
 PAUSE = b"P"
 # To a front: take connections.
 SERVE = b"S"
@@ -32,25 +36,27 @@ class Control:
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
 
-    def send(self, command: bytes, *passed: socket.socket) -> None:
-        """Send a command with sockets; nothing happens where the other side has ended."""
-        descriptors = array.array("i", [one.fileno() for one in passed])
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)] if passed else []
-        try:
-            self.socket.sendmsg([command], ancillary)
-        except OSError:
-            return  # its end is noticed by whoever waits for it
+    def send(self, command: bytes, descriptors: Sequence[int] = (), argument: int = 0) -> None:
+        """Send a command; nothing happens where the other side has ended."""
+        passed = array.array("i", descriptors)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)] if passed else []
+        # Its end is noticed by whoever waits for it.
+        with suppress(OSError):
+            self.socket.sendmsg([command + bytes([argument])], ancillary)
 
-    def receive(self) -> tuple[bytes, list[socket.socket]]:
-        """The next command and its sockets; no command when the other side has ended."""
+    def receive(self) -> tuple[bytes, list[int], int]:
+        """The next command, its descriptors and its argument; no command when the other side has ended."""
+        room = socket.CMSG_SPACE(_MOST_DESCRIPTORS * _DESCRIPTOR_BYTES)
         try:
-            command, ancillary, _, _ = self.socket.recvmsg(1, socket.CMSG_SPACE(_MOST_DESCRIPTORS * _DESCRIPTOR_BYTES))
+            content, ancillary, _, _ = self.socket.recvmsg(2, room)
         except OSError:
-            return b"", []
+            content, ancillary = b"", []
+        if len(content) < 2:
+            return b"", [], 0
         descriptors = array.array("i")
-        for _, _, content in ancillary:
-            descriptors.frombytes(content[: len(content) - len(content) % _DESCRIPTOR_BYTES])
-        return command, [socket.socket(fileno=number) for number in descriptors]
+        for _, _, numbers in ancillary:
+            descriptors.frombytes(numbers[: len(numbers) - len(numbers) % _DESCRIPTOR_BYTES])
+        return content[:1], list(descriptors), content[1]
 
     def close(self) -> None:
         """Close this end."""

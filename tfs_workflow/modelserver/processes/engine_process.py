@@ -1,7 +1,7 @@
 """The engine's process: loads the models, then answers the fronts that the parent hands to it.
 
-Started by the parent as `python -m tfs_workflow.modelserver.processes.engine_process DESCRIPTOR FLAGS…`; the descriptor
-is its control socket.
+Started by the parent as `python -m tfs_workflow.modelserver.processes.engine_process CONTROL NOTES FLAGS…`. The first
+two are the descriptors of its control socket and of the file that running.py notes in.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfs_workflow.modelserver import flags, log, startup
+from tfs_workflow.modelserver import flags, log, running, startup
 from tfs_workflow.modelserver.flags import FAILED, Flags
-from tfs_workflow.modelserver.processes import control
+from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
+from tfs_workflow.modelserver.running import Memory
 
 if TYPE_CHECKING:
     from tfs_workflow.modelserver.engine import Engine
@@ -28,20 +29,23 @@ def main() -> int:
     control.follow_parent()
     # A core file of a process with large models would fill the disk, again after each restart.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    parent = Control(socket.socket(fileno=int(sys.argv[1])))
-    # Not for what TensorFlow may start.
-    os.set_inheritable(parent.socket.fileno(), False)
-    parsed = flags.parse(sys.argv[2:])
+    descriptors = [int(argument) for argument in sys.argv[1:3]]
+    for descriptor in descriptors:
+        # Not for what TensorFlow may start.
+        os.set_inheritable(descriptor, False)
+    parent = Control(socket.socket(fileno=descriptors[0]))
+    notes = running.attach(notes_file.mapped(descriptors[1]))
+    parsed = flags.parse(sys.argv[3:])
 
     def imported() -> Callable[[], int]:
         from tfs_workflow.modelserver import engine  # noqa: F401, PLC0415  # beside the load of the library
 
-        return lambda: _run(parsed, parent)
+        return lambda: _run(parsed, parent, notes)
 
     return startup.with_library(imported)
 
 
-def _run(parsed: Flags, parent: Control) -> int:
+def _run(parsed: Flags, parent: Control, notes: Memory) -> int:
     import uvloop  # noqa: PLC0415  # loaded with the engine
 
     from tfs_workflow.modelserver.engine import Engine, settle  # noqa: PLC0415
@@ -54,21 +58,21 @@ def _run(parsed: Flags, parent: Control) -> int:
         log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
         return FAILED
     settle()
-    uvloop.run(_serve(engine, parent))
+    uvloop.run(_serve(engine, parent, notes))
     return 0
 
 
-async def _serve(engine: Engine, parent: Control) -> None:
+async def _serve(engine: Engine, parent: Control, notes: Memory) -> None:
     from tfs_workflow.modelserver.link.engine_side import EngineSide  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
-    side = EngineSide(*engine.apis())
+    side = EngineSide(*engine.apis(), notes, running.place())
 
     def on_command() -> None:
-        command, passed = parent.receive()
+        command, passed, _ = parent.receive()
         if command == control.FRONT:
-            side.add(*passed)
+            side.add(*(socket.socket(fileno=descriptor) for descriptor in passed))
         elif not command:
             loop.remove_reader(parent.socket)
             ending.set()

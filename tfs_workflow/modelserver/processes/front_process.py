@@ -6,55 +6,85 @@ import asyncio
 import gc
 import os
 import signal
+import socket
 from collections.abc import Callable
 
 import uvloop
 
 from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.exchange import CORS
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.front import Front, tls_context
+from tfs_workflow.modelserver.link import held_requests
 from tfs_workflow.modelserver.link.front_side import FrontSide
 from tfs_workflow.modelserver.listeners import Listeners
-from tfs_workflow.modelserver.processes import control
+from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
 from tfs_workflow.modelserver.status_error import StatusError
 
+# A front counts its requests from its own number times this, so that no two in the family have the same number.
+_NUMBERS = 2**40
 
-def run(flags: Flags, listeners: Listeners, parent: Control) -> int:
-    """Serve until the parent wants the end; returns the exit code."""
+
+def run(flags: Flags, listeners: Listeners, parent: Control, serial: int) -> int:
+    """Serve until the parent wants the end; returns the exit code. `serial` counts the fronts from 1."""
     signal.set_wakeup_fd(-1)
     control.follow_parent()
     gc.freeze()
     gc.set_threshold(20_000)
     try:
-        uvloop.run(_serve(flags, listeners, parent))
+        uvloop.run(_FrontProcess(flags, listeners, parent).serve(serial))
     except StatusError as error:
         log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
         return FAILED
     return 0
 
 
-async def _serve(flags: Flags, listeners: Listeners, parent: Control) -> None:
-    loop = asyncio.get_running_loop()
-    ending = asyncio.Event()
-    side = FrontSide()
-    front = Front(flags, side.answer_http, side.answer_grpc)
-    tls = tls_context(flags)
-    tasks = [loop.create_task(front.sweep())]
-    actions: dict[bytes, Callable[[], object]] = {
-        control.SERVE: lambda: tasks.append(loop.create_task(front.accept(listeners, tls))),
-        control.END: ending.set,
-        # Without the parent nobody replaces an engine.
-        b"": lambda: os._exit(FAILED),
-    }
+class _FrontProcess:
+    """What a front does when the parent sends a command."""
 
-    def on_command() -> None:
-        command, passed = parent.receive()
-        if command == control.ENGINE:
-            side.connect(*passed)
-        else:
-            actions[command]()
+    def __init__(self, flags: Flags, listeners: Listeners, parent: Control) -> None:
+        self._flags = flags
+        self._listeners = listeners
+        self._parent = parent
+        self._ending = asyncio.Event()
+        self._notes = memoryview(b"")
 
-    loop.add_reader(parent.socket, on_command)
-    await ending.wait()
-    await front.drain()
+    async def serve(self, serial: int) -> None:
+        """Serve until the parent wants the end; raises StatusError where TLS cannot be used."""
+        flags, loop = self._flags, asyncio.get_running_loop()
+        headers = CORS if flags.rest_api_enable_cors_support else b""
+        self._side = side = FrontSide(serial * _NUMBERS, flags.rest_api_timeout_in_ms, headers)
+        front = Front(flags, side.answer_http, side.answer_grpc)
+        tls = tls_context(flags)
+        tasks = [loop.create_task(front.sweep())]
+        self._actions: dict[bytes, Callable[[list[int], int], object]] = {
+            control.ENGINE: self._connect,
+            control.ENDED: self._engine_ended,
+            control.PAUSE: lambda *_: side.pause(),
+            control.SERVE: lambda *_: tasks.append(loop.create_task(front.accept(self._listeners, tls))),
+            control.END: self._end,
+            # Without the parent nobody replaces an engine.
+            b"": lambda *_: os._exit(FAILED),
+        }
+        loop.add_reader(self._parent.socket, self._on_command)
+        await self._ending.wait()
+        await front.drain()
+
+    def _on_command(self) -> None:
+        command, descriptors, argument = self._parent.receive()
+        self._actions[command](descriptors, argument)
+
+    def _connect(self, descriptors: list[int], _: int) -> None:
+        small, large, notes = descriptors
+        self._notes = notes_file.mapped(notes)
+        self._side.connect(socket.socket(fileno=small), socket.socket(fileno=large))
+
+    def _engine_ended(self, _: list[int], number: int) -> None:
+        self._side.read_to_end()
+        self._side.fail(notes_file.numbers(self._notes), held_requests.engine_ended(number))
+        self._side.hold()
+
+    def _end(self, _: list[int], __: int) -> None:
+        self._side.give_up()
+        self._ending.set()

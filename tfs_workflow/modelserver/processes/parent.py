@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import socket
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from math import inf
 
 from tfs_workflow.modelserver import listeners, log
 from tfs_workflow.modelserver.flags import FAILED, Flags
-from tfs_workflow.modelserver.processes import control
-from tfs_workflow.modelserver.processes.control import Control
+from tfs_workflow.modelserver.processes import control, family
+from tfs_workflow.modelserver.processes.family import Child, EngineChild, Signals
+from tfs_workflow.modelserver.processes.restarts import Restarts
 from tfs_workflow.modelserver.status_error import StatusError
 
 _SERVER = "model_servers/server.cc"
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 # What a child gets to end by itself, beyond the time for requests in work.
 _GRACE_S = 2.0
 
@@ -37,37 +36,26 @@ def run(flags: Flags, arguments: Sequence[str]) -> int:
         return FAILED
 
 
-class _Child:
-    """A process of the family, and the parent's end of its control socket."""
-
-    def __init__(self, pid: int, commands: Control) -> None:
-        self.pid = pid
-        self.commands = commands
-
-
 class Parent:
-    """The family of processes of one server."""
+    """Watches over the processes of one server."""
 
     def __init__(self, flags: Flags, arguments: Sequence[str]) -> None:
         self._flags = flags
         self._arguments = arguments
         self._listeners = listeners.bind(flags)
-        self._engine: _Child | None = None
-        self._fronts: dict[int, _Child] = {}
+        self._engine: EngineChild | None = None
+        self._fronts: dict[int, Child] = {}
+        self._fronts_started = 0
+        self._restarts = Restarts()
         self._is_serving = False
         self._exit_code: int | None = None
-        self._end_s = float("inf")
+        # When the next engine is started, and when what is left is killed.
+        self._start_s = self._kill_s = inf
         self._selector = selectors.DefaultSelector()
-        self._woken, self._wake = socket.socketpair()
+        Signals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD), self._selector, self._on_signals)
 
     def run(self) -> int:
         """Start the family and return its exit code once it has ended; raises StatusError where it cannot listen."""
-        for end in (self._woken, self._wake):
-            end.setblocking(False)
-        signal.set_wakeup_fd(self._wake.fileno())
-        for number in _SIGNALS:
-            signal.signal(number, lambda *_: None)
-        self._selector.register(self._woken, selectors.EVENT_READ, self._on_signal)
         try:
             self._start_engine()
             for _ in range(self._flags.fronts):
@@ -79,80 +67,61 @@ class Parent:
         return self._exit_code
 
     def _wait(self) -> None:
-        wait_s = self._end_s - time.monotonic()
-        for key, _ in self._selector.select(None if wait_s == float("inf") else max(wait_s, 0)):
+        until_s = min(self._start_s, self._kill_s)
+        for key, _ in self._selector.select(None if until_s == inf else max(until_s - time.monotonic(), 0)):
             key.data()
-        if time.monotonic() >= self._end_s:
+        now_s = time.monotonic()
+        if now_s >= self._start_s:
+            self._start_s = inf
+            self._start_engine()
+        if now_s >= self._kill_s:
+            self._kill_s = inf
             self._kill()
-            self._end_s = float("inf")
 
     # children
 
     def _start_engine(self) -> None:
-        ours, theirs = control.pair()
-        os.set_inheritable(theirs.socket.fileno(), True)
-        module = "tfs_workflow.modelserver.processes.engine_process"
-        command = [sys.executable, "-m", module, str(theirs.socket.fileno()), *self._arguments]
-        # Blocked until the child ignores them.
-        pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=_SIGNALS[:2])
-        theirs.close()
-        self._engine = _Child(pid, ours)
-        self._selector.register(ours.socket, selectors.EVENT_READ, self._on_word)
+        self._engine = engine = EngineChild(self._arguments)
+        self._selector.register(engine.child.commands.socket, selectors.EVENT_READ, self._on_word)
         for front in self._fronts.values():
-            self._connect(front)
+            family.connect(front, engine)
 
     def _start_front(self) -> None:
-        ours, theirs = control.pair()
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS[:2])
-        pid = os.fork()
-        if not pid:
-            self._become_front(theirs)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS[:2])
-        theirs.close()
-        self._fronts[pid] = front = _Child(pid, ours)
-        self._connect(front)
+        self._fronts_started += 1
+        front = family.fork_front(self._flags, self._listeners, self._fronts_started, self._leave)
+        self._fronts[front.pid] = front
+        if self._engine is not None:
+            family.connect(front, self._engine)
         if self._is_serving:
-            ours.send(control.SERVE)
+            front.commands.send(control.SERVE)
 
-    def _become_front(self, commands: Control) -> None:
-        code = FAILED
-        try:
-            self._selector.close()
-            for inherited in (*self._fronts.values(), *([self._engine] if self._engine else [])):
-                inherited.commands.close()
-            from tfs_workflow.modelserver.processes import front_process  # noqa: PLC0415  # the parent stays small
-
-            code = front_process.run(self._flags, self._listeners, commands)
-        finally:
-            os._exit(code)
-
-    def _connect(self, front: _Child) -> None:
-        """Give a front and the engine the ends of two new sockets."""
-        if self._engine is None:
-            return
-        pairs = [socket.socketpair() for _ in range(2)]
-        front.commands.send(control.ENGINE, *(one for one, _ in pairs))
-        self._engine.commands.send(control.FRONT, *(other for _, other in pairs))
-        for end in (end for pair in pairs for end in pair):
-            end.close()
+    def _leave(self) -> None:
+        """In a forked front: close what belongs to the parent."""
+        self._selector.close()
+        for front in self._fronts.values():
+            front.commands.close()
+        if self._engine is not None:
+            self._engine.close()
 
     # events
 
     def _on_word(self) -> None:
         """The engine has sent something, or closed its end."""
-        if self._engine is None:
+        engine = self._engine
+        if engine is None:
             return
-        command, _ = self._engine.commands.receive()
+        command, _, _ = engine.child.commands.receive()
         if not command:
-            self._selector.unregister(self._engine.commands.socket)
-        elif not self._is_serving:
+            self._selector.unregister(engine.child.commands.socket)
+            return
+        engine.is_available = True
+        if not self._is_serving:
             self._is_serving = True
             self._listeners = self._listeners.listen()
             for front in self._fronts.values():
                 front.commands.send(control.SERVE)
 
-    def _on_signal(self) -> None:
-        numbers = self._woken.recv(4096)
+    def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
             self._reap()
         if (signal.SIGTERM in numbers or signal.SIGINT in numbers) and self._exit_code is None:
@@ -166,46 +135,76 @@ class Parent:
                 if not pid:
                     return
                 code = os.waitstatus_to_exitcode(status)
-                if self._engine is not None and pid == self._engine.pid:
-                    self._engine_ended(code)
+                if self._engine is not None and pid == self._engine.child.pid:
+                    self._engine_ended(self._engine, code)
                 elif pid in self._fronts:
                     self._front_ended(self._fronts.pop(pid), code)
 
-    def _engine_ended(self, code: int) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            with suppress(KeyError, ValueError):
-                self._selector.unregister(engine.commands.socket)
-            engine.commands.close()
+    def _engine_ended(self, engine: EngineChild, code: int) -> None:
+        self._engine = None
+        with suppress(KeyError, ValueError):
+            self._selector.unregister(engine.child.commands.socket)
+        was_busy = engine.was_busy()
+        engine.close()
+        for front in self._fronts.values():
+            front.commands.send(control.ENDED, argument=max(-code, 0))
         if self._exit_code is None:
-            self._end(code if code >= 0 else 128 - code)
+            self._replace(engine, code, was_busy)
+        else:
+            # Nobody answers what is still in work.
+            self._send_fronts(control.END)
 
-    def _front_ended(self, front: _Child, code: int) -> None:
+    def _replace(self, engine: EngineChild, code: int, was_busy: bool) -> None:
+        exit_code = _exit_code(code)
+        # What a first engine refuses by itself, such as a wrong configuration, the next one would refuse, too.
+        is_refusal = code >= 0 and not self._is_serving
+        wait_s = None if is_refusal else self._restarts.wait_s(time.monotonic(), was_busy)
+        if wait_s is None:
+            self._end(exit_code)
+            return
+        doing = "answering requests" if was_busy else "idle" if engine.is_available else "loading"
+        log.error(_SERVER, f"The engine ended with exit code {exit_code} while {doing}; starting it in {wait_s:g} s.")
+        self._start_s = time.monotonic() + wait_s
+        if wait_s:
+            self._send_fronts(control.PAUSE)
+
+    def _send_fronts(self, command: bytes) -> None:
+        for front in self._fronts.values():
+            front.commands.send(command)
+
+    def _front_ended(self, front: Child, code: int) -> None:
         front.commands.close()
         if self._exit_code is None:
             if code == FAILED and not self._is_serving:
                 self._end(code)
             else:
+                log.error(_SERVER, f"A front ended with exit code {_exit_code(code)}; another one is started.")
                 self._start_front()
         elif not self._fronts and self._engine is not None:
             # Nothing is in work any more: the end of its control socket ends the engine.
-            self._selector.unregister(self._engine.commands.socket)
-            self._engine.commands.close()
-            self._end_s = time.monotonic() + _GRACE_S
+            with suppress(KeyError, ValueError):
+                self._selector.unregister(self._engine.child.commands.socket)
+            self._engine.child.commands.close()
+            self._kill_s = time.monotonic() + _GRACE_S
+
+    # the end
 
     def _end(self, code: int) -> None:
         """Finish what is in work, then end with this code; at once where nothing is served yet."""
-        self._exit_code = code
+        self._exit_code, self._start_s = code, inf
         if not self._is_serving:
             self._kill()
             return
         log.info(_SERVER, "Ending: no new requests; those in work are finished.")
         self._listeners.close()
-        for front in self._fronts.values():
-            front.commands.send(control.END)
-        self._end_s = time.monotonic() + self._flags.drain_seconds + _GRACE_S
+        self._send_fronts(control.END)
+        self._kill_s = time.monotonic() + self._flags.drain_seconds + _GRACE_S
 
     def _kill(self) -> None:
-        for child in (*self._fronts.values(), *([self._engine] if self._engine else [])):
-            with suppress(ProcessLookupError):
-                os.kill(child.pid, signal.SIGKILL)
+        for child in (*self._fronts.values(), *([self._engine.child] if self._engine else [])):
+            child.kill()
+
+
+def _exit_code(code: int) -> int:
+    """As a shell has it: 128 and the number of the signal."""
+    return code if code >= 0 else 128 - code

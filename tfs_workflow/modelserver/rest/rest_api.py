@@ -16,7 +16,9 @@ from typing import NamedTuple
 
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.modelserver.exchange import (
+    CORS,
     JSON,
+    RETRY_AFTER,
     Body,
     Content,
     HttpReply,
@@ -54,11 +56,6 @@ _PREDICTION = re.compile(rf"(?i:{_MODEL.format(name='/(?P<name>[^/:]+)')}:)(?P<m
 _STATUS = re.compile(rf"(?i:{_MODEL.format(name='(?:/(?P<name>[^/:]+))?')}(?:/(?P<method>metadata))?)")
 # For balancers and orchestrators; TensorFlow Serving has neither, nor GET /v1/models (#795, #1754).
 _HEALTH, _READINESS = "/healthz", "/readyz"
-_CORS = (
-    b"Access-Control-Allow-Origin: *\r\n"
-    b"Access-Control-Allow-Methods: POST, GET\r\n"
-    b"Access-Control-Allow-Headers: Content-Type\r\n"
-)
 _HTTP_ORIGIN = re.compile(rb"https?://")
 # Routes by target are remembered, since matching takes three regular expressions. A client chooses its targets, so the
 # memory is bounded; when it is full it is emptied, which costs one match for each target in use.
@@ -85,7 +82,7 @@ class RestApi:
         self._scheduler = scheduler
         self._at_once_bytes = scheduler.at_once_bytes
         self._metrics = metrics
-        self._headers = _CORS if cors else b""
+        self._headers = CORS if cors else b""
         self._metrics_path = metrics_path
         self._routes: dict[tuple[str, bytes], Route] = {}
         self._shortcuts: dict[Route, Shortcut] = {}
@@ -274,7 +271,7 @@ class RestApi:
 
     def _error(self, error: StatusError) -> Response:
         unavailable = error.code is Code.UNAVAILABLE
-        headers = self._headers + (b"Retry-After: 1\r\n" if unavailable else b"")
+        headers = self._headers + (RETRY_AFTER if unavailable else b"")
         # An error without a body is one that TensorFlow Serving returns before it writes any.
         body = b"" if isinstance(error, _SilentError) else json_response.error(error)
         return Response(HTTP_STATUS[error.code], body, JSON, headers)

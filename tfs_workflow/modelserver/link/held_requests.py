@@ -1,0 +1,84 @@
+"""The requests that a front holds until they are answered, and their answers where the engine cannot give them.
+
+A request that ran when the engine ended may be the cause of its end, so it is not sent again. What the client gets in
+its place looks like any other error of the server.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import NamedTuple
+
+from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
+from tfs_workflow.modelserver.exchange import JSON, RETRY_AFTER, GrpcReply, HttpReply, Request, Response, Shortcut
+from tfs_workflow.modelserver.json import json_writer
+from tfs_workflow.modelserver.status_error import StatusError
+
+TIMED_OUT = StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
+PAUSED = StatusError(
+    Code.UNAVAILABLE, "The process that runs TensorFlow has ended repeatedly and is not running; try again later."
+)
+
+
+class RunPlan:
+    """How one kind of request is run; a number of 0 is outdated."""
+
+    __slots__ = ("headers", "number", "target")
+
+    def __init__(self, number: int, target: bytes, headers: bytes) -> None:
+        self.number = number
+        self.target = target
+        self.headers = headers
+
+
+class HeldRun:
+    """A request whose numbers are run by a plan, and what to send should that be refused."""
+
+    __slots__ = ("body", "head", "plan", "reply", "shortcut")
+
+    def __init__(self, plan: RunPlan, head: Request, body: bytes, reply: HttpReply, shortcut: Shortcut | None) -> None:
+        self.plan = plan
+        self.head = head
+        self.body = body
+        self.reply = reply
+        self.shortcut = shortcut
+
+
+class HeldHttp(NamedTuple):
+    """A request of HTTP as it came."""
+
+    reply: HttpReply
+    request: Request
+
+
+class HeldCall(NamedTuple):
+    """A call of gRPC as it came; its timeout is in milliseconds, 0 for none."""
+
+    reply: GrpcReply
+    path: bytes
+    content: bytes
+    timeout_ms: int
+
+
+Held = HeldRun | HeldHttp | HeldCall
+
+
+def as_it_came(held: HeldRun) -> HeldHttp:
+    """A request that is not to be run by a plan after all."""
+    return HeldHttp(held.reply, held.head._replace(body=held.body))
+
+
+def fail(held: Held, error: StatusError, headers: bytes) -> None:
+    """Answer a request with an error; `headers` are those of every JSON answer."""
+    if isinstance(held, HeldCall):
+        held.reply(error)
+        return
+    retry = RETRY_AFTER if error.code is Code.UNAVAILABLE else b""
+    text = '{\n    "error": ' + json_writer.quoted(error.message) + "\n}"
+    held.reply(Response(HTTP_STATUS[error.code], text.encode(), JSON, headers + retry))
+
+
+def engine_ended(number: int) -> StatusError:
+    """The error for a request that ran when the engine ended, by this signal; 0 where it ended by itself."""
+    how = f" by {signal.Signals(number).name}" if number else ""
+    return StatusError(Code.INTERNAL, f"The process that runs TensorFlow ended{how} while it ran this request.")

@@ -1,0 +1,111 @@
+"""The processes of a server, as their parent sees them: how they are started, and what connects them."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.listeners import Listeners
+from tfs_workflow.modelserver.processes import control, notes_file
+from tfs_workflow.modelserver.processes.control import Control
+
+_ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
+# Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
+_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Child:
+    """A process of the family, and the parent's end of its control socket."""
+
+    def __init__(self, pid: int, commands: Control) -> None:
+        self.pid = pid
+        self.commands = commands
+
+    def kill(self) -> None:
+        """End it at once."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+
+class EngineChild:
+    """The engine's process, with the file that it notes in."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        ours, theirs = control.pair()
+        self.notes = notes_file.create()
+        passed = (theirs.socket.fileno(), self.notes)
+        for descriptor in passed:
+            os.set_inheritable(descriptor, True)
+        command = [sys.executable, "-m", _ENGINE_MODULE, *map(str, passed), *arguments]
+        pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=_PARENTS_SIGNALS)
+        os.set_inheritable(self.notes, False)
+        theirs.close()
+        self.child = Child(pid, ours)
+        self.is_available = False
+
+    def was_busy(self) -> bool:
+        """Whether it was answering requests when it ended."""
+        notes = notes_file.mapped(os.dup(self.notes))
+        return bool(notes_file.numbers(notes)) or notes_file.is_recent(notes)
+
+    def close(self) -> None:
+        """Release what the parent holds of it; a running engine ends."""
+        self.child.commands.close()
+        os.close(self.notes)
+
+
+def fork_front(flags: Flags, listeners: Listeners, serial: int, leave: Callable[[], None]) -> Child:
+    """A new front; `leave` closes in the child what belongs to the parent."""
+    ours, theirs = control.pair()
+    signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
+    pid = os.fork()
+    if not pid:
+        _become_front(flags, listeners, serial, theirs, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
+    theirs.close()
+    return Child(pid, ours)
+
+
+def _become_front(
+    flags: Flags, listeners: Listeners, serial: int, commands: Control, leave: Callable[[], None]
+) -> None:
+    code = FAILED
+    try:
+        leave()
+        from tfs_workflow.modelserver.processes import front_process  # noqa: PLC0415  # the parent stays small
+
+        code = front_process.run(flags, listeners, commands, serial)
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def connect(front: Child, engine: EngineChild) -> None:
+    """Give a front and an engine the ends of two new sockets."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    fronts, engines = ([pair[side].fileno() for pair in pairs] for side in range(2))
+    front.commands.send(control.ENGINE, [*fronts, engine.notes])
+    engine.child.commands.send(control.FRONT, engines)
+    for end in (end for pair in pairs for end in pair):
+        end.close()
+
+
+class Signals:
+    """Signals as readable events: their numbers come out of a socket."""
+
+    def __init__(
+        self, numbers: Sequence[signal.Signals], selector: selectors.BaseSelector, act: Callable[[bytes], None]
+    ):
+        self._woken, self._wake = socket.socketpair()
+        for end in (self._woken, self._wake):
+            end.setblocking(False)
+        signal.set_wakeup_fd(self._wake.fileno())
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+        selector.register(self._woken, selectors.EVENT_READ, lambda: act(self._woken.recv(4096)))
