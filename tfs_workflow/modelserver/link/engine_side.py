@@ -19,7 +19,7 @@ from tfs_workflow.modelserver.exchange import FloatRun, GrpcApp, HttpApp, Reques
 from tfs_workflow.modelserver.link import frames
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
-from tfs_workflow.modelserver.running import Memory
+from tfs_workflow.modelserver.running import Numbers
 from tfs_workflow.modelserver.status_error import StatusError
 
 # How long to look for the next message.
@@ -37,7 +37,7 @@ _MAX_PLANS = 4096
 class EngineSide:
     """The connections to all fronts."""
 
-    def __init__(self, http_app: HttpApp, grpc_app: GrpcApp, running: Memory, place: int) -> None:
+    def __init__(self, http_app: HttpApp, grpc_app: GrpcApp, running: Numbers, place: int) -> None:
         self.running = running
         self._received_s = running[:1].cast("B").cast("d")
         self.place = place

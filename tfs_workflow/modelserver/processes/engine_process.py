@@ -18,7 +18,7 @@ from tfs_workflow.modelserver import flags, log, running, startup
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
-from tfs_workflow.modelserver.running import Memory
+from tfs_workflow.modelserver.running import Numbers
 
 if TYPE_CHECKING:
     from tfs_workflow.modelserver.engine import Engine
@@ -45,7 +45,7 @@ def main() -> int:
     return startup.with_library(imported)
 
 
-def _run(parsed: Flags, parent: Control, notes: Memory) -> int:
+def _run(parsed: Flags, parent: Control, notes: Numbers) -> int:
     import uvloop  # noqa: PLC0415  # loaded with the engine
 
     from tfs_workflow.modelserver.engine import Engine, settle  # noqa: PLC0415
@@ -62,7 +62,7 @@ def _run(parsed: Flags, parent: Control, notes: Memory) -> int:
     return 0
 
 
-async def _serve(engine: Engine, parent: Control, notes: Memory) -> None:
+async def _serve(engine: Engine, parent: Control, notes: Numbers) -> None:
     from tfs_workflow.modelserver.link.engine_side import EngineSide  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()

@@ -7,9 +7,10 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
+from tfs_workflow.modelserver import running
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.listeners import Listeners
 from tfs_workflow.modelserver.processes import control, notes_file
@@ -36,9 +37,9 @@ class Child:
 class EngineChild:
     """The engine's process, with the file that it notes in."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], refused: Iterable[bytes]) -> None:
         ours, theirs = control.pair()
-        self.notes = notes_file.create()
+        self.notes = notes_file.create(refused)
         passed = (theirs.socket.fileno(), self.notes)
         for descriptor in passed:
             os.set_inheritable(descriptor, True)
@@ -52,7 +53,11 @@ class EngineChild:
     def was_busy(self) -> bool:
         """Whether it was answering requests when it ended."""
         notes = notes_file.mapped(os.dup(self.notes))
-        return bool(notes_file.numbers(notes)) or notes_file.is_recent(notes)
+        return bool(running.numbers_in(notes)) or notes_file.is_recent(notes)
+
+    def kinds(self) -> set[bytes]:
+        """The unusual kinds of requests that ran when it ended."""
+        return running.kinds_in(notes_file.mapped(os.dup(self.notes)))
 
     def close(self) -> None:
         """Release what the parent holds of it; a running engine ends."""
@@ -66,6 +71,8 @@ def fork_front(flags: Flags, listeners: Listeners, serial: int, leave: Callable[
     signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
     pid = os.fork()
     if not pid:
+        # Else the end of the parent would not end this socket.
+        ours.close()
         _become_front(flags, listeners, serial, theirs, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     theirs.close()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import uvloop
 
-from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver import log, running
 from tfs_workflow.modelserver.exchange import CORS
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.front import Front, tls_context
@@ -48,7 +48,7 @@ class _FrontProcess:
         self._listeners = listeners
         self._parent = parent
         self._ending = asyncio.Event()
-        self._notes = memoryview(b"")
+        self._notes = memoryview(bytes(running.SIZE_BYTES))
 
     async def serve(self, serial: int) -> None:
         """Serve until the parent wants the end; raises StatusError where TLS cannot be used."""
@@ -82,7 +82,7 @@ class _FrontProcess:
 
     def _engine_ended(self, _: list[int], number: int) -> None:
         self._side.read_to_end()
-        self._side.fail(notes_file.numbers(self._notes), held_requests.engine_ended(number))
+        self._side.fail(running.numbers_in(self._notes), held_requests.engine_ended(number))
         self._side.hold()
 
     def _end(self, _: list[int], __: int) -> None:

@@ -7,18 +7,20 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 
 from tfs_workflow.modelserver import running
 
 
-def create() -> int:
-    """The descriptor of a new file of the right size."""
+def create(refused: Iterable[bytes]) -> int:
+    """The descriptor of a new file; it names the kinds of requests that the engine is to refuse."""
     if sys.platform == "linux":
         descriptor = os.memfd_create("tfs-engine-notes", os.MFD_CLOEXEC)
     else:
         with tempfile.TemporaryFile() as file:
             descriptor = os.dup(file.fileno())
     os.ftruncate(descriptor, running.SIZE_BYTES)
+    running.refuse(mapped(os.dup(descriptor)), refused)
     return descriptor
 
 
@@ -29,12 +31,7 @@ def mapped(descriptor: int) -> memoryview:
     return memoryview(content)
 
 
-def numbers(notes: memoryview) -> set[int]:
-    """The numbers of the requests that run, or ran when the engine ended."""
-    return set(notes[: running.SIZE_BYTES].cast("Q")[1:]) - {0}
-
-
-def is_recent(notes: memoryview) -> bool:
+def is_recent(content: memoryview) -> bool:
     """Whether the engine has received requests within the last second."""
-    last_s: float = notes[:8].cast("d")[0]
+    last_s: float = content[:8].cast("d")[0]
     return time.monotonic() - last_s < 1

@@ -24,6 +24,8 @@ from tfs_workflow.modelserver.status_error import StatusError
 _SERVER = "model_servers/server.cc"
 # What a child gets to end by itself, beyond the time for requests in work.
 _GRACE_S = 2.0
+# What a kernel may end the process by; a kill from outside says nothing about the request that ran.
+_CRASHES = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
 def run(flags: Flags, arguments: Sequence[str]) -> int:
@@ -47,6 +49,7 @@ class Parent:
         self._fronts: dict[int, Child] = {}
         self._fronts_started = 0
         self._restarts = Restarts()
+        self._refused: set[bytes] = set()
         self._is_serving = False
         self._exit_code: int | None = None
         # When the next engine is started, and when what is left is killed.
@@ -81,7 +84,7 @@ class Parent:
     # children
 
     def _start_engine(self) -> None:
-        self._engine = engine = EngineChild(self._arguments)
+        self._engine = engine = EngineChild(self._arguments, self._refused)
         self._selector.register(engine.child.commands.socket, selectors.EVENT_READ, self._on_word)
         for front in self._fronts.values():
             family.connect(front, engine)
@@ -145,6 +148,8 @@ class Parent:
         with suppress(KeyError, ValueError):
             self._selector.unregister(engine.child.commands.socket)
         was_busy = engine.was_busy()
+        if -code in _CRASHES:
+            self._refused |= engine.kinds()
         engine.close()
         for front in self._fronts.values():
             front.commands.send(control.ENDED, argument=max(-code, 0))

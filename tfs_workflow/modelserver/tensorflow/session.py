@@ -197,6 +197,8 @@ class FloatCall:
         # Its own, never freed: one for each model that was ever fast.
         self._status = capi.lib.TF_NewStatus()
         self.aliases = ("", "")
+        # Called with a shape that is not the one of the run before; may raise StatusError, too.
+        self.note_kind: Callable[[tuple[int, ...]], None] | None = None
 
     def run(self, shape: tuple[int, ...], content: Content) -> tuple[tuple[int, ...], bytes]:
         """The shape and the content of the fetched tensor from those of the fed one.
@@ -230,6 +232,8 @@ class FloatCall:
         """A tensor to be fed, kept for the next run with the same shape, which is therefore checked only here."""
         if self._check is not None:
             self._check(shape)
+        if self.note_kind is not None:
+            self.note_kind(shape)
         ffi, lib = capi.ffi, capi.lib
         self._shape, self._size_bytes = shape, 4 * math.prod(shape)
         tensor = lib.TF_AllocateTensor(_FLOAT, ffi.new("int64_t[]", shape), len(shape), self._size_bytes)

@@ -1,0 +1,95 @@
+"""A server of several processes, and the clients that load it while one of them ends."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import psutil
+
+from tests.support.modelserver.running import Running
+from tests.support.waiting import until
+
+BODY = b'{"instances": [1.0, 2.0, 5.0]}'
+RIGHT = b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
+
+
+def engine_of(server: Running) -> psutil.Process:
+    """The process that runs TensorFlow; waits for it where it is being replaced."""
+    until(lambda: bool(_children(server, is_engine=True)))
+    return _children(server, is_engine=True)[0]
+
+
+def fronts_of(server: Running) -> list[psutil.Process]:
+    """The processes that hold connections."""
+    return _children(server, is_engine=False)
+
+
+def _children(server: Running, is_engine: bool) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(server.process.pid).children():
+        # One that has just ended has no command line any more.
+        with suppress(psutil.Error):
+            if ("engine_process" in " ".join(child.cmdline())) is is_engine:
+                found.append(child)
+    return found
+
+
+@dataclass
+class Clients:
+    """What came of the requests of several clients, each on a connection of its own that it keeps."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _is_over: bool = False
+
+    def note(self, what: str) -> None:
+        """Count an answer."""
+        with self._changed:
+            self.seen[what] += 1
+            self._changed.notify_all()
+
+    def wait_for_more(self, count: int = 100) -> None:
+        """Return once so many more right answers have come."""
+        with self._changed:
+            wanted = self.seen["right"] + count
+            assert self._changed.wait_for(lambda: self.seen["right"] >= wanted, 60), self.seen
+
+    def run(self, port: int) -> None:
+        """Send one request after another until it is over; reconnect when the connection breaks."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        while not self._is_over:
+            try:
+                connection.request("POST", "/v1/models/half_plus_two:predict", BODY)
+                response = connection.getresponse()
+                content = response.read()
+            except (OSError, http.client.HTTPException):
+                self.note("broken")
+                connection.close()
+            else:
+                self.note("right" if content == RIGHT else f"{response.status} {content.decode()}")
+        connection.close()
+
+    def end(self) -> None:
+        """No further request."""
+        self._is_over = True
+
+
+@contextmanager
+def clients_of(server: Running, count: int = 8) -> Iterator[Clients]:
+    """Clients that load the server during the block."""
+    clients = Clients()
+    threads = [threading.Thread(target=clients.run, args=(server.rest_port,)) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        clients.wait_for_more()
+        yield clients
+    finally:
+        clients.end()
+        for thread in threads:
+            thread.join()
