@@ -18,7 +18,7 @@ from tests.support.waiting import until
 
 IMAGE = [[[float(column)] for column in range(4)] for _ in range(4)]
 # Of no known rank, so that it is not refused beforehand.
-CRASHING = {"inputs": []}
+CRASHING: dict[str, list[float]] = {"inputs": []}
 PREDICT = "/v1/models/m:predict"
 
 

@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.modelserver.exchange import (
@@ -40,36 +39,21 @@ from tfs_workflow.modelserver.rest import (
     json_request,
     json_response,
     number_arrays,
-    request_target,
+    routes,
     small_request,
 )
 from tfs_workflow.modelserver.rest.json_response import VersionEntry
+from tfs_workflow.modelserver.rest.routes import HEALTH, READINESS, Route
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
-General = Callable[["Route", Body], Plan[Content]]
+General = Callable[[Route, Body], Plan[Content]]
 
-_API = re.compile(r"/v1/.*", re.IGNORECASE)
-_MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-_PREDICTION = re.compile(rf"(?i:{_MODEL.format(name='/(?P<name>[^/:]+)')}:)(?P<method>(?i:classify|regress|predict))")
-_STATUS = re.compile(rf"(?i:{_MODEL.format(name='(?:/(?P<name>[^/:]+))?')}(?:/(?P<method>metadata))?)")
-# For balancers and orchestrators; TensorFlow Serving has neither, nor GET /v1/models (#795, #1754).
-_HEALTH, _READINESS = "/healthz", "/readyz"
 _HTTP_ORIGIN = re.compile(rb"https?://")
 # Routes by target are remembered, since matching takes three regular expressions. A client chooses its targets, so the
 # memory is bounded; when it is full it is emptied, which costs one match for each target in use.
 _MAX_ROUTES = 1024
-
-
-class Route(NamedTuple):
-    """What a method and a target ask for; an empty `action` is a malformed request."""
-
-    action: str
-    path: str
-    name: str = ""
-    version: int | None = None
-    label: str | None = None
 
 
 class RestApi:
@@ -101,7 +85,7 @@ class RestApi:
             reply(self._answer(route, request))
 
     def _find_route(self, request: Request) -> Route:
-        route = _route(request.method, request.target, self._metrics_path)
+        route = routes.route_of(request.method, request.target, self._metrics_path)
         if route.action in ("predict", "classify", "regress", "status"):
             if len(self._routes) >= _MAX_ROUTES:
                 self._routes.clear()
@@ -114,7 +98,7 @@ class RestApi:
             return error_page(int(route.action))
         if route.action == "metrics":
             return self._metrics_page(route)
-        if route.action in (_HEALTH, _READINESS):
+        if route.action in (HEALTH, READINESS):
             return self._probe(route.action)
         if request.method == "OPTIONS":
             allowed = _HTTP_ORIGIN.search(request.headers.get(b"origin", b""))
@@ -155,7 +139,7 @@ class RestApi:
 
     def _probe(self, path: str) -> Response:
         """The answer to a balancer's or an orchestrator's probe: alive, or every wanted version AVAILABLE."""
-        is_good = path == _HEALTH or self._repository.is_ready()
+        is_good = path == HEALTH or self._repository.is_ready()
         return Response(200 if is_good else 503, b"ok\n" if is_good else b"not ready\n", b"text/plain")
 
     def _infer(self, route: Route, request: Request, reply: HttpReply) -> None:
@@ -280,37 +264,3 @@ class RestApi:
 # An overflow of the version number, which has a status and an empty body there (http_rest_api_handler.cc).
 class _SilentError(StatusError):
     """An error that TensorFlow Serving answers without saying what it is."""
-
-
-def _route(method: str, target: bytes, metrics_path: str) -> Route:
-    parsed = request_target.parse(target)
-    if parsed is None:
-        return Route("400", "")
-    path = parsed.routed
-    if parsed.path == metrics_path or not _API.fullmatch(path):
-        return Route(_action_outside(method, parsed.path, metrics_path), path)
-    pattern = {"POST": _PREDICTION, "GET": _STATUS}.get(method)
-    match = pattern.fullmatch(path) if pattern else None
-    if match is None:
-        return Route("", path)
-    version = int(match["version"]) if match["version"] else None
-    # A version is an int64; a longer number overflows in TensorFlow Serving's parsing.
-    if version is not None and version >= 2**63:
-        return Route("overflow", path)
-    label = request_target.unquote(match["label"]) if match["label"] else None
-    return Route(_action(method, match["method"]), path, request_target.unquote(match["name"] or ""), version, label)
-
-
-def _action_outside(method: str, path: str, metrics_path: str) -> str:
-    """What a path outside /v1 asks for."""
-    if method in ("GET", "HEAD") and path in (_HEALTH, _READINESS):
-        return path
-    return "metrics" if metrics_path and path == metrics_path else "404"
-
-
-def _action(method: str, named: str | None) -> str:
-    """Names are matched without regard to case but compared with it, so that :PREDICT is malformed."""
-    known = ("predict", "classify", "regress") if method == "POST" else ("metadata",)
-    if named in known:
-        return str(named)
-    return "" if method == "POST" else "status"
