@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tfs_workflow.modelserver.exchange import GrpcApp, HttpApp
@@ -17,18 +18,21 @@ from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.listeners import Listener, Listeners
 from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
+from tfs_workflow.modelserver.net.open_counts import PortCount
 
 
 class Front:
-    """All connections of a process."""
+    """All connections of a process; `counts` are those of REST and gRPC in all processes of the server."""
 
-    def __init__(self, flags: Flags, http_app: HttpApp, grpc_app: GrpcApp) -> None:
+    def __init__(
+        self, flags: Flags, http_app: HttpApp, grpc_app: GrpcApp, counts: Sequence[PortCount | None] = (None, None)
+    ) -> None:
         limits = ConnectionLimits(
             max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections
         )
         self._drain_s = flags.drain_seconds
-        self._http = Connections(HttpConnection, http_app, limits)
-        self._grpc = Connections(GrpcConnection, grpc_app, limits)
+        self._http = Connections(HttpConnection, http_app, limits, counts[0])
+        self._grpc = Connections(GrpcConnection, grpc_app, limits, counts[1])
         self._servers: list[asyncio.AbstractServer] = []
 
     async def accept(self, listeners: Listeners, tls: ssl.SSLContext | None) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.modelserver import graphs
 from tests.support.modelserver.families import RIGHT, clients_of, engine_of, fronts_of
-from tests.support.modelserver.running import launched, read_response, serving
+from tests.support.modelserver.running import Running, launched, read_response, serving
 from tests.support.waiting import until
 
 IMAGE = [[[float(column)] for column in range(4)] for _ in range(4)]
@@ -164,3 +164,36 @@ def predict(connection: socket.socket) -> bytes:
     head = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(content)
     connection.sendall(head + content)
     return read_response(connection)[2]
+
+
+def test_probes_are_answered_while_the_engine_loads(tmp_path: Path) -> None:
+    graphs.plus(tmp_path / "1", 1)
+    with serving("--model_name=m", f"--model_base_path={tmp_path}", "--fronts=1") as server:
+        assert server.get("/readyz")[0] == 200
+        graphs.withdraw(tmp_path / "1")
+        engine_of(server).kill()
+        until(lambda: server.get("/readyz")[0] == 503)
+        assert server.get("/healthz") == (200, b"ok\n")
+        graphs.plus(tmp_path / "1", 1)
+        until(lambda: server.get("/readyz")[0] == 200)
+
+
+def test_the_limit_of_connections_holds_for_all_fronts_together() -> None:
+    with serving("--fronts=2", "--rest_api_max_connections=6") as server:
+        kept = [server.connect() for _ in range(6)]
+        for connection in kept:
+            assert predict(connection) == RIGHT
+        with server.connect() as refused:
+            assert read_response(refused)[0] == 503
+        kept.pop().close()
+        until(lambda: is_accepted(server))
+        for connection in kept:
+            assert predict(connection) == RIGHT
+            connection.close()
+
+
+def is_accepted(server: Running) -> bool:
+    try:
+        return server.get("/v1/models/half_plus_two")[0] == 200
+    except OSError:
+        return False

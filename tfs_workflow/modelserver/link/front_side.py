@@ -40,6 +40,8 @@ from tfs_workflow.modelserver.status_error import StatusError
 # What a connection writes of a large body in one iteration of its loop.
 _PIECE_BYTES = 256 * 2**10
 _MAX_PLANS = 1024
+# To the probes of orchestrators while the engine loads: restarting the server would not make it faster.
+_PROBES = {b"/healthz": Response(200, b"ok\n", b"text/plain"), b"/readyz": Response(503, b"not ready\n", b"text/plain")}
 
 
 class FrontSide:
@@ -55,8 +57,8 @@ class FrontSide:
         self._headers = headers
         self._messages: list[Message] = []
         self._plans: dict[bytes, RunPlan] = {}
-        # Whether the engine has answered: until then a request may have to wait for the models to load.
-        self._is_up = False
+        # Whether the engine has loaded its models: until then requests wait.
+        self.is_up = False
         self._is_paused = False
 
     # the engine
@@ -80,7 +82,7 @@ class FrontSide:
                 channel.read_to_end()
                 channel.close()
         self._small = self._large = None
-        self._is_up = False
+        self.is_up = False
         for plan in self._plans.values():
             plan.number = 0
         self._plans.clear()
@@ -97,7 +99,11 @@ class FrontSide:
         for number, held in list(self._held.items()):
             if isinstance(held, HeldRun):
                 self._held[number] = held_requests.as_it_came(held)
-            self._expire_later(number, held)
+            if isinstance(held, HeldHttp) and held.request.target in _PROBES:
+                del self._held[number]
+                held.reply(_PROBES[held.request.target])
+            else:
+                self._expire_later(number, held)
 
     def pause(self) -> None:
         """Refuse what comes from now on, until there is an engine."""
@@ -144,13 +150,16 @@ class FrontSide:
         return PENDING
 
     def _take(self, held: HeldHttp | HeldCall) -> None:
+        if not self.is_up and isinstance(held, HeldHttp) and held.request.target in _PROBES:
+            held.reply(_PROBES[held.request.target])
+            return
         if self._is_paused:
             held_requests.fail(held, held_requests.PAUSED, self._headers)
             return
         self._number = number = self._number + 1
         self._held[number] = held
         self._send_held(number, held)
-        if not self._is_up:
+        if not self.is_up:
             self._expire_later(number, held)
 
     def _send_held(self, number: int, held: Any) -> None:
@@ -184,7 +193,6 @@ class FrontSide:
 
     def _receive(self, messages: list[Message], large: bytearray | None) -> None:
         held = self._held
-        self._is_up = True
         for message in messages:
             kind = message[0]
             request = held.pop(message[1], None)

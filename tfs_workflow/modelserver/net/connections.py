@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from tfs_workflow.modelserver.net.open_counts import CountedConnections, PortCount
+
 AppT = TypeVar("AppT")
 
 
@@ -61,12 +63,22 @@ class Connection(Protocol):
 
 
 class Connections(Generic[AppT]):
-    """The connections of one port, each speaking the protocol to the application."""
+    """The connections of one port, each speaking the protocol to the application.
 
-    def __init__(self, protocol: Callable[[Any], asyncio.Protocol], app: AppT, limits: ConnectionLimits) -> None:
+    `count` is what the processes of a server share; a server of one process has none.
+    """
+
+    def __init__(
+        self,
+        protocol: Callable[[Any], asyncio.Protocol],
+        app: AppT,
+        limits: ConnectionLimits,
+        count: PortCount | None = None,
+    ) -> None:
         self.app = app
         self.limits = limits
-        self.open: set[Connection] = set()
+        self.open: set[Any] = set() if count is None else CountedConnections(count)
+        self._count = count
         self.ending = False
         self._protocol = protocol
 
@@ -78,7 +90,8 @@ class Connections(Generic[AppT]):
     def is_full(self) -> bool:
         """Whether one more connection is too many."""
         # The new connection counts already, so that exactly `max_connections` are served.
-        return len(self.open) > self.limits.max_connections or self.ending
+        total = len(self.open) if self._count is None else self._count.total()
+        return total > self.limits.max_connections or self.ending
 
     def sweep(self) -> None:
         """End every connection whose client is late; called each second."""

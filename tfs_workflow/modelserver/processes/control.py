@@ -16,7 +16,7 @@ ENGINE = b"E"
 ENDED = b"D"
 # To a front: the engine is not started again for a while.
 PAUSE = b"P"
-# To a front: take connections.
+# To a front: the engine has loaded its first models; take connections.
 SERVE = b"S"
 # To a front: finish what is in work, then end.
 END = b"T"

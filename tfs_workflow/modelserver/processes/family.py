@@ -9,10 +9,12 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 from tfs_workflow.modelserver import running
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.listeners import Listeners
+from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
 
@@ -24,9 +26,11 @@ _PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Child:
     """A process of the family, and the parent's end of its control socket."""
 
-    def __init__(self, pid: int, commands: Control) -> None:
+    def __init__(self, pid: int, commands: Control, place: int = 0) -> None:
         self.pid = pid
         self.commands = commands
+        # Of a front: that of its counts, which its successor takes over.
+        self.place = place
 
     def kill(self) -> None:
         """End it at once."""
@@ -65,7 +69,17 @@ class EngineChild:
         os.close(self.notes)
 
 
-def fork_front(flags: Flags, listeners: Listeners, serial: int, leave: Callable[[], None]) -> Child:
+class FrontStart(NamedTuple):
+    """What a front is born with; `serial` counts all fronts that ever started from 1, `place` those of now from 0."""
+
+    flags: Flags
+    listeners: Listeners
+    open_counts: OpenCounts
+    serial: int
+    place: int
+
+
+def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:
     """A new front; `leave` closes in the child what belongs to the parent."""
     ours, theirs = control.pair()
     signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
@@ -73,21 +87,19 @@ def fork_front(flags: Flags, listeners: Listeners, serial: int, leave: Callable[
     if not pid:
         # Else the end of the parent would not end this socket.
         ours.close()
-        _become_front(flags, listeners, serial, theirs, leave)
+        _become_front(start, theirs, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     theirs.close()
-    return Child(pid, ours)
+    return Child(pid, ours, start.place)
 
 
-def _become_front(
-    flags: Flags, listeners: Listeners, serial: int, commands: Control, leave: Callable[[], None]
-) -> None:
+def _become_front(start: FrontStart, commands: Control, leave: Callable[[], None]) -> None:
     code = FAILED
     try:
         leave()
         from tfs_workflow.modelserver.processes import front_process  # noqa: PLC0415  # the parent stays small
 
-        code = front_process.run(flags, listeners, commands, serial)
+        code = front_process.run(start, commands)
     finally:
         sys.stderr.flush()
         os._exit(code)

@@ -13,27 +13,27 @@ import uvloop
 
 from tfs_workflow.modelserver import log, running
 from tfs_workflow.modelserver.exchange import CORS
-from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.flags import FAILED
 from tfs_workflow.modelserver.front import Front, tls_context
 from tfs_workflow.modelserver.link import held_requests
 from tfs_workflow.modelserver.link.front_side import FrontSide
-from tfs_workflow.modelserver.listeners import Listeners
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
+from tfs_workflow.modelserver.processes.family import FrontStart
 from tfs_workflow.modelserver.status_error import StatusError
 
 # A front counts its requests from its own number times this, so that no two in the family have the same number.
 _NUMBERS = 2**40
 
 
-def run(flags: Flags, listeners: Listeners, parent: Control, serial: int) -> int:
-    """Serve until the parent wants the end; returns the exit code. `serial` counts the fronts from 1."""
+def run(start: FrontStart, parent: Control) -> int:
+    """Serve until the parent wants the end; returns the exit code."""
     signal.set_wakeup_fd(-1)
     control.follow_parent()
     gc.freeze()
     gc.set_threshold(20_000)
     try:
-        uvloop.run(_FrontProcess(flags, listeners, parent).serve(serial))
+        uvloop.run(_FrontProcess(start, parent).serve())
     except StatusError as error:
         log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
         return FAILED
@@ -43,26 +43,27 @@ def run(flags: Flags, listeners: Listeners, parent: Control, serial: int) -> int
 class _FrontProcess:
     """What a front does when the parent sends a command."""
 
-    def __init__(self, flags: Flags, listeners: Listeners, parent: Control) -> None:
-        self._flags = flags
-        self._listeners = listeners
+    def __init__(self, start: FrontStart, parent: Control) -> None:
+        self._start = start
         self._parent = parent
         self._ending = asyncio.Event()
         self._notes = memoryview(bytes(running.SIZE_BYTES))
 
-    async def serve(self, serial: int) -> None:
+    async def serve(self) -> None:
         """Serve until the parent wants the end; raises StatusError where TLS cannot be used."""
-        flags, loop = self._flags, asyncio.get_running_loop()
+        start, loop = self._start, asyncio.get_running_loop()
+        flags = start.flags
         headers = CORS if flags.rest_api_enable_cors_support else b""
-        self._side = side = FrontSide(serial * _NUMBERS, flags.rest_api_timeout_in_ms, headers)
-        front = Front(flags, side.answer_http, side.answer_grpc)
-        tls = tls_context(flags)
-        tasks = [loop.create_task(front.sweep())]
+        self._side = side = FrontSide(start.serial * _NUMBERS, flags.rest_api_timeout_in_ms, headers)
+        counts = [start.open_counts.of(start.place, port) for port in range(2)]
+        self._front = front = Front(flags, side.answer_http, side.answer_grpc, counts)
+        self._tls = tls_context(flags)
+        self._tasks = [loop.create_task(front.sweep())]
         self._actions: dict[bytes, Callable[[list[int], int], object]] = {
             control.ENGINE: self._connect,
             control.ENDED: self._engine_ended,
             control.PAUSE: lambda *_: side.pause(),
-            control.SERVE: lambda *_: tasks.append(loop.create_task(front.accept(self._listeners, tls))),
+            control.SERVE: self._serve,
             control.END: self._end,
             # Without the parent nobody replaces an engine.
             b"": lambda *_: os._exit(FAILED),
@@ -84,6 +85,12 @@ class _FrontProcess:
         self._side.read_to_end()
         self._side.fail(running.numbers_in(self._notes), held_requests.engine_ended(number))
         self._side.hold()
+
+    def _serve(self, _: list[int], __: int) -> None:
+        self._side.is_up = True
+        if len(self._tasks) == 1:
+            accepting = self._front.accept(self._start.listeners, self._tls)
+            self._tasks.append(asyncio.get_running_loop().create_task(accepting))
 
     def _end(self, _: list[int], __: int) -> None:
         self._side.give_up()

@@ -16,8 +16,9 @@ from math import inf
 
 from tfs_workflow.modelserver import listeners, log
 from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, family
-from tfs_workflow.modelserver.processes.family import Child, EngineChild, Signals
+from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Signals
 from tfs_workflow.modelserver.processes.restarts import Restarts
 from tfs_workflow.modelserver.status_error import StatusError
 
@@ -48,6 +49,7 @@ class Parent:
         self._engine: EngineChild | None = None
         self._fronts: dict[int, Child] = {}
         self._fronts_started = 0
+        self._open_counts = OpenCounts(flags.fronts)
         self._restarts = Restarts()
         self._refused: set[bytes] = set()
         self._is_serving = False
@@ -91,11 +93,13 @@ class Parent:
 
     def _start_front(self) -> None:
         self._fronts_started += 1
-        front = family.fork_front(self._flags, self._listeners, self._fronts_started, self._leave)
+        place = min(set(range(self._flags.fronts)) - {front.place for front in self._fronts.values()})
+        birth = FrontStart(self._flags, self._listeners, self._open_counts, self._fronts_started, place)
+        front = family.fork_front(birth, self._leave)
         self._fronts[front.pid] = front
         if self._engine is not None:
             family.connect(front, self._engine)
-        if self._is_serving:
+        if self._is_serving and self._engine is not None and self._engine.is_available:
             front.commands.send(control.SERVE)
 
     def _leave(self) -> None:
@@ -121,8 +125,7 @@ class Parent:
         if not self._is_serving:
             self._is_serving = True
             self._listeners = self._listeners.listen()
-            for front in self._fronts.values():
-                front.commands.send(control.SERVE)
+        self._send_fronts(control.SERVE)
 
     def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
