@@ -92,11 +92,12 @@ def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_every_method_answers_the_published_client(stubs: Path) -> None:
+@pytest.mark.parametrize("fronts", [0, 1, 2])
+def test_every_method_answers_the_published_client(stubs: Path, fronts: int) -> None:
     wheel = importlib.util.find_spec("tensorflow")
     if wheel is None or not wheel.submodule_search_locations:
         missing("the tensorflow wheel is not installed")
-    with serving() as server:
+    with serving(f"--fronts={fronts}") as server:
         bundled = Path(__file__).parents[2] / "tfs_workflow" / "bundled" / "half_plus_two"
         arguments = [str(stubs), wheel.submodule_search_locations[0], f"127.0.0.1:{server.grpc_port}", str(bundled)]
         ran = subprocess.run(

@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
+from tests.support.modelserver.running import BUNDLED
 from tests.support.waiting import until
 from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.availability import native_binary
@@ -147,3 +149,29 @@ def test_a_failed_successor_brings_the_old_server_back(runtime: ProcessRuntime, 
 def test_a_missing_binary_is_named() -> None:
     with pytest.raises(ToolMissingError, match="no_such_model_server"):
         native_binary("no_such_model_server")
+
+
+def test_a_server_of_several_processes_is_one_server(tmp_path: Path, spec: ServerSpec) -> None:
+    models = (ModelSpec("half_plus_two", BUNDLED),)
+    several = replace(spec, runtime="embedded", binary="", models=models, flags=(("fronts", "2"),))
+    runtime = ProcessRuntime("embedded", tmp_path / "serving", tmp_path / "run" / "server.log")
+    server = runtime.start(several)
+    until(lambda: "Exporting HTTP/REST API" in "\n".join(runtime.logs(server)))
+    children = psutil.Process(int(server.id)).children()
+    assert len(children) == 3
+    assert [found.id for found in runtime.find(spec.project)] == [server.id]
+    runtime.stop(server, timeout_s=30)
+    assert runtime.find(spec.project) == []
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+def test_a_killed_server_of_several_processes_leaves_none(tmp_path: Path, spec: ServerSpec) -> None:
+    models = (ModelSpec("half_plus_two", BUNDLED),)
+    several = replace(spec, runtime="embedded", binary="", models=models, flags=(("fronts", "2"),))
+    runtime = ProcessRuntime("embedded", tmp_path / "serving", tmp_path / "run" / "server.log")
+    server = runtime.start(several)
+    until(lambda: "Exporting HTTP/REST API" in "\n".join(runtime.logs(server)))
+    children = psutil.Process(int(server.id)).children()
+    os.kill(int(server.id), signal.SIGKILL)
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+    assert runtime.find(spec.project) == []
