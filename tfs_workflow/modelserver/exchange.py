@@ -63,15 +63,22 @@ PENDING = Response(0, b"")
 FloatRun = Callable[[Shape, bytes], "tuple[Shape, bytes] | Response | None"]
 
 
+# Signature name, key ("instances" or "inputs"), shape, doubles as they lie in memory, whether one may be denormal.
+NumberArray = tuple[str, str, Shape, "bytes | bytearray", bool]
+# The same for a large array, read elsewhere: the response, or None where the request needs the general way.
+ArrayRun = Callable[[NumberArray, "Callable[[Response | None], None]"], None]
+
+
 class Shortcut(NamedTuple):
     """How to answer a request of which only the body is new.
 
-    `respond` takes the body. It returns the response, PENDING, or None for a body that needs the general way. `run`
-    does the part of it that needs the model, where the numbers are read and printed elsewhere.
+    `respond` takes the body. It returns the response, PENDING, or None for a body that needs the general way. The other
+    two do the part of it that needs the model, where the numbers are read elsewhere.
     """
 
-    respond: Callable[[bytes], Response | None]
+    respond: Callable[[bytes], Response | None] | None
     run: FloatRun | None = None
+    run_array: ArrayRun | None = None
 
 
 HttpReply = Callable[[Response], None]

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as arrays
 from tfs_workflow.formats.floats import is_zero_or_normal
 from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.inference.servable import Tensors
-from tfs_workflow.modelserver.json import json_tensors
+from tfs_workflow.modelserver.json import array_text, json_tensors
 from tfs_workflow.modelserver.rest import json_request, json_response, number_arrays
 from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.protos.tensor_pb2 import DataType
@@ -47,7 +47,7 @@ def fast(body: bytes, dtype: int, piece_bytes: int = 10**9) -> Any:
     signature = Tensors({"x": "in:0"}, {"x": dtype}, {"y": "out:0"})
     servable: Any = SimpleNamespace(tensors={"serving_default": signature, "a": signature, "a[b": signature})
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(number_arrays, "PARSER_BYTES", piece_bytes)
+        monkeypatch.setattr(array_text, "PIECE_BYTES", piece_bytes)
         plan = number_arrays.plan(servable, body)
     if plan is None:
         return exact(body, dtype)

@@ -14,20 +14,20 @@ from __future__ import annotations
 from enum import Enum, auto
 
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Servable
-from tfs_workflow.modelserver.json import small_numbers
+from tfs_workflow.modelserver.json import array_text, small_numbers
 from tfs_workflow.modelserver.tensorflow.session import FloatCall
 
 # The fast candidate of a request of up to this size runs at once.
 AT_ONCE_BYTES = small_numbers.MOST_BYTES
 
-# From this size on simdjson reads an array of numbers faster than orjson and lists.
-NUMBER_ARRAY_BYTES = 4 * 2**10
+# From this size on the fast candidate for arrays is tried.
+NUMBER_ARRAY_BYTES = array_text.LEAST_BYTES
 
 # A request of up to this size is read on the event loop; a larger one takes milliseconds on the general way.
 IN_PLACE_BYTES = 16 * 2**10
 
-# What a parser reads in one go, some milliseconds' worth, since no other thread runs meanwhile.
-PARSER_BYTES = 512 * 2**10
+# The largest request that may be read on the event loop.
+PARSER_BYTES = array_text.PIECE_BYTES
 
 # So many requests at most wait for their iteration of the event loop, a millisecond or two each.
 MAX_DEFERRED = 64

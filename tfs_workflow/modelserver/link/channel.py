@@ -106,13 +106,14 @@ class Channel:
         """Write a batch now, or as soon as the other side takes it."""
         self._write(encode(messages))
 
-    def send_large(self, message: Message, parts: Sequence[bytes | bytearray]) -> None:
+    def send_large(self, message: Message, parts: Sequence[bytes | bytearray | memoryview]) -> None:
         """Write a message and its large body."""
-        self._write(encode([message], sum(map(len, parts))))
-        for part in parts:
-            self._write(part)
+        views = [memoryview(part).cast("B") for part in parts]
+        self._write(encode([message], sum(map(len, views))))
+        for view in views:
+            self._write(view)
 
-    def _write(self, content: bytes | bytearray) -> None:
+    def _write(self, content: bytes | memoryview) -> None:
         if not self.is_open:
             return
         if self._unsent:

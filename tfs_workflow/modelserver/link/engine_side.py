@@ -15,7 +15,7 @@ from functools import partial
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
-from tfs_workflow.modelserver.exchange import FloatRun, GrpcApp, HttpApp, Request, Response, Watch
+from tfs_workflow.modelserver.exchange import ArrayRun, FloatRun, GrpcApp, HttpApp, Request, Response, Shortcut, Watch
 from tfs_workflow.modelserver.link import frames
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
@@ -45,6 +45,7 @@ class EngineSide:
         self.grpc_app = grpc_app
         # By plan number; the number 0 stands for no plan.
         self.runs: list[FloatRun | None] = [None]
+        self.array_runs: list[ArrayRun | None] = [None]
         self._numbers: dict[FloatRun, int] = {}
         self._channels: list[Channel] = []
         self._last_s = 0.0
@@ -61,12 +62,16 @@ class EngineSide:
         """Forget a front that has ended."""
         self._channels = [other for other in self._channels if other is not channel]
 
-    def plan_of(self, run: FloatRun) -> int:
-        """The number under which fronts name it; 0 when there are too many."""
+    def plan_of(self, shortcut: Shortcut | None) -> int:
+        """The number under which fronts name it; 0 for none, and when there are too many."""
+        run = None if shortcut is None else shortcut.run
+        if shortcut is None or run is None:
+            return 0
         number = self._numbers.get(run, 0)
         if not number and len(self.runs) < _MAX_PLANS:
             number = self._numbers[run] = len(self.runs)
             self.runs.append(run)
+            self.array_runs.append(shortcut.run_array)
         return number
 
     def _on_message(self, channel: Channel) -> None:
@@ -137,15 +142,27 @@ class _Front:
             _, _, method, target, headers, body, keep_alive = message
             body = body if large is None else large
             self._side.http_app(Request(method, target, headers, body, keep_alive), partial(self._respond, number))
+        elif kind == frames.ARRAY:
+            _, _, plan, name, key, shape, may_be_tiny = message
+            run = self._side.array_runs[plan]
+            if run is None or large is None:
+                self._respond_or_refuse(number, None)
+            else:
+                run((name, key, shape, large, may_be_tiny), partial(self._respond_or_refuse, number))
         else:
             _, _, path, content, timeout_ms = message
             content = content if large is None else bytes(large)
             self._side.grpc_app(path, content, timeout_ms, partial(self._answer, number))
 
+    def _respond_or_refuse(self, number: int, response: Response | None) -> None:
+        if response is None:
+            self._add((frames.OUTDATED, number))
+        else:
+            self._respond(number, response)
+
     def _respond(self, number: int, response: Response) -> None:
         status, body, content_type, headers, closes, shortcut = response
-        run = None if shortcut is None else shortcut.run
-        plan = 0 if run is None else self._side.plan_of(run)
+        plan = self._side.plan_of(shortcut)
         parts = body if isinstance(body, list) else [body]
         if sum(map(len, parts)) < frames.LARGE_BYTES:
             content = parts[0] if len(parts) == 1 else b"".join(parts)

@@ -22,6 +22,8 @@ RUN = 0
 HTTP = 1
 # GRPC: id, path, message, timeout in milliseconds; likewise.
 GRPC = 2
+# ARRAY: id, plan, signature name, key, shape, whether one may be denormal; the doubles stand behind the batch.
+ARRAY = 3
 
 # From the engine. RESULT: id, shape, float32 values.
 RESULT = 0

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -30,11 +31,11 @@ from tfs_workflow.modelserver.exchange import (
     Shortcut,
     Watch,
 )
-from tfs_workflow.modelserver.json import small_numbers
+from tfs_workflow.modelserver.json import array_text, small_numbers
 from tfs_workflow.modelserver.link import frames, held_requests
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
-from tfs_workflow.modelserver.link.held_requests import Held, HeldCall, HeldHttp, HeldRun, RunPlan
+from tfs_workflow.modelserver.link.held_requests import Held, HeldArray, HeldCall, HeldHttp, HeldRun, RunPlan
 from tfs_workflow.modelserver.status_error import StatusError
 
 # What a connection writes of a large body in one iteration of its loop.
@@ -57,6 +58,7 @@ class FrontSide:
         self._headers = headers
         self._messages: list[Message] = []
         self._plans: dict[bytes, RunPlan] = {}
+        self._deferred: deque[HeldArray] = deque()
         # Whether the engine has loaded its models: until then requests wait.
         self.is_up = False
         self._is_paused = False
@@ -97,7 +99,7 @@ class FrontSide:
     def hold(self) -> None:
         """Wait for the next engine with what is held, within the time that each request has."""
         for number, held in list(self._held.items()):
-            if isinstance(held, HeldRun):
+            if isinstance(held, (HeldRun, HeldArray)):
                 self._held[number] = held_requests.as_it_came(held)
             if isinstance(held, HeldHttp) and held.request.target in _PROBES:
                 del self._held[number]
@@ -125,12 +127,35 @@ class FrontSide:
     def answer_http(self, request: Request, reply: HttpReply) -> None:
         """The application of HTTP connections."""
         plan = self._plans.get(request.target)
-        if plan is not None and request.method == "POST" and len(request.body) <= small_numbers.MOST_BYTES:
-            head = request._replace(body=b"")
-            shortcut = Shortcut(partial(self._run, plan, head, reply))
-            if self._run(plan, head, reply, bytes(request.body), shortcut) is not None:
+        if plan is not None and request.method == "POST":
+            if len(request.body) <= small_numbers.MOST_BYTES:
+                head = request._replace(body=b"")
+                shortcut = Shortcut(partial(self._run, plan, head, reply))
+                if self._run(plan, head, reply, bytes(request.body), shortcut) is not None:
+                    return
+            elif plan.takes_arrays and array_text.LEAST_BYTES <= len(request.body) <= array_text.PIECE_BYTES:
+                self._defer(HeldArray(reply, request, plan))
                 return
         self._take(HeldHttp(reply, request))
+
+    def _defer(self, held: HeldArray) -> None:
+        """One large array in each iteration of the loop, so that small requests pass by."""
+        self._deferred.append(held)
+        if len(self._deferred) == 1:
+            self._loop.call_soon(self._run_deferred)
+
+    def _run_deferred(self) -> None:
+        held = self._deferred.popleft()
+        if self._deferred:
+            self._loop.call_soon(self._run_deferred)
+        array = array_text.read(held.request.body) if held.plan.number else None
+        if array is None or self._large is None:
+            self._take(HeldHttp(held.reply, held.request))
+            return
+        self._number = number = self._number + 1
+        self._held[number] = held
+        about = (array.signature_name, array.key, array.shape, array.may_be_tiny)
+        self._large.send_large((frames.ARRAY, number, held.plan.number, *about), array.parts)
 
     def answer_grpc(self, path: bytes, content: bytes, timeout_ms: int, reply: GrpcReply) -> None:
         """The application of gRPC connections."""
@@ -205,8 +230,11 @@ class FrontSide:
                 _TAKE[kind](self, request, message, large)
 
     def _take_outdated(self, held: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002
-        held.plan.number = 0
-        self._plans.pop(held.plan.target, None)
+        if isinstance(held, HeldArray):
+            held.plan.takes_arrays = False
+        else:
+            held.plan.number = 0
+            self._plans.pop(held.plan.target, None)
         self._take(held_requests.as_it_came(held))
 
     def _take_response(self, held: Any, message: Message, large: bytearray | None) -> None:
@@ -215,8 +243,9 @@ class FrontSide:
         response = Response(status, content, content_type, headers, closes)
         if number and isinstance(held, HeldHttp):
             plan = self._plan(number, held.request.target, headers)
-            run = partial(self._run, plan, held.request._replace(body=b""), held.reply)
-            response = response._replace(shortcut=Shortcut(run))
+            if len(held.request.body) <= small_numbers.MOST_BYTES:
+                run = partial(self._run, plan, held.request._replace(body=b""), held.reply)
+                response = response._replace(shortcut=Shortcut(run))
         held.reply(response)
 
     def _plan(self, number: int, target: bytes, headers: bytes) -> RunPlan:

@@ -23,12 +23,13 @@ PAUSED = StatusError(
 class RunPlan:
     """How one kind of request is run; a number of 0 is outdated."""
 
-    __slots__ = ("headers", "number", "target")
+    __slots__ = ("headers", "number", "takes_arrays", "target")
 
     def __init__(self, number: int, target: bytes, headers: bytes) -> None:
         self.number = number
         self.target = target
         self.headers = headers
+        self.takes_arrays = True
 
 
 class HeldRun:
@@ -51,6 +52,14 @@ class HeldHttp(NamedTuple):
     request: Request
 
 
+class HeldArray(NamedTuple):
+    """A request whose array is run by a plan."""
+
+    reply: HttpReply
+    request: Request
+    plan: RunPlan
+
+
 class HeldCall(NamedTuple):
     """A call of gRPC as it came; its timeout is in milliseconds, 0 for none."""
 
@@ -60,12 +69,13 @@ class HeldCall(NamedTuple):
     timeout_ms: int
 
 
-Held = HeldRun | HeldHttp | HeldCall
+Held = HeldRun | HeldArray | HeldHttp | HeldCall
 
 
-def as_it_came(held: HeldRun) -> HeldHttp:
+def as_it_came(held: HeldRun | HeldArray) -> HeldHttp:
     """A request that is not to be run by a plan after all."""
-    return HeldHttp(held.reply, held.head._replace(body=held.body))
+    request = held.request if isinstance(held, HeldArray) else held.head._replace(body=held.body)
+    return HeldHttp(held.reply, request)
 
 
 def fail(held: Held, error: StatusError, headers: bytes) -> None:

@@ -1,46 +1,26 @@
-"""The fast candidate for predict requests that hold nothing but a regular array of numbers.
-
-simdjson parses the array straight into memory: 64 x 784 numbers take 1.4 ms instead of 8.5 ms through orjson and lists
-(docs/decisions/0009-http-server.md). Whatever else a request holds, right or wrong, is left to json_request.py.
-"""
+"""The fast candidate for predict requests that hold nothing but a regular array of numbers (json/array_text.py)."""
 
 from __future__ import annotations
 
-import math
-import re
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import simdjson
 
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.tensors import Array, Tensor
-from tfs_workflow.modelserver.exchange import Body, Content
-from tfs_workflow.modelserver.inference.lanes import PARSER_BYTES
+from tfs_workflow.modelserver.exchange import Body, Content, NumberArray
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
+from tfs_workflow.modelserver.json import array_text
 from tfs_workflow.modelserver.json.json_tensors import FLOATS, as_floats
 from tfs_workflow.modelserver.rest import json_response
 
-# Parsing needs the interpreter's lock all the time: threads that parse at the same time only slow each other down.
-_turn = threading.Lock()
-_parser = simdjson.Parser()  # used again, since the memory of a new one has to be had from the system first
-
-_HEAD = re.compile(
-    rb'\s*\{\s*(?:"signature_name"\s*:\s*"(?P<signature>[A-Za-z0-9_./-]*)"\s*,\s*)?"(?P<key>instances|inputs)"\s*:\s*'
-    # The rank is bounded, and with it the work of the pattern.
-    rb"(?P<opening>(?:\[\s*){1,16})"
-)
-_TAIL = re.compile(rb"\]\s*\}\s*")
 _OPENING = ord("[")
-_TINY = b"0" * 37  # the smallest normal float is 1.2e-38
-_LOOK_BYTES = 16 * 1024
 
 
 class PlainNumbers(NamedTuple):
-    """{"instances": …} or {"inputs": …} with an array of numbers and at most a signature name before it."""
+    """A request's array, its numbers flat, as doubles (json/array_text.py)."""
 
     signature_name: str
     key: str
@@ -55,13 +35,23 @@ def plan(servable: Servable, body: Body) -> Plan[Content] | None:
     `body` is the whole request. It is not changed, and the plan does not refer to it.
     """
     plain = plain_numbers(body)
-    known = None if plain is None else servable.tensors.get(plain.signature_name or DEFAULT_SIGNATURE)
-    if plain is None or known is None or len(known.inputs) != 1:
+    return None if plain is None else _plan(servable, plain)
+
+
+def plan_of(servable: Servable, array: NumberArray) -> Plan[Content] | None:
+    """The same for an array that was read elsewhere."""
+    name, key, shape, content, may_be_tiny = array
+    return _plan(servable, PlainNumbers(name, key, shape, np.frombuffer(content, np.float64), may_be_tiny))
+
+
+def _plan(servable: Servable, plain: PlainNumbers) -> Plan[Content] | None:
+    known = servable.tensors.get(plain.signature_name or DEFAULT_SIGNATURE)
+    if known is None or len(known.inputs) != 1:
         return None
     ((alias, dtype),) = known.input_types.items()
-    values = as_floats(plain.numbers, dtype, plain.may_be_tiny) if dtype in FLOATS else None
-    if values is None:
+    if dtype not in FLOATS:
         return None
+    values = as_floats(plain.numbers, dtype, plain.may_be_tiny)
     feeds = [(known.inputs[alias], Tensor(dtype, plain.shape, values))]
     finish = partial(_answer, list(known.outputs), plain.key == "instances")
     return Plan(servable, feeds, list(known.outputs.values()), finish)
@@ -72,100 +62,15 @@ def _answer(aliases: Sequence[str], row_format: bool, outputs: Sequence[Tensor])
 
 
 def plain_numbers(body: Body) -> PlainNumbers | None:
-    """The array, flat, as doubles; None when the request is anything else, right or wrong.
-
-    `may_be_tiny`: one of them may be smaller than the smallest normal float, without being zero.
-    """
-    head = _HEAD.match(body)
-    tail = _TAIL.fullmatch(body, max(body.rfind(b"]"), 0))
-    if head is None or tail is None:
+    """The array of a request; None when the request is anything else, right or wrong."""
+    text = array_text.read(body, _opened)
+    if text is None:
         return None
-    rank = head["opening"].count(b"[")
-    start, end = head.start("opening"), tail.start() + 1
-    try:
-        may_be_tiny = True
-        if end - start <= PARSER_BYTES:
-            text = bytes(body[start:end])
-            shape, numbers = _piece(text, rank)
-            may_be_tiny = _may_hold_tiny(text)
-        else:
-            shape, numbers = _joined([_piece(piece, rank) for piece in _pieces(body, start + 1, end - 1, rank)])
-    except (ValueError, RuntimeError, TypeError, OverflowError):
-        return None
-    return PlainNumbers((head["signature"] or b"").decode(), head["key"].decode(), shape, numbers, may_be_tiny)
-
-
-def _may_hold_tiny(text: bytes) -> bool:
-    """Tiny numbers have an exponent or many zeros; in a long text to look at the numbers is quicker."""
-    return len(text) > _LOOK_BYTES or b"e" in text or b"E" in text or _TINY in text
-
-
-def _joined(read: list[tuple[tuple[int, ...], Array]]) -> tuple[tuple[int, ...], Array]:
-    """The array of whose outermost list these are parts; raises ValueError when they differ in shape."""
-    (rest,) = {shape[1:] for shape, _ in read}
-    return (sum(shape[0] for shape, _ in read), *rest), np.concatenate([numbers for _, numbers in read])
-
-
-def _pieces(body: Body, start: int, end: int, rank: int) -> Iterator[bytes]:
-    """The elements of the outermost list, many at a time, each time as a list of their own.
-
-    A piece ends only where an element of the outermost list ends, so that each is valid JSON by itself. The pattern
-    counts the closing brackets before a comma, which is right only because the array holds nothing but numbers;
-    anything else fails to parse as numbers, and the request goes the general way.
-    """
-    view = memoryview(body)
-    while end - start > PARSER_BYTES:
-        comma = re.compile(rb"\]\s*" * (rank - 1) + rb",").search(body, start + PARSER_BYTES, end)
-        if comma is None:
-            break
-        yield b"".join((b"[", view[start : comma.end() - 1], b"]"))
-        start = comma.end()
-    yield b"".join((b"[", view[start:end], b"]"))
-
-
-def _piece(text: bytes, rank: int) -> tuple[tuple[int, ...], Array]:
-    """Shape and numbers of a list; raises ValueError or TypeError when it is not regular or not of numbers."""
-    with _turn:
-        array: Any = _parser.parse(text)
-        try:
-            numbers = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
-            is_row = _is_row(text, rank)
-            # A single row, which is the commonest request, needs no look at the lists.
-            shape = (1,) * (rank - 1) + (numbers.size,) if is_row else _regular_shape(array, text, rank)
-        finally:
-            del array  # the parser is free for the next only then
-    if not numbers.size or numbers.size != math.prod(shape):
-        raise ValueError(shape)
-    return shape, numbers
-
-
-def _is_row(text: bytes, rank: int) -> bool:
-    """Whether valid JSON is a single list of numbers, in as many lists as the rank says."""
-    return text.startswith(b"[" * rank) and text.find(b"[", rank) < 0 and text.endswith(b"]" * rank)
-
-
-def _regular_shape(array: Any, text: bytes, rank: int) -> tuple[int, ...]:
-    """The shape when every list has the length of its siblings; raises ValueError otherwise."""
-    sizes, level = [len(array)], [array]
-    while isinstance(level[0][0] if len(level[0]) else None, simdjson.Array):
-        level = [element for parent in level for element in parent]
-        if not all(isinstance(element, simdjson.Array) for element in level):
-            raise ValueError(sizes)
-        lengths = {len(element) for element in level}
-        if len(lengths) > 1:
-            raise ValueError(lengths)
-        sizes.append(lengths.pop())
-    shape = tuple(sizes)
-    if len(shape) != rank or _opened(text) != _list_count(shape):
-        raise ValueError(shape)
-    return shape
+    parts = [np.frombuffer(part, np.float64) for part in text.parts]
+    numbers = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return PlainNumbers(text.signature_name, text.key, text.shape, numbers, text.may_be_tiny)
 
 
 def _opened(text: bytes) -> int:
     """How many lists begin in a text of lists and numbers; `bytes.count` takes five times as long."""
     return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _OPENING))
-
-
-def _list_count(shape: tuple[int, ...]) -> int:
-    """How many lists an array of this shape is written with."""
-    return 1 + sum(math.prod(shape[:depth]) for depth in range(1, len(shape)))

@@ -21,6 +21,7 @@ from tfs_workflow.modelserver.exchange import (
     Body,
     Content,
     HttpReply,
+    NumberArray,
     Request,
     Response,
     Shape,
@@ -153,11 +154,22 @@ class RestApi:
                 return
         fast = partial(self._predict_plain, route, body) if is_predict else None
         general = partial(self._general[route.action], route, body)
-        done = partial(self._finish, route, started_s, reply)
+        # A large request may be followed by others of its kind.
+        shortcut = self._shortcut(route)._replace(respond=None) if len(body) >= NUMBER_ARRAY_BYTES else None
+        done = partial(self._finish, route, started_s, reply, shortcut if is_predict else None)
         self._scheduler.submit(self._likely(route), len(body), general, done, fast=fast)
 
-    def _finish(self, route: Route, started_s: float, reply: HttpReply, result: Content | StatusError) -> None:
-        reply(self._finished(route, started_s, result))
+    def _finish(
+        self,
+        route: Route,
+        started_s: float,
+        reply: HttpReply,
+        shortcut: Shortcut | None,
+        result: Content | StatusError,
+    ) -> None:
+        response = self._finished(route, started_s, result)
+        is_known = shortcut is not None and response.status == 200
+        reply(response._replace(shortcut=shortcut) if is_known else response)
 
     def _finished(self, route: Route, started_s: float, result: Content | StatusError) -> Response:
         """The response to an inference, which is counted."""
@@ -183,9 +195,28 @@ class RestApi:
     def _shortcut(self, route: Route) -> Shortcut:
         shortcut = self._shortcuts.get(route)
         if shortcut is None:
-            shortcut = Shortcut(partial(self._predict_at_once, route), partial(self._run_floats, route))
+            shortcut = Shortcut(
+                partial(self._predict_at_once, route),
+                partial(self._run_floats, route),
+                partial(self._run_array, route),
+            )
             self._shortcuts[route] = shortcut
         return shortcut
+
+    def _run_array(self, route: Route, array: NumberArray, reply: Callable[[Response | None], None]) -> None:
+        """A large predict request whose numbers were read elsewhere."""
+        started_s, servable = time.perf_counter(), self._likely(route)
+
+        def prepare() -> Plan[Content]:
+            plan = None if servable is None else number_arrays.plan_of(servable, array)
+            if plan is None:
+                raise _UNFIT
+            return plan
+
+        def done(result: Content | StatusError) -> None:
+            reply(None if result is _UNFIT else self._finished(route, started_s, result))
+
+        self._scheduler.submit(servable, len(array[3]), prepare, done, fast=prepare)
 
     def _run_floats(self, route: Route, shape: Shape, content: bytes) -> tuple[Shape, bytes] | Response | None:
         """The same for numbers that were read elsewhere; a result that cannot be printed there comes as a response."""
@@ -264,3 +295,7 @@ class RestApi:
 # An overflow of the version number, which has a status and an empty body there (http_rest_api_handler.cc).
 class _SilentError(StatusError):
     """An error that TensorFlow Serving answers without saying what it is."""
+
+
+# Stands for an array that needs the general way.
+_UNFIT = StatusError(Code.INTERNAL, "not for an array of numbers")
