@@ -23,6 +23,9 @@ _ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
 _PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+_LARGE_BUFFER_BYTES = 2**20
+
+
 class Child:
     """A process of the family, and the parent's end of its control socket."""
 
@@ -108,6 +111,9 @@ def _become_front(start: FrontStart, commands: Control, leave: Callable[[], None
 def connect(front: Child, engine: EngineChild) -> None:
     """Give a front and an engine the ends of two new sockets."""
     pairs = [socket.socketpair() for _ in range(2)]
+    for end in pairs[1]:
+        # Each time that the buffer is full the other side has to wake; the kernel bounds it (net.core.wmem_max).
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGE_BUFFER_BYTES)
     fronts, engines = ([pair[side].fileno() for pair in pairs] for side in range(2))
     front.commands.send(control.ENGINE, [*fronts, engine.notes])
     engine.child.commands.send(control.FRONT, engines)
