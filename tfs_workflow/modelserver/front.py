@@ -18,6 +18,7 @@ from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.listeners import Listener, Listeners
 from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
+from tfs_workflow.modelserver.net.fair_accept import FairAccept
 from tfs_workflow.modelserver.net.open_counts import PortCount
 
 
@@ -34,6 +35,7 @@ class Front:
         self._http = Connections(HttpConnection, http_app, limits, counts[0])
         self._grpc = Connections(GrpcConnection, grpc_app, limits, counts[1])
         self._servers: list[asyncio.AbstractServer] = []
+        self._fair: list[FairAccept] = []
 
     async def accept(self, listeners: Listeners, tls: ssl.SSLContext | None) -> None:
         """Take connections from sockets that listen already."""
@@ -43,6 +45,10 @@ class Front:
             await self._serve(self._http, listener, None)
 
     async def _serve(self, connections: Connections[Any], listener: Listener, tls: ssl.SSLContext | None) -> None:
+        count = connections.count
+        if count is not None and count.fronts > 1:
+            self._fair.append(FairAccept(listener.socket, connections, count, tls))
+            return
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if listener.address.startswith("unix:") else loop.create_server
         self._servers.append(await create(connections, sock=listener.socket, backlog=1024, ssl=tls))

@@ -197,3 +197,16 @@ def is_accepted(server: Running) -> bool:
         return server.get("/v1/models/half_plus_two")[0] == 200
     except OSError:
         return False
+
+
+def test_connections_are_spread_over_the_fronts() -> None:
+    with serving("--fronts=2") as server:
+        connections = [server.connect() for _ in range(16)]
+        for connection in connections:
+            assert predict(connection) == RIGHT
+        held = [len(front.net_connections("tcp")) for front in fronts_of(server)]
+        for connection in connections:
+            connection.close()
+        # Each has the two sockets that listen as well; exactly half of the others, unless a front was held up.
+        assert sum(held) == 16 + 2 * 2
+        assert min(held) >= 6

@@ -78,7 +78,7 @@ class Connections(Generic[AppT]):
         self.app = app
         self.limits = limits
         self.open: set[Any] = set() if count is None else CountedConnections(count)
-        self._count = count
+        self.count = count
         self.ending = False
         self._protocol = protocol
 
@@ -90,7 +90,7 @@ class Connections(Generic[AppT]):
     def is_full(self) -> bool:
         """Whether one more connection is too many."""
         # The new connection counts already, so that exactly `max_connections` are served.
-        total = len(self.open) if self._count is None else self._count.total()
+        total = len(self.open) if self.count is None else self.count.total()
         return total > self.limits.max_connections or self.ending
 
     def sweep(self) -> None:

@@ -28,6 +28,7 @@ class PortCount:
     """The counts of all fronts on one port, of which one is its own."""
 
     def __init__(self, counts: memoryview, front: int) -> None:
+        self.fronts = len(counts)
         self._counts = counts
         self._front = front
         counts[front] = 0  # a front that ended has left its own there
@@ -35,6 +36,10 @@ class PortCount:
     def set(self, count: int) -> None:
         """This front has so many connections open."""
         self._counts[self._front] = count
+
+    def least(self) -> int:
+        """The fewest that a front has open."""
+        return min(self._counts.tolist())
 
     def total(self) -> int:
         """What all fronts together have open."""
