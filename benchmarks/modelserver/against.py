@@ -1,10 +1,12 @@
 """The model servers of two checkouts beside each other, in alternating rounds.
 
-python -m benchmarks.modelserver.against DIRECTORY [--models DIRECTORY] [--rounds 5] [--seconds 3] [--only WORD]
+python -m benchmarks.modelserver.against DIRECTORY [--fronts N] [--models DIRECTORY] [--rounds 5] [--seconds 3]
+    [--only WORD]
 
 Prints for each load the medians of both, and the median over the rounds of how many times as many requests per second
-this checkout answers as DIRECTORY. Both run with this interpreter and its packages. --models holds mlp, for large
-bodies and batching; gRPC needs h2load (apt-get install nghttp2-client), the rest needs wrk.
+this checkout answers as DIRECTORY. --fronts is for this checkout alone. Both run with this interpreter and its
+packages. --models holds mlp, for large bodies and batching; gRPC needs h2load (apt-get install nghttp2-client), the
+rest needs wrk.
 """
 
 from __future__ import annotations
@@ -68,13 +70,16 @@ def small_lines() -> list[Line]:
 
 
 @contextmanager
-def pair(directories: list[Path], model: str, base_path: Path, body: bytes, *flags: str) -> Iterator[list[Candidate]]:
-    """A server of each checkout."""
+def pair(
+    directories: list[Path], model: str, base_path: Path, body: bytes, *flags: str, fronts: int = 0
+) -> Iterator[list[Candidate]]:
+    """A server of each checkout; the first with so many fronts."""
     with ExitStack() as stack:
         candidates = []
         for directory in directories:
             port = free_port()
-            server = ours(model, base_path, body, *flags, checkout=directory, grpc_port=port)
+            own = [f"--fronts={fronts}"] if fronts and directory == directories[0] else []
+            server = ours(model, base_path, body, *flags, *own, checkout=directory, grpc_port=port)
             candidates.append(Candidate(stack.enter_context(server), port))
         yield candidates
 
@@ -103,7 +108,7 @@ def _round(candidates: list[Candidate], line: Line, seconds: int, odd: bool) -> 
 
 def rows_of(directories: list[Path], options: argparse.Namespace) -> Iterator[list[str]]:
     """The rows of every pair of servers, one pair at a time."""
-    with pair(directories, "half_plus_two", BUNDLED, SMALL) as candidates:
+    with pair(directories, "half_plus_two", BUNDLED, SMALL, fronts=options.fronts) as candidates:
         starts = [one.server.start_s for one in candidates]
         yield ["start, seconds", *(f"{start:.2f}" for start in starts), f"{starts[0] / starts[1]:.2f}", ""]
         yield from compared(candidates, small_lines(), options)
@@ -112,12 +117,12 @@ def rows_of(directories: list[Path], options: argparse.Namespace) -> Iterator[li
     if options.models:
         mlp = options.models / "mlp"
         large = rest("64 x 784 numbers, 4 connections", MLP, large_body(), 4)
-        with pair(directories, "mlp", mlp, ONE_ROW) as candidates:
+        with pair(directories, "mlp", mlp, ONE_ROW, fronts=options.fronts) as candidates:
             yield from compared(candidates, [large, rest("1 x 784, 64 connections", MLP, ONE_ROW, 64)], options)
         with tempfile.TemporaryDirectory() as scratch:
             Path(scratch, "batching").write_text(BATCHING)
             flags = ("--enable_batching", f"--batching_parameters_file={scratch}/batching")
-            with pair(directories, "mlp", mlp, ONE_ROW, *flags) as candidates:
+            with pair(directories, "mlp", mlp, ONE_ROW, *flags, fronts=options.fronts) as candidates:
                 batched = rest("1 x 784, 64 connections, batching", MLP, ONE_ROW, 64)
                 yield from compared(candidates, [batched], options)
 
@@ -126,6 +131,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, help="the other checkout")
+    parser.add_argument("--fronts", type=int, default=0, help="fronts of this checkout's server; 0 is one process")
     parser.add_argument("--models", type=Path, help="directory with the model mlp")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="length of each load")

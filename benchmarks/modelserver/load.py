@@ -50,8 +50,9 @@ class Server:
     start_s: float
 
     def memory_mb(self) -> float:
-        """Resident memory of the process and its children."""
-        return sum(p.memory_info().rss for p in [self.process, *self.process.children(recursive=True)]) / 1e6
+        """Resident memory of the process and its children, what they share counted once."""
+        family = [self.process, *self.process.children(recursive=True)]
+        return sum(float(process.memory_full_info().pss) for process in family) / 1e6
 
     def load(self, path: str, body: bytes, connections: int, duration_s: int = 5) -> Load:
         """Load it with one wrk thread."""

@@ -46,9 +46,12 @@ _PROBES = {b"/healthz": Response(200, b"ok\n", b"text/plain"), b"/readyz": Respo
 
 
 class FrontSide:
-    """The connection to the engine; `first` is below the numbers of this front's requests and above all others'."""
+    """The connection to the engine; `first` is below the numbers of this front's requests and above all others'.
 
-    def __init__(self, first: int, timeout_ms: int, headers: bytes) -> None:
+    `headers` are those of every JSON answer. Large bodies together have `most_held_bytes`.
+    """
+
+    def __init__(self, first: int, timeout_ms: int, headers: bytes, most_held_bytes: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._small: Channel | None = None
         self._large: Channel | None = None
@@ -56,6 +59,7 @@ class FrontSide:
         self._number = first
         self._timeout_ms = timeout_ms
         self._headers = headers
+        self._most_held_bytes = most_held_bytes
         self._messages: list[Message] = []
         self._plans: dict[bytes, RunPlan] = {}
         self._deferred: deque[HeldArray] = deque()
@@ -178,8 +182,9 @@ class FrontSide:
         if not self.is_up and isinstance(held, HeldHttp) and held.request.target in _PROBES:
             held.reply(_PROBES[held.request.target])
             return
-        if self._is_paused:
-            held_requests.fail(held, held_requests.PAUSED, self._headers)
+        if self._is_paused or not self._has_room(held):
+            error = held_requests.PAUSED if self._is_paused else held_requests.FULL
+            held_requests.fail(held, error, self._headers)
             return
         self._number = number = self._number + 1
         self._held[number] = held
@@ -199,6 +204,12 @@ class FrontSide:
             self._send((*start, body, last))
         elif self._large is not None:
             self._large.send_large((*start, None, last), [body])
+
+    def _has_room(self, held: HeldHttp | HeldCall) -> bool:
+        """Whether a large body may be held beside the others; small ones are bounded by the connections."""
+        size = _size(held)
+        total = 0 if size < frames.LARGE_BYTES else sum(map(_size, self._held.values()))
+        return total < frames.LARGE_BYTES or size + total <= self._most_held_bytes
 
     def _send(self, message: Message) -> None:
         """A lone message at once; else together with those of the same iteration of the loop."""
@@ -273,6 +284,12 @@ _TAKE: dict[int, Callable[[FrontSide, Any, Message, bytearray | None], None]] = 
     frames.STATUS: FrontSide._take_status,
     frames.WATCH: FrontSide._take_watch,
 }
+
+
+def _size(held: Held) -> int:
+    if isinstance(held, HeldRun):
+        return len(held.body)
+    return len(held.content if isinstance(held, HeldCall) else held.request.body)
 
 
 def _ignore() -> None:

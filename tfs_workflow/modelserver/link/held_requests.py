@@ -19,6 +19,8 @@ PAUSED = StatusError(
     Code.UNAVAILABLE, "The process that runs TensorFlow has ended repeatedly and is not running; try again later."
 )
 
+FULL = StatusError(Code.UNAVAILABLE, "Too many large requests are waiting; try again later.")
+
 
 class RunPlan:
     """How one kind of request is run; a number of 0 is outdated."""

@@ -1,0 +1,96 @@
+"""A front without an engine: what it holds, refuses and answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver.exchange import Request, Response, Watch
+from tfs_workflow.modelserver.link import held_requests
+from tfs_workflow.modelserver.link.front_side import FrontSide
+from tfs_workflow.modelserver.status_error import StatusError
+
+MOST_BYTES = 200_000
+
+
+def answers_of(act: Callable[[FrontSide, Callable[[Response], None]], None]) -> list[Response]:
+    """The responses that a front gives while it does this."""
+
+    async def run() -> list[Response]:
+        taken: list[Response] = []
+        act(FrontSide(0, 0, b"", MOST_BYTES), taken.append)
+        return taken
+
+    return asyncio.run(run())
+
+
+def post(size_bytes: int) -> Request:
+    return Request("POST", b"/v1/models/m:predict", {}, b"x" * size_bytes, keep_alive=True)
+
+
+def test_requests_wait_for_an_engine() -> None:
+    assert answers_of(lambda side, reply: side.answer_http(post(10), reply)) == []
+
+
+def test_large_bodies_beyond_the_bound_are_refused_with_503() -> None:
+    def act(side: FrontSide, reply: Callable[[Response], None]) -> None:
+        for _ in range(3):
+            side.answer_http(post(90_000), reply)
+
+    (refused,) = answers_of(act)
+    assert (refused.status, refused.headers) == (503, b"Retry-After: 1\r\n")
+
+
+def test_one_large_body_is_held_whatever_its_size() -> None:
+    assert answers_of(lambda side, reply: side.answer_http(post(2 * MOST_BYTES), reply)) == []
+
+
+def test_small_requests_pass_the_bound() -> None:
+    def act(side: FrontSide, reply: Callable[[Response], None]) -> None:
+        side.answer_http(post(MOST_BYTES), reply)
+        side.answer_http(post(10), reply)
+
+    assert answers_of(act) == []
+
+
+def test_a_request_that_waits_too_long_gets_504() -> None:
+    async def run() -> Response:
+        answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        FrontSide(0, 1, b"", MOST_BYTES).answer_http(post(10), answered.set_result)
+        return await answered
+
+    late = asyncio.run(run())
+    assert late.status == 504
+    assert late.body == b'{\n    "error": "Timed out waiting for notification"\n}'
+
+
+def test_what_comes_during_a_pause_is_refused_and_what_is_held_waits() -> None:
+    def act(side: FrontSide, reply: Callable[[Response], None]) -> None:
+        side.answer_http(post(10), reply)
+        side.pause()
+        side.answer_http(post(10), reply)
+
+    assert [response.status for response in answers_of(act)] == [503]
+
+
+def test_without_hope_of_an_engine_everything_is_refused() -> None:
+    def act(side: FrontSide, reply: Callable[[Response], None]) -> None:
+        side.answer_http(post(10), reply)
+        side.give_up()
+
+    assert [response.status for response in answers_of(act)] == [503]
+
+
+def test_a_call_that_ran_when_the_engine_ended_gets_internal() -> None:
+    async def run() -> list[bytes | Watch | StatusError]:
+        taken: list[bytes | Watch | StatusError] = []
+        side = FrontSide(0, 0, b"", MOST_BYTES)
+        side.answer_grpc(b"/p", b"message", 0, taken.append)
+        side.fail({1}, held_requests.engine_ended(6))
+        return taken
+
+    (error,) = asyncio.run(run())
+    assert isinstance(error, StatusError)
+    assert error.code is Code.INTERNAL
+    assert error.message == "The process that runs TensorFlow ended by SIGABRT while it ran this request."
