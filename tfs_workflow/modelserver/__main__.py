@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from tfs_workflow.modelserver import flags, startup
+from tfs_workflow.modelserver import flags
 from tfs_workflow.modelserver.flags import Flags
+from tfs_workflow.modelserver.tensorflow import startup
 
 
 def main() -> int:

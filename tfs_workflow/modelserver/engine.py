@@ -10,7 +10,9 @@ import asyncio
 import gc
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.flags import Flags
@@ -27,7 +29,12 @@ from tfs_workflow.modelserver.rpc.grpc_service import GrpcApi
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import Session
 from tfs_workflow.modelserver.warmup import warm_up
-from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters, ModelServerConfig, MonitoringConfig
+from tfs_workflow.protos.model_server_config_pb2 import (
+    BatchingParameters,
+    ModelConfig,
+    ModelServerConfig,
+    MonitoringConfig,
+)
 from tfs_workflow.protos.session_pb2 import ConfigProto
 
 _SERVER = "model_servers/server.cc"
@@ -37,11 +44,23 @@ _DEFAULT_METRICS_PATH = "/monitoring/prometheus/metrics"
 _GARBAGE_THRESHOLD = 20_000
 
 
+class KeepsConfig(Protocol):
+    """What keeps the configuration of the last reload for the next engine (processes/kept_config.py)."""
+
+    def read(self) -> bytes:
+        """The configuration that was kept last; empty when there is none."""
+
+    def keep(self, config: bytes) -> None:
+        """Keep this one."""
+
+
 class Engine:
     """Models, and the APIs over them."""
 
-    def __init__(self, flags: Flags) -> None:
+    def __init__(self, flags: Flags, kept: KeepsConfig | None = None) -> None:
+        """`kept` outlives the process; its configuration goes before that of the flags."""
         self._flags = flags
+        self._kept = kept
         self._config = session_config(flags)
         self._metrics_path = _metrics_path(flags)
         self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
@@ -52,7 +71,25 @@ class Engine:
     def load(self) -> None:
         """Load the first models and return once each serves; raises StatusError."""
         self._first_config = self._model_config()
-        self._repository.start(model_config.models_of(self._first_config))
+        if self._kept is not None and (kept := self._kept.read()):
+            self._restore(ModelServerConfig.FromString(kept))
+        else:
+            self._repository.start(model_config.models_of(self._first_config))
+        self._repository.on_reload = self._keep
+
+    def _restore(self, config: ModelServerConfig) -> None:
+        """Serve what the process before was told to; labels are assigned once their versions serve."""
+        unlabelled = ModelServerConfig()
+        unlabelled.CopyFrom(config)
+        for model in unlabelled.model_config_list.config:
+            model.version_labels.clear()
+        self._repository.start(model_config.models_of(unlabelled))
+        self._repository.reload(model_config.models_of(config))
+
+    def _keep(self, models: Mapping[str, ModelConfig]) -> None:
+        if self._kept is not None:
+            config = ModelServerConfig(model_config_list={"config": list(models.values())})
+            self._kept.keep(config.SerializeToString())
 
     def apis(self) -> tuple[RestApi, GrpcApi]:
         """The applications of REST and gRPC, for the running event loop."""

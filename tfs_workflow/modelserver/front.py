@@ -16,9 +16,9 @@ from tfs_workflow.modelserver.exchange import GrpcApp, HttpApp
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
-from tfs_workflow.modelserver.listeners import Listener, Listeners
 from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 from tfs_workflow.modelserver.net.fair_accept import FairAccept
+from tfs_workflow.modelserver.net.listeners import Listener, Listeners
 from tfs_workflow.modelserver.net.open_counts import PortCount
 
 

@@ -9,10 +9,11 @@ import sys
 
 import uvloop
 
-from tfs_workflow.modelserver import listeners, log
+from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.engine import Engine, settle
 from tfs_workflow.modelserver.flags import FAILED, Flags, usage
 from tfs_workflow.modelserver.front import Front, tls_context
+from tfs_workflow.modelserver.net import listeners
 from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow import capi
 

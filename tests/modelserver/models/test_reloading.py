@@ -7,7 +7,9 @@ from pathlib import Path
 import grpc
 
 from tests.support.modelserver import graphs
+from tests.support.modelserver.families import engine_of
 from tests.support.modelserver.running import BUNDLED, Running, serving
+from tests.support.waiting import until
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.model_server_config_pb2 import ModelConfig, ModelServerConfig
@@ -141,3 +143,19 @@ def test_a_configuration_of_another_type_is_refused_by_name() -> None:
         assert status.error_message.startswith(
             "ServerModelConfig type not supported by HandleReloadConfigRequest. Only"
         )
+
+
+def test_an_engine_that_is_replaced_serves_what_the_last_reload_brought(tmp_path: Path) -> None:
+    graphs.plus(tmp_path / "b" / "4", 4)
+    graphs.plus(tmp_path / "b" / "5", 5)
+    with serving("--fronts=1") as server:
+        both = configured("b", tmp_path / "b")
+        both.model_version_policy.all.SetInParent()
+        assert reload(server, config(both)) == apis.StatusProto()
+        both.version_labels["canary"] = 4
+        assert reload(server, config(both)) == apis.StatusProto()
+        engine = engine_of(server)
+        engine.kill()
+        until(lambda: engine_of(server).pid != engine.pid)
+        assert server.post("/v1/models/b/labels/canary:predict", {"instances": [1.0]}) == (200, {"predictions": [5.0]})
+        assert server.post("/v1/models/half_plus_two:predict", {"instances": [1.0]})[0] == 404

@@ -20,8 +20,9 @@ import numpy as np
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Tensor
-from tfs_workflow.modelserver import log, running
+from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Plan
+from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
 
@@ -42,7 +43,7 @@ class BatchTask:
     done: Done
     enqueued_s: float
     # That of the request, which another thread may run.
-    number: int = field(default_factory=running.noted)
+    number: int = field(default_factory=run_notes.noted)
 
 
 class BatchRun:
@@ -66,7 +67,7 @@ class BatchRun:
         plan = self._tasks[0].plan
         try:
             feeds = [(name, self._merged(name)) for name, _ in plan.feeds]
-            with running.batch([task.number for task in self._tasks]):
+            with run_notes.batch([task.number for task in self._tasks]):
                 outputs = plan.servable.run(feeds, plan.fetches, options)
             parts = self._split(outputs)
         except StatusError as error:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tfs_workflow.formats.status_codes import Code
-from tfs_workflow.modelserver import running
+from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.status_error import StatusError
 
 Done = Callable[[Any], None]
@@ -94,7 +94,7 @@ class Completion:
         self._completions = completions
         self._done: Done | None = done
         # That of the request, which another thread may run.
-        self.number = running.noted()
+        self.number = run_notes.noted()
 
     @property
     def is_expired(self) -> bool:

@@ -3,7 +3,7 @@
 Where a kernel is known to end the process on another rank, the request is refused without trying
 (tensorflow/rank_guard.py). Nobody knows all such kernels, and a check of every request against its signature would be
 wrong: TensorFlow Serving accepts one that contradicts it, and the tutorial's own does. So such a request is tried once.
-Its kind is noted before it runs (running.py), and when the engine crashes while it does, the next engine refuses that
+Its kind is noted before it runs (run_notes.py), and when the engine crashes while it does, the next engine refuses that
 kind. A kind is a model, version, outputs, and of each input the name, type, rank, and whether a dimension is zero. What
 agrees with the signature in these is never refused.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from tfs_workflow.modelserver import running
+from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.saved_model_pb2 import SignatureDef, TensorInfo
 
@@ -38,9 +38,9 @@ class RefusedKinds:
             return
         if any(self._contradicts(feed) for feed in feeds):
             kind = repr((self._model, key)).encode()
-            if running.is_refused(kind):
+            if run_notes.is_refused(kind):
                 raise self._refusal(feeds)
-            running.note_kind(kind)
+            run_notes.note_kind(kind)
         # Whoever comes to look at this again has not crashed.
         self._known.add(key)
 

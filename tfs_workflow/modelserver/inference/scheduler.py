@@ -23,11 +23,12 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from tfs_workflow.formats.status_codes import Code
-from tfs_workflow.modelserver import log, running
+from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.completions import Completion, Completions, Done
 from tfs_workflow.modelserver.inference.lanes import MAX_DEFERRED, Lane, Lanes, runs_on_loop, thread_options
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan, Servable
 from tfs_workflow.modelserver.inference.workers import Workers
+from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos.session_pb2 import RunOptions
@@ -126,10 +127,10 @@ class Scheduler:
     def _enqueue_on_thread(self, general: General[T], completion: Completion) -> None:
         if completion.is_expired:
             return
-        running.note(completion.number)
+        run_notes.note(completion.number)
         with self._gate:
             self._enqueue(general, completion)
-        running.note(0)
+        run_notes.note(0)
 
     def _enqueue(self, general: General[T], completion: Completion) -> None:
         batching = self._batching
@@ -169,9 +170,9 @@ def _options(timeout_ms: int) -> bytes:
 def _run_fast(fast: Fast[Any], completion: Completion, otherwise: Callable[[], None]) -> None:
     if completion.is_expired:
         return
-    running.note(completion.number)
+    run_notes.note(completion.number)
     result = attempt(fast, IN_PLACE)
-    running.note(0)
+    run_notes.note(0)
     if result is None:
         otherwise()
     else:
@@ -182,9 +183,9 @@ def _run_on_thread(
     servable: Servable | None, general: General[T], options: bytes, completion: Completion, gate: Gate
 ) -> None:
     if not completion.is_expired:
-        running.note(completion.number)
+        run_notes.note(completion.number)
         result = attempt(general, thread_options(servable, options), gate)
-        running.note(0)
+        run_notes.note(0)
         completion.complete_threadsafe(result)
 
 

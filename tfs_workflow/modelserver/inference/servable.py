@@ -19,8 +19,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.tensors import Tensor
-from tfs_workflow.modelserver import running
 from tfs_workflow.modelserver.inference.refused_kinds import RefusedKinds
+from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow.session import CALLERS_THREAD, FloatCall, Session
 from tfs_workflow.protos import saved_model_pb2
@@ -142,7 +142,7 @@ class Servable:
             call = self.session.float_call(source.name, result.name, IN_PLACE)
         except StatusError:
             return None  # every run raises the same error
-        if running.is_shared():
+        if run_notes.is_shared():
             feed, fetches = source.name, (result.name,)
             call.note_kind = lambda shape: self._kinds.check([(feed, _FLOAT, shape)], fetches)
         call.aliases = (alias, result_alias)
@@ -150,7 +150,7 @@ class Servable:
 
     def run(self, feeds: Sequence[tuple[str, Tensor]], fetches: Sequence[str], options: bytes) -> list[Tensor]:
         """Run the session in this thread and learn from it; `options` are serialized RunOptions. Raises StatusError."""
-        if running.is_shared():
+        if run_notes.is_shared():
             self._kinds.check([(name, tensor.dtype, tensor.shape) for name, tensor in feeds], fetches)
         # The processor time of this thread means something only where this thread computed the whole graph.
         alone = options == IN_PLACE

@@ -19,7 +19,7 @@ from tfs_workflow.modelserver.exchange import ArrayRun, FloatRun, GrpcApp, HttpA
 from tfs_workflow.modelserver.link import frames
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
-from tfs_workflow.modelserver.running import Numbers
+from tfs_workflow.modelserver.link.run_notes import Numbers
 from tfs_workflow.modelserver.status_error import StatusError
 
 # How long to look for the next message.

@@ -207,8 +207,8 @@ class FrontSide:
 
     def _has_room(self, held: HeldHttp | HeldCall) -> bool:
         """Whether a large body may be held beside the others; small ones are bounded by the connections."""
-        size = _size(held)
-        total = 0 if size < frames.LARGE_BYTES else sum(map(_size, self._held.values()))
+        size = held_requests.size_bytes(held)
+        total = 0 if size < frames.LARGE_BYTES else sum(map(held_requests.size_bytes, self._held.values()))
         return total < frames.LARGE_BYTES or size + total <= self._most_held_bytes
 
     def _send(self, message: Message) -> None:
@@ -284,12 +284,6 @@ _TAKE: dict[int, Callable[[FrontSide, Any, Message, bytearray | None], None]] = 
     frames.STATUS: FrontSide._take_status,
     frames.WATCH: FrontSide._take_watch,
 }
-
-
-def _size(held: Held) -> int:
-    if isinstance(held, HeldRun):
-        return len(held.body)
-    return len(held.content if isinstance(held, HeldCall) else held.request.body)
 
 
 def _ignore() -> None:

@@ -54,6 +54,8 @@ class ModelRepository:
         self._reloading = threading.Lock()
         self._stopping = threading.Event()
         self._loaders = ThreadPoolExecutor(max(options.initial_load_threads, 1), "load")
+        # Called after each reload with what is served from then on.
+        self.on_reload: Callable[[Mapping[str, ModelConfig]], None] = lambda _: None
 
     # Lookups, from any thread.
 
@@ -113,6 +115,7 @@ class ModelRepository:
             new = models.keys() - {name for name, model in self._models.items() if model.is_configured}
             self._apply(models)
             self._wait_until_available({name: models[name] for name in new})
+            self.on_reload(models)
 
     def stop(self) -> None:
         """Stop watching and waiting; what is loaded stays."""

@@ -1,7 +1,7 @@
 """The engine's process: loads the models, then answers the fronts that the parent hands to it.
 
-Started by the parent as `python -m tfs_workflow.modelserver.processes.engine_process CONTROL NOTES FLAGS…`. The first
-two are the descriptors of its control socket and of the file that running.py notes in.
+Started by the parent as `python -m tfs_workflow.modelserver.processes.engine_process CONTROL NOTES CONFIG FLAGS…`. The
+first three are descriptors: its control socket, the file that run_notes.py notes in, and the kept configuration.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfs_workflow.modelserver import flags, log, running, startup
+from tfs_workflow.modelserver import flags, log
 from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.link import run_notes
+from tfs_workflow.modelserver.link.run_notes import Numbers
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
-from tfs_workflow.modelserver.running import Numbers
+from tfs_workflow.modelserver.processes.kept_config import KeptConfig
+from tfs_workflow.modelserver.tensorflow import startup
 
 if TYPE_CHECKING:
     from tfs_workflow.modelserver.engine import Engine
@@ -29,30 +32,30 @@ def main() -> int:
     control.follow_parent()
     # A core file of a process with large models would fill the disk, again after each restart.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    descriptors = [int(argument) for argument in sys.argv[1:3]]
+    descriptors = [int(argument) for argument in sys.argv[1:4]]
     for descriptor in descriptors:
         # Not for what TensorFlow may start.
         os.set_inheritable(descriptor, False)
     parent = Control(socket.socket(fileno=descriptors[0]))
-    notes = running.attach(notes_file.mapped(descriptors[1]))
-    parsed = flags.parse(sys.argv[3:])
+    notes = run_notes.attach(notes_file.mapped(descriptors[1]))
+    parsed = flags.parse(sys.argv[4:])
 
     def imported() -> Callable[[], int]:
         from tfs_workflow.modelserver import engine  # noqa: F401, PLC0415  # beside the load of the library
 
-        return lambda: _run(parsed, parent, notes)
+        return lambda: _run(parsed, parent, notes, KeptConfig(descriptors[2]))
 
     return startup.with_library(imported)
 
 
-def _run(parsed: Flags, parent: Control, notes: Numbers) -> int:
+def _run(parsed: Flags, parent: Control, notes: Numbers, kept: KeptConfig) -> int:
     import uvloop  # noqa: PLC0415  # loaded with the engine
 
     from tfs_workflow.modelserver.engine import Engine, settle  # noqa: PLC0415
     from tfs_workflow.modelserver.status_error import StatusError  # noqa: PLC0415
 
     try:
-        engine = Engine(parsed)
+        engine = Engine(parsed, kept)
         engine.load()
     except StatusError as error:
         log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
@@ -67,7 +70,7 @@ async def _serve(engine: Engine, parent: Control, notes: Numbers) -> None:
 
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
-    side = EngineSide(*engine.apis(), notes, running.place())
+    side = EngineSide(*engine.apis(), notes, run_notes.place())
 
     def on_command() -> None:
         command, passed, _ = parent.receive()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from tfs_workflow.modelserver import running
 from tfs_workflow.modelserver.flags import FAILED, Flags
-from tfs_workflow.modelserver.listeners import Listeners
+from tfs_workflow.modelserver.link import run_notes
+from tfs_workflow.modelserver.net.listeners import Listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
@@ -44,15 +44,16 @@ class Child:
 class EngineChild:
     """The engine's process, with the file that it notes in."""
 
-    def __init__(self, arguments: Sequence[str], refused: Iterable[bytes]) -> None:
+    def __init__(self, arguments: Sequence[str], refused: Iterable[bytes], kept_config: int) -> None:
         ours, theirs = control.pair()
         self.notes = notes_file.create(refused)
-        passed = (theirs.socket.fileno(), self.notes)
+        passed = (theirs.socket.fileno(), self.notes, kept_config)
         for descriptor in passed:
             os.set_inheritable(descriptor, True)
         command = [sys.executable, "-m", _ENGINE_MODULE, *map(str, passed), *arguments]
         pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=_PARENTS_SIGNALS)
-        os.set_inheritable(self.notes, False)
+        for descriptor in passed:
+            os.set_inheritable(descriptor, False)
         theirs.close()
         self.child = Child(pid, ours)
         self.is_available = False
@@ -60,11 +61,11 @@ class EngineChild:
     def was_busy(self) -> bool:
         """Whether it was answering requests when it ended."""
         notes = notes_file.mapped(os.dup(self.notes))
-        return bool(running.numbers_in(notes)) or notes_file.is_recent(notes)
+        return bool(run_notes.numbers_in(notes)) or notes_file.is_recent(notes)
 
     def kinds(self) -> set[bytes]:
         """The unusual kinds of requests that ran when it ended."""
-        return running.kinds_in(notes_file.mapped(os.dup(self.notes)))
+        return run_notes.kinds_in(notes_file.mapped(os.dup(self.notes)))
 
     def close(self) -> None:
         """Release what the parent holds of it; a running engine ends."""

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 import uvloop
 
-from tfs_workflow.modelserver import log, running
+from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.exchange import CORS
 from tfs_workflow.modelserver.flags import FAILED
 from tfs_workflow.modelserver.front import Front, tls_context
-from tfs_workflow.modelserver.link import held_requests
+from tfs_workflow.modelserver.link import held_requests, run_notes
 from tfs_workflow.modelserver.link.front_side import FrontSide
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
@@ -49,7 +49,7 @@ class _FrontProcess:
         self._start = start
         self._parent = parent
         self._ending = asyncio.Event()
-        self._notes = memoryview(bytes(running.SIZE_BYTES))
+        self._notes = memoryview(bytes(run_notes.SIZE_BYTES))
 
     async def serve(self) -> None:
         """Serve until the parent wants the end; raises StatusError where TLS cannot be used."""
@@ -87,7 +87,7 @@ class _FrontProcess:
 
     def _engine_ended(self, _: list[int], number: int) -> None:
         self._side.read_to_end()
-        self._side.fail(running.numbers_in(self._notes), held_requests.engine_ended(number))
+        self._side.fail(run_notes.numbers_in(self._notes), held_requests.engine_ended(number))
         self._side.hold()
 
     def _serve(self, _: list[int], __: int) -> None:

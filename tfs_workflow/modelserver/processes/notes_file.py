@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import mmap
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
 
-from tfs_workflow.modelserver import running
+from tfs_workflow.modelserver.link import run_notes
 
 
 def create(refused: Iterable[bytes]) -> int:
     """The descriptor of a new file; it names the kinds of requests that the engine is to refuse."""
-    if sys.platform == "linux":
-        descriptor = os.memfd_create("tfs-engine-notes", os.MFD_CLOEXEC)
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, running.SIZE_BYTES)
-    running.refuse(mapped(os.dup(descriptor)), refused)
+    descriptor = unnamed()
+    os.ftruncate(descriptor, run_notes.SIZE_BYTES)
+    run_notes.refuse(mapped(os.dup(descriptor)), refused)
     return descriptor
+
+
+def unnamed() -> int:
+    """The descriptor of a new and empty file without a name."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("tfs-modelserver", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 def mapped(descriptor: int) -> memoryview:

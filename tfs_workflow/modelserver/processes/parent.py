@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from math import inf
 
-from tfs_workflow.modelserver import listeners, log
+from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.net import listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
-from tfs_workflow.modelserver.processes import control, family
+from tfs_workflow.modelserver.processes import control, family, notes_file
 from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Signals
 from tfs_workflow.modelserver.processes.restarts import Restarts
 from tfs_workflow.modelserver.status_error import StatusError
@@ -52,6 +53,7 @@ class Parent:
         self._open_counts = OpenCounts(flags.fronts)
         self._restarts = Restarts()
         self._refused: set[bytes] = set()
+        self._kept_config = notes_file.unnamed()
         self._is_serving = False
         self._exit_code: int | None = None
         # When the next engine is started, and when what is left is killed.
@@ -86,7 +88,7 @@ class Parent:
     # children
 
     def _start_engine(self) -> None:
-        self._engine = engine = EngineChild(self._arguments, self._refused)
+        self._engine = engine = EngineChild(self._arguments, self._refused, self._kept_config)
         self._selector.register(engine.child.commands.socket, selectors.EVENT_READ, self._on_word)
         for front in self._fronts.values():
             family.connect(front, engine)

@@ -9,14 +9,18 @@ from typing import NamedTuple
 import numpy as np
 
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
+from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Array, Tensor
 from tfs_workflow.modelserver.exchange import Body, Content, NumberArray
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.json import array_text
 from tfs_workflow.modelserver.json.json_tensors import FLOATS, as_floats
 from tfs_workflow.modelserver.rest import json_response
+from tfs_workflow.modelserver.status_error import StatusError
 
 _OPENING = ord("[")
+# Stands for an array that was read elsewhere and needs the general way.
+UNFIT = StatusError(Code.INTERNAL, "not for an array of numbers")
 
 
 class PlainNumbers(NamedTuple):

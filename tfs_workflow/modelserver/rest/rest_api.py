@@ -210,11 +210,11 @@ class RestApi:
         def prepare() -> Plan[Content]:
             plan = None if servable is None else number_arrays.plan_of(servable, array)
             if plan is None:
-                raise _UNFIT
+                raise number_arrays.UNFIT
             return plan
 
         def done(result: Content | StatusError) -> None:
-            reply(None if result is _UNFIT else self._finished(route, started_s, result))
+            reply(None if result is number_arrays.UNFIT else self._finished(route, started_s, result))
 
         self._scheduler.submit(servable, len(array[3]), prepare, done, fast=prepare)
 
@@ -295,7 +295,3 @@ class RestApi:
 # An overflow of the version number, which has a status and an empty body there (http_rest_api_handler.cc).
 class _SilentError(StatusError):
     """An error that TensorFlow Serving answers without saying what it is."""
-
-
-# Stands for an array that needs the general way.
-_UNFIT = StatusError(Code.INTERNAL, "not for an array of numbers")
