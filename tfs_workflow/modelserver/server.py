@@ -10,9 +10,9 @@ import sys
 import uvloop
 
 from tfs_workflow.modelserver import log
-from tfs_workflow.modelserver.engine import Engine, settle
 from tfs_workflow.modelserver.flags import FAILED, Flags, usage
 from tfs_workflow.modelserver.front import Front, tls_context
+from tfs_workflow.modelserver.model_engine import ModelEngine, settle
 from tfs_workflow.modelserver.net import listeners
 from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow import capi
@@ -31,7 +31,7 @@ def run(flags: Flags) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     try:
-        engine = Engine(flags)
+        engine = ModelEngine(flags)
         engine.load()
         settle()
         uvloop.run(_serve(engine, flags))
@@ -41,7 +41,7 @@ def run(flags: Flags) -> int:
     return 0
 
 
-async def _serve(engine: Engine, flags: Flags) -> None:
+async def _serve(engine: ModelEngine, flags: Flags) -> None:
     """Answer requests until a signal comes, then finish what is in work; raises StatusError when it cannot listen."""
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()

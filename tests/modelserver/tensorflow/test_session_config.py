@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.modelserver.running import serving
-from tfs_workflow.modelserver import engine, flags
+from tfs_workflow.modelserver import flags, model_engine
 from tfs_workflow.modelserver.status_error import StatusError
 
 
@@ -16,7 +16,7 @@ def test_threads_do_not_spin_unless_the_file_says_so(tmp_path: Path, text: str, 
     config_file = tmp_path / "session.config"
     config_file.write_text(text)
     parsed = flags.parse([f"--tensorflow_session_config_file={config_file}"])
-    assert engine.session_config(parsed).experimental.disable_thread_spinning is disabled
+    assert model_engine.session_config(parsed).experimental.disable_thread_spinning is disabled
     with serving(f"--tensorflow_session_config_file={config_file}") as running:
         assert running.predict([1.0]) == [2.5]
 
@@ -38,4 +38,4 @@ def test_a_field_that_does_not_exist_ends_the_start_with_its_place(tmp_path: Pat
     config_file.write_text("allow_soft_placement: true\nno_such_field: 1")
     parsed = flags.parse([f"--tensorflow_session_config_file={config_file}"])
     with pytest.raises(StatusError, match="no_such_field"):
-        engine.session_config(parsed)
+        model_engine.session_config(parsed)

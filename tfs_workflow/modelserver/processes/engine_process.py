@@ -24,7 +24,7 @@ from tfs_workflow.modelserver.processes.kept_config import KeptConfig
 from tfs_workflow.modelserver.tensorflow import startup
 
 if TYPE_CHECKING:
-    from tfs_workflow.modelserver.engine import Engine
+    from tfs_workflow.modelserver.model_engine import ModelEngine
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def main() -> int:
     parsed = flags.parse(sys.argv[4:])
 
     def imported() -> Callable[[], int]:
-        from tfs_workflow.modelserver import engine  # noqa: F401, PLC0415  # beside the load of the library
+        from tfs_workflow.modelserver import model_engine  # noqa: F401, PLC0415  # beside the load of the library
 
         return lambda: _run(parsed, parent, notes, KeptConfig(descriptors[2]))
 
@@ -51,11 +51,11 @@ def main() -> int:
 def _run(parsed: Flags, parent: Control, notes: Numbers, kept: KeptConfig) -> int:
     import uvloop  # noqa: PLC0415  # loaded with the engine
 
-    from tfs_workflow.modelserver.engine import Engine, settle  # noqa: PLC0415
+    from tfs_workflow.modelserver.model_engine import ModelEngine, settle  # noqa: PLC0415
     from tfs_workflow.modelserver.status_error import StatusError  # noqa: PLC0415
 
     try:
-        engine = Engine(parsed, kept)
+        engine = ModelEngine(parsed, kept)
         engine.load()
     except StatusError as error:
         log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
@@ -65,7 +65,7 @@ def _run(parsed: Flags, parent: Control, notes: Numbers, kept: KeptConfig) -> in
     return 0
 
 
-async def _serve(engine: Engine, parent: Control, notes: Numbers) -> None:
+async def _serve(engine: ModelEngine, parent: Control, notes: Numbers) -> None:
     from tfs_workflow.modelserver.link.engine_side import EngineSide  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()

@@ -54,7 +54,7 @@ class KeepsConfig(Protocol):
         """Keep this one."""
 
 
-class Engine:
+class ModelEngine:
     """Models, and the APIs over them."""
 
     def __init__(self, flags: Flags, kept: KeepsConfig | None = None) -> None:
