@@ -174,4 +174,5 @@ def test_a_killed_server_of_several_processes_leaves_none(tmp_path: Path, spec: 
     children = psutil.Process(int(server.id)).children()
     os.kill(int(server.id), signal.SIGKILL)
     assert psutil.wait_procs(children, timeout=30)[1] == []
+    until(lambda: runtime.refresh(server).exit_code is not None)
     assert runtime.find(spec.project) == []

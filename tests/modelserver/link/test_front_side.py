@@ -94,3 +94,8 @@ def test_a_call_that_ran_when_the_engine_ended_gets_internal() -> None:
     assert isinstance(error, StatusError)
     assert error.code is Code.INTERNAL
     assert error.message == "The process that runs TensorFlow ended by SIGABRT while it ran this request."
+
+
+def test_ages_are_known_by_numbers() -> None:
+    ages = held_requests.Ages()
+    assert [ages.last_older(float(second), 10 * second, 3) for second in range(7)] == [0, 0, 0, 0, 0, 10, 20]

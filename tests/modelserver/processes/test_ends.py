@@ -8,6 +8,7 @@ import signal
 import socket
 from pathlib import Path
 
+import grpc
 import psutil
 import pytest
 
@@ -15,6 +16,9 @@ from tests.support.modelserver import graphs
 from tests.support.modelserver.families import RIGHT, clients_of, engine_of, fronts_of
 from tests.support.modelserver.running import Running, launched, read_response, serving
 from tests.support.waiting import until
+from tfs_workflow.protos import services
+from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
 IMAGE = [[[float(column)] for column in range(4)] for _ in range(4)]
 # Of no known rank, so that it is not refused beforehand.
@@ -210,3 +214,26 @@ def test_connections_are_spread_over_the_fronts() -> None:
         # Each has the two sockets that listen as well; exactly half of the others, unless a front was held up.
         assert sum(held) == 16 + 2 * 2
         assert min(held) >= 6
+
+
+def test_an_engine_that_hangs_leaves_no_client_without_an_answer() -> None:
+    with serving("--fronts=1", "--rest_api_timeout_in_ms=500") as server, server.connect() as connection:
+        assert predict(connection) == RIGHT
+        engine = engine_of(server)
+        engine.suspend()
+        assert b"Timed out waiting for notification" in predict(connection)
+        engine.resume()
+        assert predict(connection) == RIGHT
+
+
+def test_a_grpc_call_survives_the_end_of_the_engine() -> None:
+    with serving("--fronts=1") as server, grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        method = services.PREDICT
+        call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        request = apis.PredictRequest(model_spec={"name": "half_plus_two"})
+        request.inputs["x"].CopyFrom(
+            TensorProto(dtype=DataType.DT_FLOAT, tensor_shape={"dim": [{"size": 1}]}, float_val=[1.0])
+        )
+        assert list(call(request, timeout=60).outputs["y"].float_val) == [2.5]
+        engine_of(server).kill()
+        assert list(call(request, timeout=60).outputs["y"].float_val) == [2.5]

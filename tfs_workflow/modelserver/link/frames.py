@@ -38,6 +38,9 @@ STATUS = 4
 # WATCH: id, first message of a gRPC stream that stays open.
 WATCH = 5
 
+# What a connection writes of a large body in one iteration of its loop.
+_PIECE_BYTES = 256 * 2**10
+
 Message = tuple[Any, ...]
 
 # Version 2 does not look for objects that occur twice, which would take longer than it saves.
@@ -54,3 +57,9 @@ def decode(batch: memoryview) -> list[Message]:
     """The messages of a batch."""
     messages: list[Message] = marshal.loads(batch)  # noqa: S302  # from our own processes alone
     return messages
+
+
+def pieces(body: bytearray) -> list[bytes]:
+    """A large body in parts, which are views of it."""
+    view = memoryview(body)
+    return [view[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES)]  # type: ignore[misc]

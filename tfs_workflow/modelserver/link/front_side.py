@@ -38,8 +38,6 @@ from tfs_workflow.modelserver.link.frames import Message
 from tfs_workflow.modelserver.link.held_requests import Held, HeldArray, HeldCall, HeldHttp, HeldRun, RunPlan
 from tfs_workflow.modelserver.status_error import StatusError
 
-# What a connection writes of a large body in one iteration of its loop.
-_PIECE_BYTES = 256 * 2**10
 _MAX_PLANS = 1024
 # To the probes of orchestrators while the engine loads: restarting the server would not make it faster.
 _PROBES = {b"/healthz": Response(200, b"ok\n", b"text/plain"), b"/readyz": Response(503, b"not ready\n", b"text/plain")}
@@ -56,6 +54,7 @@ class FrontSide:
         self._small: Channel | None = None
         self._large: Channel | None = None
         self._held: dict[int, Any] = {}
+        self._ages = held_requests.Ages()
         self._number = first
         self._timeout_ms = timeout_ms
         self._headers = headers
@@ -114,6 +113,13 @@ class FrontSide:
     def pause(self) -> None:
         """Refuse what comes from now on, until there is an engine."""
         self._is_paused = True
+
+    def sweep(self, now_s: float) -> None:
+        """Answer what an engine that hangs leaves without an answer; called each second."""
+        last = self._ages.last_older(now_s, self._number, self._timeout_ms / 1000 + 1)
+        if self._timeout_ms > 0 and last:
+            old = [number for number, held in self._held.items() if number <= last and not isinstance(held, HeldCall)]
+            self.fail(old, held_requests.TIMED_OUT)
 
     def give_up(self) -> None:
         """No engine will come: refuse what is held."""
@@ -250,7 +256,7 @@ class FrontSide:
 
     def _take_response(self, held: Any, message: Message, large: bytearray | None) -> None:
         _, _, status, body, content_type, headers, closes, number = message
-        content: Content = body if large is None else _pieces(large)
+        content: Content = body if large is None else frames.pieces(large)
         response = Response(status, content, content_type, headers, closes)
         if number and isinstance(held, HeldHttp):
             plan = self._plan(number, held.request.target, headers)
@@ -288,8 +294,3 @@ _TAKE: dict[int, Callable[[FrontSide, Any, Message, bytearray | None], None]] = 
 
 def _ignore() -> None:
     """The parent says when an engine has ended."""
-
-
-def _pieces(body: bytearray) -> Content:
-    view = memoryview(body)
-    return [view[start : start + _PIECE_BYTES] for start in range(0, len(body), _PIECE_BYTES)]  # type: ignore[misc]

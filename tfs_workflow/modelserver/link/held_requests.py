@@ -7,6 +7,7 @@ its place looks like any other error of the server.
 from __future__ import annotations
 
 import signal
+from collections import deque
 from typing import NamedTuple
 
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
@@ -72,6 +73,21 @@ class HeldCall(NamedTuple):
 
 
 Held = HeldRun | HeldArray | HeldHttp | HeldCall
+
+
+class Ages:
+    """How old requests are, by their numbers alone: a time for each would cost every small request."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def last_older(self, now_s: float, newest: int, age_s: float) -> int:
+        """The last number that was given before so many seconds; 0 when there is none since the last call."""
+        self._seen.append((now_s, newest))
+        last = 0
+        while self._seen[0][0] < now_s - age_s:
+            last = self._seen.popleft()[1]
+        return last
 
 
 def as_it_came(held: HeldRun | HeldArray) -> HeldHttp:

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 
 import uvloop
@@ -62,7 +63,8 @@ class _FrontProcess:
         counts = [start.open_counts.of(start.place, port) for port in range(2)]
         self._front = front = Front(flags, side.answer_http, side.answer_grpc, counts)
         self._tls = tls_context(flags)
-        self._tasks = [loop.create_task(front.sweep())]
+        self._sweeps = [loop.create_task(front.sweep()), loop.create_task(self._sweep())]
+        self._accepting: asyncio.Task[None] | None = None
         self._actions: dict[bytes, Callable[[list[int], int], object]] = {
             control.ENGINE: self._connect,
             control.ENDED: self._engine_ended,
@@ -92,9 +94,14 @@ class _FrontProcess:
 
     def _serve(self, _: list[int], __: int) -> None:
         self._side.is_up = True
-        if len(self._tasks) == 1:
+        if self._accepting is None:
             accepting = self._front.accept(self._start.listeners, self._tls)
-            self._tasks.append(asyncio.get_running_loop().create_task(accepting))
+            self._accepting = asyncio.get_running_loop().create_task(accepting)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            self._side.sweep(time.monotonic())
 
     def _end(self, _: list[int], __: int) -> None:
         self._side.give_up()
