@@ -24,6 +24,7 @@ from tfs_workflow.modelserver.inference.workers import Workers
 from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
 from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import LifecycleOptions, ModelRepository
+from tfs_workflow.modelserver.models.version_policy import VersionState
 from tfs_workflow.modelserver.rest.rest_api import RestApi
 from tfs_workflow.modelserver.rpc.grpc_service import GrpcApi
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
@@ -84,7 +85,22 @@ class ModelEngine:
         for model in unlabelled.model_config_list.config:
             model.version_labels.clear()
         self._repository.start(model_config.models_of(unlabelled))
+        for model in config.model_config_list.config:
+            for label, version in list(model.version_labels.items()):
+                if not self._comes_to_serve(model.name, version):
+                    del model.version_labels[label]
         self._repository.reload(model_config.models_of(config))
+
+    def _comes_to_serve(self, name: str, number: int) -> bool:
+        """Wait until a version serves, or has ended."""
+        while True:
+            try:
+                (version,) = self._repository.versions(name, number)
+            except StatusError:
+                return False
+            if version.state in (VersionState.AVAILABLE, VersionState.END):
+                return version.state is VersionState.AVAILABLE
+            time.sleep(0.01)
 
     def _keep(self, models: Mapping[str, ModelConfig]) -> None:
         if self._kept is not None:

@@ -152,6 +152,7 @@ def test_an_engine_that_is_replaced_serves_what_the_last_reload_brought(tmp_path
         both = configured("b", tmp_path / "b")
         both.model_version_policy.all.SetInParent()
         assert reload(server, config(both)) == apis.StatusProto()
+        until(lambda: server.states("b") == {"4": "AVAILABLE", "5": "AVAILABLE"})
         both.version_labels["canary"] = 4
         assert reload(server, config(both)) == apis.StatusProto()
         engine = engine_of(server)
