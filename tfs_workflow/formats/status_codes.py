@@ -55,7 +55,8 @@ HTTP_STATUS = {
 # The reason phrases of the HTTP statuses that the embedded server sends.
 HTTP_REASONS = {
     200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout",
-    409: "Conflict", 413: "Request Entity Too Large", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    409: "Conflict", 413: "Request Entity Too Large", 417: "Expectation Failed",
+    429: "Too Many Requests", 431: "Request Header Fields Too Large",
     499: "Client Closed Request", 500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable",
     504: "Gateway Timeout",
 }  # fmt: skip

@@ -4,43 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
-from contextlib import suppress
 from math import inf
-from typing import Any
 
 import httptools
 
-from tfs_workflow.modelserver.exchange import PENDING, Content, HttpApp, Request, Response, error_page
-from tfs_workflow.modelserver.http.http_message import METHODS, IncomingBody, inflated, page_for, serialized
-from tfs_workflow.modelserver.http.phases import BODY, CLOSED, HEAD, IDLE, LAST, Phase
-from tfs_workflow.modelserver.http.repeated_head import LastHead, last_head
+from tfs_workflow.modelserver.exchange import PENDING, HttpApp, Request, error_page
+from tfs_workflow.modelserver.http.http_message import (
+    METHODS,
+    Http10Request,
+    IncomingBody,
+    head_without_upgrade,
+    inflated,
+    page_for,
+)
+from tfs_workflow.modelserver.http.phases import BODY, CLOSED, HEAD, IDLE, LAST
+from tfs_workflow.modelserver.http.repeated_head import last_head
+from tfs_workflow.modelserver.http.response_stream import ResponseStream
 from tfs_workflow.modelserver.net.connections import Connections
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(ResponseStream):
     """One connection. Requests are answered one after another, in the order in which they came."""
 
     __slots__ = (
-        "_body", "_chunk", "_connections", "_farewell", "_head_bytes", "_headers", "_last", "_next_part", "_parser",
-        "_parts", "_paused", "_phase", "_raw_head", "_target", "_transport", "_waiting", "deadline_s", "in_work",
+        "_body", "_chunk", "_head_bytes", "_headers", "_keep_alive", "_parser", "_raw_head", "_stalled_bytes",
+        "_target", "_version",
     )  # fmt: skip
 
     def __init__(self, connections: Connections[HttpApp]) -> None:
-        self._connections = connections
-        self._transport: Any = None
-        self._parser = httptools.HttpRequestParser(self)
-        self._waiting: deque[Request] = deque()
-        self._parts: deque[bytes] = deque()
-        self._next_part: asyncio.Handle | None = None
-        self._phase: Phase = IDLE
-        self._farewell: Content = b""  # the error page that follows the response in work
-        self._paused = False
+        super().__init__(connections)
+        self._parser = self._new_parser()
         self._chunk = b""
-        self._last: LastHead | None = None
-        self.in_work: Request | None = None
-        self.deadline_s = 0.0
+        self._version = ""
+        # So many bytes since the last that completed a line or belonged to a body.
+        self._stalled_bytes = 0
+        self._keep_alive = True
         self._reset()
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # A later minor version is served as 1.1 (RFC 9110, 2.5); the major one is compared below.
+        parser.set_dangerous_leniencies(lenient_version=True)
+        return parser
 
     def _reset(self) -> None:
         self._target = b""
@@ -75,14 +80,38 @@ class HttpConnection(asyncio.Protocol):
             self.deadline_s = time.monotonic() + self._connections.limits.head_timeout_s
         elif self._phase is LAST or self._phase is CLOSED:
             return
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._reject(page_for(error, self._raw_head, self._phase is BODY))
-        if self._phase is HEAD:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._connections.limits.max_head_bytes:
+        before = self._head_bytes + self._body.size_bytes
+        self._feed(data)
+        # A line without end, in a head or in a trailer, is not seen by the parser's callbacks.
+        if self._head_bytes + self._body.size_bytes != before:
+            is_whole_chunk = self._phase is HEAD and self._chunk is data
+            self._stalled_bytes = len(data) - self._head_bytes if is_whole_chunk else 0
+        elif self._phase is HEAD or self._phase is BODY:
+            self._stalled_bytes += len(data)
+            if self._stalled_bytes > self._connections.limits.max_head_bytes:
                 self._reject(error_page(431))
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; a head that offers another protocol is parsed once more without the offer, with what follows it.
+
+        httptools ends such a request after its head. A server may ignore the offer and read the body (RFC 9110, 7.8):
+        curl --http2, Java's HttpClient and proxies make one on plain HTTP.
+        """
+        while True:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                if self._phase is not HEAD or self._parser.get_method() == b"CONNECT":
+                    self._reject(error_page(501))
+                    return
+                head = head_without_upgrade(self._parser.get_method(), self._target, self._version, self._headers)
+                self._parser, self._chunk = self._new_parser(), b""
+                data = head + data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._reject(page_for(error, self._raw_head, self._phase is BODY))
+                return
+            else:
+                return
 
     def _is_like_the_last(self, data: bytes) -> bool:
         """Take a request whose head is the last one's, byte for byte; respond at once if there is a shortcut."""
@@ -100,22 +129,6 @@ class HttpConnection(asyncio.Protocol):
         self._take(last.request._replace(body=body))
         return True
 
-    def pause_writing(self) -> None:
-        """The client reads slower than we answer."""
-        self._paused = True
-        self.deadline_s = time.monotonic() + self._connections.limits.write_timeout_s
-
-    def resume_writing(self) -> None:
-        """The client has caught up."""
-        self._paused = False
-        if self._parts:
-            self.deadline_s = inf
-            if self._next_part is None:
-                self._write_parts()
-        elif self._phase is not CLOSED:
-            self._expect_next()
-            self._work()
-
     # httptools
 
     def on_message_begin(self) -> None:
@@ -123,18 +136,28 @@ class HttpConnection(asyncio.Protocol):
         self._reset()
         if self._phase is IDLE:  # after a request in the same piece of data
             self._phase = HEAD
+            if self.in_work is None:
+                self.deadline_s = time.monotonic() + self._connections.limits.head_timeout_s
 
     def on_url(self, url: bytes) -> None:
         """A part of the request target."""
         self._target += url
+        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A whole header line."""
-        self._headers[name.lower()] = value
+        """A whole header line; one of a trailer is counted and dropped (RFC 9110, 6.5.1)."""
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > self._connections.limits.max_head_bytes:
+            self._reject(error_page(431))
+        elif self._phase is HEAD:
+            self._headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         """All headers are there; the body may be refused before it is read."""
         if self._phase is not HEAD:
+            return
+        self._version, self._keep_alive = self._parser.get_http_version(), self._parser.should_keep_alive()
+        if self._parser.should_upgrade():  # it is read again, without the offer
             return
         self._phase = BODY
         limits = self._connections.limits
@@ -145,7 +168,14 @@ class HttpConnection(asyncio.Protocol):
             return
         self._body = IncomingBody(length_bytes, limits.large_body_bytes)
         self.deadline_s = time.monotonic() + limits.body_timeout_s + length_bytes / limits.min_body_bytes_per_s
-        if self._headers.get(b"expect", b"").lower() == b"100-continue":
+        expected = self._headers.get(b"expect")
+        if expected is not None:
+            self._meet(expected)
+
+    def _meet(self, expected: bytes) -> None:
+        if expected.lower() != b"100-continue":
+            self._reject(error_page(417))
+        elif self._version != "1.0":  # which knows no such response
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -168,13 +198,16 @@ class HttpConnection(asyncio.Protocol):
         """A request is whole."""
         if self._phase is not BODY:
             return
-        parser = self._parser
-        method, is_known_version = parser.get_method().decode(), parser.get_http_version() in ("1.0", "1.1")
+        method, is_known_version = self._parser.get_method().decode(), self._version.startswith("1.")
         if not is_known_version or method not in METHODS:
             self._reject(error_page(501 if is_known_version else 400))
             return
         body, self._body = self._body.whole(), IncomingBody()
-        request = Request(method, self._target, self._headers, body, parser.should_keep_alive())
+        if self._keep_alive and not self._parser.should_keep_alive():
+            # A trailer wants to close the connection, which it cannot; the parser reads no further.
+            self._parser = self._new_parser()
+        kind = Http10Request if self._version == "1.0" else Request
+        request = kind(method, self._target, self._headers, body, self._keep_alive)
         self._last, self._chunk = last_head(self._chunk, request) or self._last, b""
         if b"gzip" in self._headers.get(b"content-encoding", b""):
             unpacked = inflated(body, self._connections.limits.max_body_bytes)
@@ -184,117 +217,3 @@ class HttpConnection(asyncio.Protocol):
             request = request._replace(body=unpacked)
         self._phase = IDLE
         self._take(request)
-
-    def _take(self, request: Request) -> None:
-        self._waiting.append(request)
-        if len(self._waiting) > self._connections.limits.max_pipelined:
-            self._transport.pause_reading()
-        self._work()
-
-    # responses
-
-    def _work(self) -> None:
-        """Start the next request if none is in work; not recursive, however many are answered at once."""
-        while self._waiting and self.in_work is None and not self._paused:
-            request = self.in_work = self._waiting.popleft()
-            self.deadline_s = inf
-            self._connections.app(request, self._respond)
-            if len(self._waiting) == self._connections.limits.max_pipelined:
-                self._transport.resume_reading()
-
-    def _respond(self, response: Response) -> None:
-        request = self.in_work
-        if request is None or self._transport.is_closing():
-            self.in_work = None
-            return
-        if response.shortcut is not None and self._last is not None and request.headers is self._last.request.headers:
-            self._last.respond = response.shortcut.respond
-        closes = response.closes or not request.keep_alive or self._connections.ending
-        content = serialized(response, request.method != "HEAD", closes)
-        if closes:
-            self._phase = LAST
-            self._waiting.clear()
-        if isinstance(content, bytes):
-            self._transport.write(content)
-            self._finish()
-        else:
-            self._parts = deque(content)
-            self._write_parts()
-
-    def _write_parts(self) -> None:
-        """One part in each round of the loop: the kernel takes whatever it is given while the client reads on."""
-        self._next_part = None
-        if not self._parts or self._transport.is_closing():
-            self._parts.clear()
-            self._finish()
-            return
-        self._transport.write(self._parts.popleft())
-        if not self._paused:
-            self._next_part = asyncio.get_running_loop().call_soon(self._write_parts)
-
-    def _finish(self) -> None:
-        """The request in work is answered."""
-        self.in_work = None
-        if self._phase is LAST:
-            if self._farewell:
-                self._transport.write(self._farewell)
-            self._close()
-            return
-        self._expect_next()
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._work)
-
-    def _expect_next(self) -> None:
-        limits = self._connections.limits
-        wait_s = limits.write_timeout_s if self._paused else limits.idle_timeout_s
-        self.deadline_s = time.monotonic() + (wait_s if self._phase is IDLE else limits.head_timeout_s)
-
-    def _reject(self, response: Response) -> None:
-        """Send an error page for a malformed request after the response in work, then close; ignore further input."""
-        if self._phase is LAST or self._phase is CLOSED:
-            return
-        self._phase = LAST
-        self._waiting.clear()
-        page = serialized(response, with_body=True, closes=True)
-        if self.in_work is None:
-            self._transport.write(page)
-            self._close()
-        else:
-            self._farewell = page
-
-    def _close(self) -> None:
-        """End the sending side now, and all of it when the client ends or two seconds have passed.
-
-        Closing at once would reset the connection while the client still sends, and take the answer with it.
-        """
-        self._phase = CLOSED
-        self._waiting.clear()
-        self.deadline_s = time.monotonic() + 2
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            with suppress(OSError):  # the client is gone in this very moment
-                self._transport.write_eof()
-        else:
-            self._transport.close()
-
-    # the server's side
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a request is in work."""
-        return self.in_work is not None
-
-    def is_late(self, now_s: float) -> bool:
-        """Whether the client has kept us waiting for too long."""
-        return self.deadline_s < now_s
-
-    def expire(self) -> None:
-        """The deadline has passed: say so if a request was under way, and close."""
-        if (self._phase is HEAD or self._phase is BODY) and not self._paused:
-            self._reject(error_page(408))
-        else:
-            self._transport.abort()
-
-    def end(self) -> None:
-        """The server ends: close unless a request is in work."""
-        if self._phase is IDLE and self.in_work is None and not self._waiting:
-            self._close()

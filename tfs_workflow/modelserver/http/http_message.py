@@ -10,13 +10,20 @@ from __future__ import annotations
 import math
 import time
 import zlib
+from collections.abc import Mapping
 
 import httptools
 
 from tfs_workflow.formats.status_codes import HTTP_REASONS
-from tfs_workflow.modelserver.exchange import Body, Content, Response, error_page
+from tfs_workflow.modelserver.exchange import Body, Content, Request, Response, error_page
 
 METHODS = {"GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"}
+
+
+class Http10Request(Request):
+    """A request of HTTP/1.0, whose client wants to be told that the connection is kept."""
+
+    __slots__ = ()
 
 
 class IncomingBody:
@@ -59,30 +66,43 @@ def page_for(error: Exception, raw_head: bytes, in_body: bool) -> Response:
     `raw_head` is the start of the request, `in_body` whether its headers were complete. httptools reports the first bad
     byte only. evhttp looks at the request line first, so the line is split here once more, in its order.
     """
-    if isinstance(error, httptools.HttpParserUpgrade):
-        return error_page(501)
     if in_body:
         return error_page(413)  # evhttp's answer to a malformed chunk
     # The request line; only the first 4 KiB of the head are there, which hold the method in any case.
     line = raw_head.split(b"\r\n", 1)[0].split(b" ")
     if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return error_page(501 if line[0].isalpha() and line[0].isupper() else 400)
+        return error_page(501 if line[0].isalpha() else 400)
     # evhttp's order: an unknown method is 501 before the target is examined.
     if line[0].decode("latin-1") not in METHODS and line[0].isalpha() and line[0].isupper():
         return error_page(501)
-    if isinstance(error, httptools.HttpParserInvalidURLError) and len(line) == 3 and line[2].startswith(b"HTTP/1."):
+    is_ascii_line = len(line) == 3 and line[2].startswith(b"HTTP/1.") and line[1].isascii()
+    if isinstance(error, httptools.HttpParserInvalidURLError) and is_ascii_line:
         return error_page(404)  # a target without a leading slash is none of ours
     return error_page(400)
 
 
-def serialized(response: Response, with_body: bool, closes: bool) -> Content:
-    """The bytes of a response.
+# Done, or about a protocol that is not spoken here.
+_OFFER = {b"upgrade", b"connection", b"http2-settings", b"expect"}
+
+
+def head_without_upgrade(method: bytes, target: bytes, version: str, headers: Mapping[bytes, bytes]) -> bytes:
+    """The head of a request whose offer of another protocol is declined."""
+    lines = [b"%s %s HTTP/%s" % (method, target, version.encode())]
+    lines += [b"%s: %s" % (name, value) for name, value in headers.items() if name not in _OFFER]
+    options = [one.strip() for one in headers.get(b"connection", b"").lower().split(b",")]
+    # What the header says of the connection itself still counts.
+    lines += [b"Connection: %s" % option for option in options if option in (b"close", b"keep-alive")]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
+
+
+def serialized(response: Response, with_body: bool, closes: bool, keeps: bool = False) -> Content:
+    """The bytes of a response; `keeps` announces that the connection stays open, which HTTP/1.0 does not imply.
 
     A list of parts where the body has parts, the head first. Without `with_body`, for HEAD, Content-Length still names
     the length of the body that GET would have (RFC 9110, 9.3.2).
     """
     status, body, content_type, headers, _, _ = response
-    connection = b"Connection: close\r\n" if closes else b""
+    connection = b"Connection: close\r\n" if closes else b"Connection: keep-alive\r\n" if keeps else b""
     length = len(body) if isinstance(body, bytes) else sum(map(len, body))
     head = _head(status) + b"Content-Type: %s\r\nContent-Length: %d\r\n" % (content_type, length)
     # The head is a part of its own, since joining it to the first part would copy that.

@@ -33,7 +33,7 @@ def parse(target: bytes) -> RequestTarget | None:
 
     The path is `/` where the target has none. Percent signs are not decoded.
     """
-    match = _TARGET.fullmatch(target.decode("latin-1"))
+    match = _TARGET.fullmatch(target.decode("latin-1")) if target.isascii() else None
     if match is None:
         return None
     path = match["path"] or "/"
