@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tfs_workflow.formats.float_range import SMALLEST_NORMAL_FLOAT
 from tfs_workflow.formats.tensors import Array
 
-SMALLEST_NORMAL_DOUBLE = 2.2250738585072014e-308
-_SMALLEST_NORMAL = {4: SMALLEST_NORMAL_FLOAT, 8: SMALLEST_NORMAL_DOUBLE}
+SMALLEST_NORMAL_DOUBLE = 2.0**-1022
+# By size in bytes.
+_SMALLEST_NORMAL = {4: 2.0**-126, 8: SMALLEST_NORMAL_DOUBLE}
 
 # By size in bytes, for bit patterns moved one to the left: their type, the lowest normal number, and infinity.
 _PATTERNS: dict[int, tuple[type[np.unsignedinteger[Any]], int, int]] = {

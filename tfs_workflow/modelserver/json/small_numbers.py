@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from tfs_workflow.formats.float_range import FLOAT32_MAX, SMALLEST_NORMAL_FLOAT
 from tfs_workflow.modelserver.exchange import Shape
+from tfs_workflow.modelserver.json.float_range import FLOAT32_MAX, SMALLEST_NORMAL_FLOAT
 from tfs_workflow.modelserver.json.json_writer import decimal, single_decimal
 
 # The largest request, in bytes.
