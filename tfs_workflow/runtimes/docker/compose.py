@@ -2,7 +2,7 @@
 
 A file that was written beside `container.py` would lose a hardening the first time that one of them changes. So the
 arguments of `containers.create` are the only source, and each has a translation here. What finds a container again is
-left out, its name and its labels: a server that Compose started is not one for `tfs teardown` to remove.
+left out, its name and its labels: a server that Compose started is not one for `invoke teardown` to remove.
 """
 
 from __future__ import annotations
