@@ -116,7 +116,7 @@ class ModelEngine:
         as_content, health = flags.enable_serialization_as_tensor_content, flags.enable_grpc_healthcheck_service
         cors = flags.rest_api_enable_cors_support
         return (
-            RestApi(self._repository, scheduler, self._metrics, cors, self._metrics_path),
+            RestApi(self._repository, scheduler, self._metrics, cors, self._metrics_path, has_fronts=flags.fronts > 0),
             GrpcApi(self._repository, scheduler, self._metrics, as_content, health),
         )
 

@@ -23,6 +23,10 @@ class StatusError(Exception):
         return f"{self.code.name}: {self.message}"
 
 
+class SilentError(StatusError):
+    """An error that REST answers with a status and no body, as TensorFlow Serving does where it has not written any."""
+
+
 def invalid_argument(message: str) -> StatusError:
     """The error for a request that cannot be right."""
     return StatusError(Code.INVALID_ARGUMENT, message)

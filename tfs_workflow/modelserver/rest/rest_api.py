@@ -45,7 +45,7 @@ from tfs_workflow.modelserver.rest import (
 )
 from tfs_workflow.modelserver.rest.json_response import VersionEntry
 from tfs_workflow.modelserver.rest.routes import HEALTH, READINESS, Route
-from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import SilentError, StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
@@ -58,11 +58,19 @@ _MAX_ROUTES = 1024
 
 
 class RestApi:
-    """Answers requests; the application of the HTTP server."""
+    """Answers requests; the application of the HTTP server, or of its fronts in processes of their own."""
 
-    def __init__(
-        self, repository: ModelRepository, scheduler: Scheduler, metrics: Metrics, cors: bool, metrics_path: str
+    def __init__(  # noqa: PLR0913  # what the flags say of REST
+        self,
+        repository: ModelRepository,
+        scheduler: Scheduler,
+        metrics: Metrics,
+        cors: bool,
+        metrics_path: str,
+        *,
+        has_fronts: bool = False,
     ) -> None:
+        self._has_fronts = has_fronts
         self._repository = repository
         self._scheduler = scheduler
         self._at_once_bytes = scheduler.at_once_bytes
@@ -112,7 +120,7 @@ class RestApi:
 
     def _describe(self, route: Route, request: Request) -> bytes:
         if route.action == "overflow":
-            raise _SilentError(Code.INVALID_ARGUMENT, "")
+            raise SilentError(Code.INVALID_ARGUMENT, "")
         if route.action not in ("status", "metadata"):
             raise invalid_argument(f"Malformed request: {request.method} {route.path}")
         if not route.name and route.action == "status" and not route.path.endswith("/"):
@@ -154,22 +162,22 @@ class RestApi:
                 return
         fast = partial(self._predict_plain, route, body) if is_predict else None
         general = partial(self._general[route.action], route, body)
-        # A large request may be followed by others of its kind.
-        shortcut = self._shortcut(route)._replace(respond=None) if len(body) >= NUMBER_ARRAY_BYTES else None
-        done = partial(self._finish, route, started_s, reply, shortcut if is_predict else None)
+        if self._has_fronts and is_predict and len(body) >= NUMBER_ARRAY_BYTES:
+            # It may be followed by others of its kind, which a front can then read.
+            shortcut = self._shortcut(route)._replace(respond=None)
+            done = partial(self._finish_with, shortcut, route, started_s, reply)
+        else:
+            done = partial(self._finish, route, started_s, reply)
         self._scheduler.submit(self._likely(route), len(body), general, done, fast=fast)
 
-    def _finish(
-        self,
-        route: Route,
-        started_s: float,
-        reply: HttpReply,
-        shortcut: Shortcut | None,
-        result: Content | StatusError,
+    def _finish(self, route: Route, started_s: float, reply: HttpReply, result: Content | StatusError) -> None:
+        reply(self._finished(route, started_s, result))
+
+    def _finish_with(
+        self, shortcut: Shortcut, route: Route, started_s: float, reply: HttpReply, result: Content | StatusError
     ) -> None:
         response = self._finished(route, started_s, result)
-        is_known = shortcut is not None and response.status == 200
-        reply(response._replace(shortcut=shortcut) if is_known else response)
+        reply(response._replace(shortcut=shortcut) if response.status == 200 else response)
 
     def _finished(self, route: Route, started_s: float, result: Content | StatusError) -> Response:
         """The response to an inference, which is counted."""
@@ -288,10 +296,5 @@ class RestApi:
         unavailable = error.code is Code.UNAVAILABLE
         headers = self._headers + (RETRY_AFTER if unavailable else b"")
         # An error without a body is one that TensorFlow Serving returns before it writes any.
-        body = b"" if isinstance(error, _SilentError) else json_response.error(error)
+        body = b"" if isinstance(error, SilentError) else json_response.error(error)
         return Response(HTTP_STATUS[error.code], body, JSON, headers)
-
-
-# An overflow of the version number, which has a status and an empty body there (http_rest_api_handler.cc).
-class _SilentError(StatusError):
-    """An error that TensorFlow Serving answers without saying what it is."""
