@@ -21,6 +21,9 @@ BROKEN_FIX = "see invoke status and invoke logs: the server may have ended"
 class ConnectionBrokenError(PredictionFailedError):
     """The server closed the connection before its response was complete."""
 
+    # Whether the fix says what the signature expects.
+    has_expectation = False
+
 
 def json_shapes(instances: list[Any] | None, inputs: Any) -> dict[str, tuple[int, ...]]:
     """Input name to the shape of its JSON value, from the first element of each list; "" for a bare value."""
@@ -38,8 +41,9 @@ def add_shapes(error: WorkflowError, shapes: Mapping[str, tuple[int, ...]]) -> N
     error.evidence = f"{error.evidence}; sent: {sent}"
 
 
-def add_expectation(error: WorkflowError, target: ModelRef, signatures: Mapping[str, Signature]) -> None:
+def add_expectation(error: ConnectionBrokenError, target: ModelRef, signatures: Mapping[str, Signature]) -> None:
     """Put what the signature expects before the error's fix."""
+    error.has_expectation = True
     expected = expectation(target.model, target.signature or DEFAULT_SIGNATURE, signatures)
     error.fix = f"{expected}; {error.fix}"
 

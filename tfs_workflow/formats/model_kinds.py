@@ -16,7 +16,6 @@ from pathlib import Path
 from tfs_workflow.errors import InvalidModelError
 
 LFS_POINTER = b"version https://git-lfs"
-KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 # For a Keras model whose variables are in no checkpoint, as tf.saved_model.save leaves them (Keras 3).
 EXPORT_FIX = 'export the Keras model again with model.export("DIR") in place of tf.saved_model.save(model, "DIR")'
 # TensorFlow dropped these kernels in 2.9 and still lists the operations (its RELEASE.md; GHSA-h6gw-r52c-724r).

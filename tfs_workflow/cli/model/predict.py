@@ -156,7 +156,7 @@ def _expectation_when_broken(loaded: LoadedConfig, target: ModelRef) -> Iterator
         yield
     except ConnectionBrokenError as error:
         # Over gRPC the client has the signature, and has said so.
-        if "expects" not in error.fix:
+        if not error.has_expectation:
             with suppress(WorkflowError):
                 tags = savedmodel.served_tags(loaded.config.server.flags)
                 signatures = savedmodel.signatures(newest_version(loaded, target.model), tags)

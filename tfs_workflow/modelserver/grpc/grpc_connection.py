@@ -14,7 +14,7 @@ from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.exchange import GrpcApp, Watch
 from tfs_workflow.modelserver.grpc import grpc_framing
 from tfs_workflow.modelserver.grpc.grpc_framing import Head
-from tfs_workflow.modelserver.net.connections import Connections
+from tfs_workflow.modelserver.net.connections import Connections, end_sending
 from tfs_workflow.modelserver.status_error import StatusError
 
 # How much a client may send ahead of the server, on one stream and in all. HTTP/2's 64 KiB cost a round trip each.
@@ -229,11 +229,7 @@ class GrpcConnection(asyncio.Protocol):
         with suppress(ngh2.NGH2Error):  # what does not speak HTTP/2 at all is told nothing
             while data := self._session.data_to_send(_WRITE_BYTES):
                 self._transport.write(data)
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            with suppress(OSError):  # the client is gone in this very moment
-                self._transport.write_eof()
-        else:
-            self._transport.close()
+        end_sending(self._transport)
 
     # the server's side
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -16,7 +15,7 @@ from tfs_workflow.modelserver.exchange import Content, HttpApp, Request, Respons
 from tfs_workflow.modelserver.http.http_message import Http10Request, serialized
 from tfs_workflow.modelserver.http.phases import BODY, CLOSED, HEAD, IDLE, LAST, Phase
 from tfs_workflow.modelserver.http.repeated_head import LastHead
-from tfs_workflow.modelserver.net.connections import Connections
+from tfs_workflow.modelserver.net.connections import Connections, end_sending
 
 
 class ResponseStream(asyncio.Protocol):
@@ -141,11 +140,7 @@ class ResponseStream(asyncio.Protocol):
         self._phase = CLOSED
         self._waiting.clear()
         self.deadline_s = time.monotonic() + 2
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            with suppress(OSError):  # the client is gone in this very moment
-                self._transport.write_eof()
-        else:
-            self._transport.close()
+        end_sending(self._transport)
 
     # the server's side
 

@@ -94,10 +94,6 @@ class ModelRepository:
         with self._changed:
             return all(model.is_ready for model in self._models.values() if model.is_configured)
 
-    def is_any_available(self) -> bool:
-        """Whether at least one version serves."""
-        return bool(self._latest)
-
     # Configuration.
 
     def start(self, models: Mapping[str, ModelConfig]) -> None:

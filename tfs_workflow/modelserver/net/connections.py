@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -111,3 +112,12 @@ class Connections(Generic[AppT]):
     def is_busy(self) -> bool:
         """Whether a request is still in work."""
         return any(connection.is_busy for connection in self.open)
+
+
+def end_sending(transport: Any) -> None:
+    """End the sending side of a connection, and all of it where its transport cannot end one side alone."""
+    if transport.can_write_eof() and not transport.is_closing():
+        with suppress(OSError):  # the client is gone in this very moment
+            transport.write_eof()
+    else:
+        transport.close()
