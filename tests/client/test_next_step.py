@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.modelserver import graphs
-from tests.support.modelserver.running import Running, serving
+from tests.support.modelserver.running import Running, configured, serving
 from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import ModelRef, RequestRejectedError, explain
 from tfs_workflow.client.rows import JsonRequest
@@ -37,14 +37,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     graphs.edited(graphs.plus(directory / "nothing" / "1", 1.0), takes_nothing)
     graphs.edited(graphs.failing(directory / "scalar" / "1"), takes_a_scalar)
     graphs.edited(graphs.remembering(directory / "variable" / "1"), never_gets_its_variable)
-    configs = "".join(
-        f'config {{ name: "{path.name}" base_path: "{path}" model_platform: "tensorflow" }}'
-        for path in directory.iterdir()
-    )
-    (directory / "models.config").write_text(f"model_config_list {{ {configs} }}")
+    models = configured(directory, {path.name: path for path in directory.iterdir()})
     (directory / "batching.config").write_text(BATCHING)
     flags = [
-        f"--model_config_file={directory}/models.config",
+        models,
         f"--batching_parameters_file={directory}/batching.config",
     ]
     with serving(*flags, "--enable_batching") as running:

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.support.exported import export_models
-from tests.support.modelserver.running import Running, serving
+from tests.support.modelserver.running import Running, configured, serving
 from tfs_workflow.formats import savedmodel
 from tfs_workflow.formats.example_features import ParsedFeature
 from tfs_workflow.formats.example_request import example_request
@@ -27,13 +27,7 @@ def base_paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def server(base_paths: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    entries = "".join(
-        f"config {{ name: '{name}' base_path: '{path}' model_platform: 'tensorflow' }}"
-        for name, path in base_paths.items()
-    )
-    config = tmp_path_factory.mktemp("config") / "models.config"
-    config.write_text(f"model_config_list {{ {entries} }}")
-    with serving(f"--model_config_file={config}") as running:
+    with serving(configured(tmp_path_factory.mktemp("config"), base_paths)) as running:
         yield running
 
 

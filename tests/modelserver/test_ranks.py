@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from tests.support.modelserver.one_layer_models import export_models
-from tests.support.modelserver.running import BUNDLED, Running, serving
+from tests.support.modelserver.running import BUNDLED, Running, configured, serving
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 
@@ -27,13 +27,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def server(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    entries = "".join(
-        f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}'
-        for name, path in {**models, "half_plus_two": BUNDLED}.items()
-    )
-    config = tmp_path_factory.mktemp("config") / "models.config"
-    config.write_text(f"model_config_list {{ {entries} }}")
-    with serving(f"--model_config_file={config}") as running:
+    config = configured(tmp_path_factory.mktemp("config"), {**models, "half_plus_two": BUNDLED})
+    with serving(config) as running:
         yield running
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.modelserver.running import Running, read_response, serving
+from tests.support.modelserver.running import Running, configured, read_response, serving
 
 RECORDED = Path(__file__).parent / "recorded"
 EXCHANGES = [json.loads(line) for line in (RECORDED / "exchanges.jsonl").read_text().splitlines()]
@@ -21,13 +21,8 @@ UNORDERED = {"1384_made_sparse_predict", "1466_made_keras_two_predict"}
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    entries = "".join(
-        f'config {{ name: "{path.name}" base_path: "{path}" model_platform: "tensorflow" }}'
-        for path in sorted((RECORDED / "models").iterdir())
-    )
-    config = tmp_path_factory.mktemp("config") / "models.config"
-    config.write_text(f"model_config_list {{ {entries} }}")
-    with serving(f"--model_config_file={config}", "--max_num_load_retries=0") as running:
+    models = {path.name: path for path in sorted((RECORDED / "models").iterdir())}
+    with serving(configured(tmp_path_factory.mktemp("config"), models), "--max_num_load_retries=0") as running:
         yield running
 
 

@@ -19,6 +19,7 @@ from tests.support.modelserver.running import BUNDLED
 from tests.support.waiting import until
 from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.availability import native_binary
+from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.process_runtime import ProcessRuntime
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
@@ -151,13 +152,18 @@ def test_a_missing_binary_is_named() -> None:
         native_binary("no_such_model_server")
 
 
-def test_a_server_of_several_processes_is_one_server(tmp_path: Path, spec: ServerSpec) -> None:
+def family(directory: Path, spec: ServerSpec) -> tuple[ProcessRuntime, ModelServer, list[psutil.Process]]:
+    """A server with two fronts that serves, and the processes below its parent."""
     models = (ModelSpec("half_plus_two", BUNDLED),)
     several = replace(spec, runtime="embedded", binary="", models=models, flags=(("fronts", "2"),))
-    runtime = ProcessRuntime("embedded", tmp_path / "serving", tmp_path / "run" / "server.log")
+    runtime = ProcessRuntime("embedded", directory / "serving", directory / "run" / "server.log")
     server = runtime.start(several)
     until(lambda: "Exporting HTTP/REST API" in "\n".join(runtime.logs(server)))
-    children = psutil.Process(int(server.id)).children()
+    return runtime, server, psutil.Process(int(server.id)).children()
+
+
+def test_a_server_of_several_processes_is_one_server(tmp_path: Path, spec: ServerSpec) -> None:
+    runtime, server, children = family(tmp_path, spec)
     assert len(children) == 3
     assert [found.id for found in runtime.find(spec.project)] == [server.id]
     runtime.stop(server, timeout_s=30)
@@ -166,12 +172,7 @@ def test_a_server_of_several_processes_is_one_server(tmp_path: Path, spec: Serve
 
 
 def test_a_killed_server_of_several_processes_leaves_none(tmp_path: Path, spec: ServerSpec) -> None:
-    models = (ModelSpec("half_plus_two", BUNDLED),)
-    several = replace(spec, runtime="embedded", binary="", models=models, flags=(("fronts", "2"),))
-    runtime = ProcessRuntime("embedded", tmp_path / "serving", tmp_path / "run" / "server.log")
-    server = runtime.start(several)
-    until(lambda: "Exporting HTTP/REST API" in "\n".join(runtime.logs(server)))
-    children = psutil.Process(int(server.id)).children()
+    runtime, server, children = family(tmp_path, spec)
     os.kill(int(server.id), signal.SIGKILL)
     assert psutil.wait_procs(children, timeout=30)[1] == []
     until(lambda: runtime.refresh(server).exit_code is not None)

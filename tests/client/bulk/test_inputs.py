@@ -15,7 +15,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from tests.support.exported import export_models
-from tests.support.modelserver.running import serving
+from tests.support.modelserver.running import configured, serving
 from tfs_workflow.client.bulk.images import image_row
 from tfs_workflow.client.bulk.predict_file import BulkOptions, predict_file, predict_text, signature_of
 from tfs_workflow.client.interface import ModelRef
@@ -31,14 +31,9 @@ IDS, TEXT, VECTOR, IMAGE, PIXELS = (ModelRef(name) for name in ("ids", "text", "
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RestJsonClient]:
     directory = tmp_path_factory.mktemp("exported")
-    entries = "".join(
-        f"config {{ name: '{name}' base_path: '{path}' model_platform: 'tensorflow' }}"
-        for name, path in export_models(directory).items()
-    )
-    config = tmp_path_factory.mktemp("config") / "models.config"
-    config.write_text(f"model_config_list {{ {entries} }}")
+    config = configured(tmp_path_factory.mktemp("config"), export_models(directory))
     with (
-        serving(f"--model_config_file={config}") as server,
+        serving(config) as server,
         RestJsonClient(f"http://127.0.0.1:{server.rest_port}") as found,
     ):
         yield found

@@ -13,17 +13,9 @@ import pytest
 
 from tests.modelserver.rpc.test_grpc_service import floats
 from tests.support.modelserver import graphs
-from tests.support.modelserver.running import BUNDLED, Running, read_response, serving
+from tests.support.modelserver.running import BUNDLED, Running, configured, read_response, serving
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
-
-
-def configuration(tmp_path: Path, **models: Path) -> str:
-    text = "".join(
-        f'config {{ name: "{name}" base_path: "{path}" model_platform: "tensorflow" }}' for name, path in models.items()
-    )
-    (tmp_path / "models.config").write_text(f"model_config_list {{ {text} }}")
-    return f"--model_config_file={tmp_path}/models.config"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +24,7 @@ def beside_slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     path = tmp_path_factory.mktemp("models")
     graphs.slow(path / "slow" / "1", products=30)
     graphs.failing(path / "failing" / "1")
-    flags = configuration(path, half_plus_two=BUNDLED, slow=path / "slow", failing=path / "failing")
+    flags = configured(path, {"half_plus_two": BUNDLED, "slow": path / "slow", "failing": path / "failing"})
     with serving(flags, "--rest_api_timeout_in_ms=60000") as server:
         yield server
 
@@ -112,7 +104,7 @@ def test_a_failing_model_answers_with_tensorflows_words(beside_slow: Running) ->
 
 def test_a_request_that_takes_too_long_is_answered_with_504(tmp_path: Path) -> None:
     graphs.slow(tmp_path / "slow" / "1", products=40)
-    flags = configuration(tmp_path, half_plus_two=BUNDLED, slow=tmp_path / "slow")
+    flags = configured(tmp_path, {"half_plus_two": BUNDLED, "slow": tmp_path / "slow"})
     with serving(flags, "--rest_api_timeout_in_ms=200") as server:
         started_s = time.monotonic()
         status, answer = server.post("/v1/models/slow:predict", {"instances": [1.0]})
@@ -123,7 +115,7 @@ def test_a_request_that_takes_too_long_is_answered_with_504(tmp_path: Path) -> N
 
 def test_too_many_waiting_requests_are_refused(tmp_path: Path) -> None:
     graphs.slow(tmp_path / "slow" / "1", products=30)
-    flags = configuration(tmp_path, half_plus_two=BUNDLED, slow=tmp_path / "slow")
+    flags = configured(tmp_path, {"half_plus_two": BUNDLED, "slow": tmp_path / "slow"})
     with serving(flags, "--rest_api_num_threads=1", "--max_waiting_requests=2") as server:
         body = json.dumps({"instances": [1.0]}).encode()
         request = b"POST /v1/models/slow:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body
@@ -141,7 +133,7 @@ def test_too_many_waiting_requests_are_refused(tmp_path: Path) -> None:
 
 def test_sigterm_finishes_what_is_in_work_and_takes_nothing_new(tmp_path: Path) -> None:
     graphs.slow(tmp_path / "slow" / "1", products=30)
-    with serving(configuration(tmp_path, slow=tmp_path / "slow"), "--drain_seconds=60") as server:
+    with serving(configured(tmp_path, {"slow": tmp_path / "slow"}), "--drain_seconds=60") as server:
         body = json.dumps({"instances": [1.0]}).encode()
         with server.connect() as working, server.connect() as idle:
             working.sendall(b"POST /v1/models/slow:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
@@ -158,7 +150,7 @@ def test_sigterm_finishes_what_is_in_work_and_takes_nothing_new(tmp_path: Path) 
 
 def test_sigterm_does_not_wait_for_ever(tmp_path: Path) -> None:
     graphs.slow(tmp_path / "slow" / "1", products=200)
-    flags = (configuration(tmp_path, slow=tmp_path / "slow"), "--drain_seconds=0.3")
+    flags = (configured(tmp_path, {"slow": tmp_path / "slow"}), "--drain_seconds=0.3")
     with serving(*flags) as server, server.connect() as working, server.connect() as other:
         working.sendall(b'POST /v1/models/slow:predict HTTP/1.1\r\nContent-Length: 19\r\n\r\n{"instances":[1.0]}')
         other.sendall(b"GET /v1/models/slow HTTP/1.1\r\n\r\n")

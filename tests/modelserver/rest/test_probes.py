@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.support.modelserver import graphs
-from tests.support.modelserver.running import BUNDLED, LISTENING, launched
-
-
-def configuration(directory: Path, **models: Path) -> str:
-    path = directory / "models.config"
-    entries = (f'config {{ name: "{n}" base_path: "{p}" model_platform: "tensorflow" }}' for n, p in models.items())
-    path.write_text(f"model_config_list {{ {' '.join(entries)} }}")
-    return f"--model_config_file={path}"
+from tests.support.modelserver.running import BUNDLED, LISTENING, configured, launched
 
 
 def test_every_model_is_listed_with_its_states_and_ready_means_that_every_wanted_version_serves(tmp_path: Path) -> None:
     (tmp_path / "late").mkdir()
-    flag = configuration(tmp_path, half_plus_two=BUNDLED)
+    flag = configured(tmp_path, {"half_plus_two": BUNDLED})
     poll = ("--model_config_file_poll_wait_seconds=1", "--max_num_load_retries=0")
     with launched(flag, *poll) as server:
         server.wait_for(LISTENING)
@@ -27,7 +20,7 @@ def test_every_model_is_listed_with_its_states_and_ready_means_that_every_wanted
         version = {"version": "123", "state": "AVAILABLE", "status": status}
         half = {"name": "half_plus_two", "model_version_status": [version]}
         assert server.get("/v1/models") == (200, {"models": [half]})
-        configuration(tmp_path, half_plus_two=BUNDLED, late=tmp_path / "late")
+        configured(tmp_path, {"half_plus_two": BUNDLED, "late": tmp_path / "late"})
         server.wait_for(r"\(Re-\)adding model: late")
         assert server.get("/readyz") == (503, b"not ready\n")
         assert server.get("/v1/models") == (200, {"models": [half, {"name": "late", "model_version_status": []}]})
@@ -42,7 +35,7 @@ def test_every_model_is_listed_with_its_states_and_ready_means_that_every_wanted
 
 
 def test_a_probe_is_for_get_alone_and_a_slash_at_the_end_is_malformed(tmp_path: Path) -> None:
-    with launched(configuration(tmp_path, half_plus_two=BUNDLED)) as server:
+    with launched(configured(tmp_path, {"half_plus_two": BUNDLED})) as server:
         server.wait_for(LISTENING)
         assert server.post("/readyz", {})[0] == 404
         assert server.request("HEAD", "/readyz") == (200, b"")

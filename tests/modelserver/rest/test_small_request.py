@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.modelserver import graphs
-from tests.support.modelserver.running import BUNDLED, Running, serving
+from tests.support.modelserver.running import BUNDLED, Running, configured, serving
 
 BODIES = [
     b'{"instances":[1.0,2.0,5.0]}',
@@ -81,12 +81,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Ru
         graphs.widening(path / name / "1", *sizes)
     batching = path / "batching.config"
     batching.write_text("max_batch_size { value: 100000 } batch_timeout_micros { value: 0 }")
-    text = ""
     bases = {name: path / name for name in ("failing", "dangling", *WIDENING)}
-    for name, base in (bases | {"half_plus_two": BUNDLED}).items():
-        text += f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}'
-    (path / "models.config").write_text(f"model_config_list {{ {text} }}")
-    with serving(f"--model_config_file={path}/models.config") as quick:
+    config = configured(path, bases | {"half_plus_two": BUNDLED})
+    with serving(config) as quick:
         for _ in range(50):
             quick.predict([1.0])
         with serving(

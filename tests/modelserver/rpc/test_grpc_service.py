@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
-from tests.support.modelserver import graphs
-from tests.support.modelserver.running import Running, launched, serving
+from tests.support.modelserver import graphs, signatures
+from tests.support.modelserver.running import Running, configured, launched, serving
 from tests.support.needs import missing
 from tests.support.records import framed
 from tfs_workflow.protos import services
@@ -39,14 +39,9 @@ def target(server: Running) -> str:
 @pytest.fixture(scope="module")
 def recorded(recorded_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the models types, cls and tf2."""
-    config = tmp_path_factory.mktemp("config") / "models.config"
     names = {"types": "types", "cls": "cls", "half": "saved_model_half_plus_two_cpu"}
-    models = "".join(
-        f'config {{ name: "{name}" base_path: "{recorded_models}/{path}" model_platform: "tensorflow" }}'
-        for name, path in names.items()
-    )
-    config.write_text(f"model_config_list {{ {models} }}")
-    with serving(f"--model_config_file={config}") as running:
+    models = {name: recorded_models / path for name, path in names.items()}
+    with serving(configured(tmp_path_factory.mktemp("config"), models)) as running:
         yield f"127.0.0.1:{running.grpc_port}"
 
 
@@ -408,7 +403,7 @@ def test_sigterm_finishes_an_rpc_in_work(tmp_path: Path) -> None:
 
 
 def test_an_input_that_is_left_out_takes_the_default_of_the_signature(tmp_path: Path) -> None:
-    graphs.with_default(tmp_path / "m" / "1", 10.0)
+    signatures.with_default(tmp_path / "m" / "1", 10.0)
     with serving("--model_name=m", f"--model_base_path={tmp_path}/m") as server:
         target = f"127.0.0.1:{server.grpc_port}"
         request = apis.PredictRequest(model_spec=spec("m"), inputs={"x": floats(1.0, 2.0)})
@@ -422,7 +417,7 @@ def test_an_input_that_is_left_out_takes_the_default_of_the_signature(tmp_path: 
 
 
 def test_multi_inference_of_signatures_with_an_input_tensor_each(tmp_path: Path) -> None:
-    graphs.two_inputs(tmp_path / "m" / "1")
+    signatures.two_inputs(tmp_path / "m" / "1")
     with serving("--model_name=m", f"--model_base_path={tmp_path}/m") as server:
         tasks = [
             apis.InferenceTask(model_spec=spec("m", name), method_name="tensorflow/serving/regress")

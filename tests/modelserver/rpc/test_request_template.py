@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import numpy as np
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from tests.modelserver.rest.test_small_request import WIDENING
 from tests.modelserver.rpc.test_grpc_service import floats, spec
 from tests.support.modelserver import graphs
-from tests.support.modelserver.running import BUNDLED, serving
+from tests.support.modelserver.running import BUNDLED, configured, serving
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.rpc.request_template import RequestTemplates
 from tfs_workflow.protos import services
@@ -46,12 +45,9 @@ def predict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predict]:
     for name, sizes in WIDENING.items():
         graphs.widening(path / name / "1", *sizes)
     bases = {name: path / name for name in WIDENING} | {"half_plus_two": BUNDLED}
-    text = "".join(
-        f'config {{ name: "{name}" base_path: "{base}" model_platform: "tensorflow" }}' for name, base in bases.items()
-    )
-    Path(path, "models.config").write_text(f"model_config_list {{ {text} }}")
+    config = configured(path, bases)
     with (
-        serving(f"--model_config_file={path}/models.config") as server,
+        serving(config) as server,
         grpc.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel,
     ):
         made = Predict(channel)

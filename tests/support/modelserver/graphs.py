@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tfs_workflow.protos import saved_model_pb2 as pb
@@ -13,19 +13,22 @@ FLOAT, INT32, STRING = tensor_pb2.DT_FLOAT, tensor_pb2.DT_INT32, tensor_pb2.DT_S
 ANY = tensor_pb2.TensorShapeProto(unknown_rank=True)
 
 
-def _node(name: str, op: str, *inputs: str, **attributes: pb.AttrValue) -> pb.NodeDef:
+def node_of(name: str, op: str, *inputs: str, **attributes: pb.AttrValue) -> pb.NodeDef:
+    """A node of a graph."""
     return pb.NodeDef(name=name, op=op, input=inputs, attr=attributes)
 
 
-def _type(dtype: tensor_pb2.DataType) -> pb.AttrValue:
+def type_of(dtype: tensor_pb2.DataType) -> pb.AttrValue:
+    """The attribute that names a type."""
     return pb.AttrValue(type=dtype)
 
 
 def _constant(name: str, tensor: tensor_pb2.TensorProto) -> pb.NodeDef:
-    return _node(name, "Const", value=pb.AttrValue(tensor=tensor), dtype=_type(tensor.dtype))
+    return node_of(name, "Const", value=pb.AttrValue(tensor=tensor), dtype=type_of(tensor.dtype))
 
 
-def _float(value: float) -> tensor_pb2.TensorProto:
+def float_of(value: float) -> tensor_pb2.TensorProto:
+    """A scalar of float32."""
     return tensor_pb2.TensorProto(dtype=FLOAT, tensor_shape={}, float_val=[value])
 
 
@@ -67,41 +70,43 @@ def _write(  # noqa: PLR0917  # what differs from model to model
 
 
 def _input() -> pb.NodeDef:
-    return _node("x", "Placeholder", dtype=_type(FLOAT), shape=pb.AttrValue(shape=ANY))
+    return node_of("x", "Placeholder", dtype=type_of(FLOAT), shape=pb.AttrValue(shape=ANY))
 
 
 def _random(name: str) -> pb.NodeDef:
-    return _node(name, "StatelessRandomUniform", "dims", "key", dtype=_type(FLOAT), T=_type(INT32), Tseed=_type(INT32))
+    return node_of(
+        name, "StatelessRandomUniform", "dims", "key", dtype=type_of(FLOAT), T=type_of(INT32), Tseed=type_of(INT32)
+    )
 
 
 def plus(version_dir: Path, addend: float) -> Path:
     """A model that adds a number, by which its version can be told."""
     return _write(
         version_dir,
-        [_input(), _constant("addend", _float(addend)), _node("y", "AddV2", "x", "addend", T=_type(FLOAT))],
+        [_input(), _constant("addend", float_of(addend)), node_of("y", "AddV2", "x", "addend", T=type_of(FLOAT))],
     )
 
 
 def slow(version_dir: Path, products: int = 12, size: int = 1500) -> Path:
     """A model that multiplies large matrices for about as many tenths of a second as products are asked for."""
     nodes = [_input(), _constant("dims", _ints(size, size)), _constant("axes", _ints(0, 1))]
-    nodes += [_constant("zero", _float(0.0)), _constant("first", _ints(0))]
+    nodes += [_constant("zero", float_of(0.0)), _constant("first", _ints(0))]
     # Fed from the input, so that nothing can be computed before the request comes.
-    nodes += [_node("seed", "Max", "x", "first", T=_type(FLOAT), Tidx=_type(INT32))]
-    nodes += [_node("scaled", "Mul", "seed", "zero", T=_type(FLOAT))]
-    nodes += [_node("m0", "Fill", "dims", "scaled", T=_type(FLOAT), index_type=_type(INT32))]
+    nodes += [node_of("seed", "Max", "x", "first", T=type_of(FLOAT), Tidx=type_of(INT32))]
+    nodes += [node_of("scaled", "Mul", "seed", "zero", T=type_of(FLOAT))]
+    nodes += [node_of("m0", "Fill", "dims", "scaled", T=type_of(FLOAT), index_type=type_of(INT32))]
     for i in range(products):
-        nodes.append(_node(f"m{i + 1}", "MatMul", f"m{i}", f"m{i}", T=_type(FLOAT)))
-    nodes += [_node("sum", "Sum", f"m{products}", "axes", T=_type(FLOAT), Tidx=_type(INT32))]
-    nodes += [_node("y", "AddV2", "x", "sum", T=_type(FLOAT))]
+        nodes.append(node_of(f"m{i + 1}", "MatMul", f"m{i}", f"m{i}", T=type_of(FLOAT)))
+    nodes += [node_of("sum", "Sum", f"m{products}", "axes", T=type_of(FLOAT), Tidx=type_of(INT32))]
+    nodes += [node_of("y", "AddV2", "x", "sum", T=type_of(FLOAT))]
     return _write(version_dir, nodes)
 
 
 def widening(version_dir: Path, *sizes: int) -> Path:
     """A model that adds its input to an array of this shape, full of 1: from one number it makes many, or none."""
-    nodes = [_input(), _constant("dims", _ints(*sizes)), _constant("one", _float(1.0))]
-    nodes += [_node("ones", "Fill", "dims", "one", T=_type(FLOAT), index_type=_type(INT32))]
-    return _write(version_dir, [*nodes, _node("y", "AddV2", "x", "ones", T=_type(FLOAT))])
+    nodes = [_input(), _constant("dims", _ints(*sizes)), _constant("one", float_of(1.0))]
+    nodes += [node_of("ones", "Fill", "dims", "one", T=type_of(FLOAT), index_type=type_of(INT32))]
+    return _write(version_dir, [*nodes, node_of("y", "AddV2", "x", "ones", T=type_of(FLOAT))])
 
 
 def convolution(version_dir: Path, *, names_rank: bool = True) -> Path:
@@ -113,47 +118,11 @@ def convolution(version_dir: Path, *, names_rank: bool = True) -> Path:
         dtype=FLOAT, tensor_shape={"dim": [{"size": size} for size in (1, 1, 1, 1)]}, float_val=[2.0]
     )
     ones = pb.AttrValue(list=pb.AttrValue.ListValue(i=[1, 1, 1, 1]))
-    node = _node("y", "Conv2D", "x", "filters", T=_type(FLOAT), strides=ones, padding=pb.AttrValue(s=b"SAME"))
+    node = node_of("y", "Conv2D", "x", "filters", T=type_of(FLOAT), strides=ones, padding=pb.AttrValue(s=b"SAME"))
     images = tensor_pb2.TensorShapeProto(dim=[{"size": size} for size in (-1, 4, 4, 1)])
     return _write(
         version_dir, [_input(), _constant("filters", filters), node], input_shape=images if names_rank else ANY
     )
-
-
-def two_inputs(version_dir: Path) -> Path:
-    """A model of two signatures with an input tensor each, as TensorFlow 2 exports them: the lengths of examples."""
-    signatures, nodes = {}, []
-    for name in ("one", "two"):
-        nodes += [
-            _node(f"{name}_x", "Placeholder", dtype=_type(STRING), shape=pb.AttrValue(shape=ANY)),
-            _node(f"{name}_length", "StringLength", f"{name}_x"),
-            _node(f"{name}_y", "Cast", f"{name}_length", SrcT=_type(INT32), DstT=_type(FLOAT)),
-        ]
-        signatures[name] = pb.SignatureDef(
-            inputs={"inputs": pb.TensorInfo(name=f"{name}_x:0", dtype=STRING, tensor_shape=ANY)},
-            outputs={"outputs": pb.TensorInfo(name=f"{name}_y:0", dtype=FLOAT, tensor_shape=ANY)},
-            method_name="tensorflow/serving/regress",
-        )
-    return edited(plus(version_dir, 0), lambda meta: _add(meta, nodes, signatures))
-
-
-def with_default(version_dir: Path, addend: float) -> Path:
-    """A model that adds its inputs x and y, whose y has this value where a request leaves it out."""
-    nodes = [
-        _node("given", "Placeholder", dtype=_type(FLOAT), shape=pb.AttrValue(shape=ANY)),
-        _node("total", "AddV2", "x", "given", T=_type(FLOAT)),
-    ]
-    tensors = {alias: pb.TensorInfo(name=name, dtype=FLOAT, tensor_shape=ANY) for alias, name in _TOTAL.items()}
-    signature = pb.SignatureDef(
-        inputs={"x": tensors["x"], "y": tensors["y"]},
-        outputs={"total": tensors["total"]},
-        method_name="tensorflow/serving/predict",
-        defaults={"y": _float(addend)},
-    )
-    return edited(plus(version_dir, 0), lambda meta: _add(meta, nodes, {"serving_default": signature}))
-
-
-_TOTAL = {"x": "x:0", "y": "given:0", "total": "total:0"}
 
 
 def edited(version_dir: Path, change: Callable[[pb.MetaGraphDef], None]) -> Path:
@@ -163,12 +132,6 @@ def edited(version_dir: Path, change: Callable[[pb.MetaGraphDef], None]) -> Path
     change(saved.meta_graphs[0])
     path.write_bytes(saved.SerializeToString())
     return version_dir
-
-
-def _add(meta: pb.MetaGraphDef, nodes: Sequence[pb.NodeDef], signatures: Mapping[str, pb.SignatureDef]) -> None:
-    meta.graph_def.node.extend(nodes)
-    for name, signature in signatures.items():
-        meta.signature_def[name].CopyFrom(signature)
 
 
 def dangling(version_dir: Path) -> Path:
@@ -181,7 +144,7 @@ def failing(version_dir: Path) -> Path:
     nodes = [
         _input(),
         _constant("dims", _ints(7)),
-        _node("y", "Reshape", "x", "dims", T=_type(FLOAT), Tshape=_type(INT32)),
+        node_of("y", "Reshape", "x", "dims", T=type_of(FLOAT), Tshape=type_of(INT32)),
     ]
     return _write(version_dir, nodes)
 
@@ -191,22 +154,22 @@ def summing(version_dir: Path) -> Path:
     nodes = [
         _input(),
         _constant("axes", _ints(0)),
-        _node("sum", "Sum", "x", "axes", T=_type(FLOAT), Tidx=_type(INT32), keep_dims=pb.AttrValue(b=True)),
-        _constant("zero", _float(0.0)),
-        _node("blank", "Mul", "x", "zero", T=_type(FLOAT)),
-        _node("y", "AddV2", "blank", "sum", T=_type(FLOAT)),
+        node_of("sum", "Sum", "x", "axes", T=type_of(FLOAT), Tidx=type_of(INT32), keep_dims=pb.AttrValue(b=True)),
+        _constant("zero", float_of(0.0)),
+        node_of("blank", "Mul", "x", "zero", T=type_of(FLOAT)),
+        node_of("y", "AddV2", "blank", "sum", T=type_of(FLOAT)),
     ]
     return _write(version_dir, nodes)
 
 
 def starting(version_dir: Path, *nodes: pb.NodeDef) -> Path:
     """A model that runs the node named init when it is loaded."""
-    return _write(version_dir, [_input(), _node("y", "Identity", "x", T=_type(FLOAT)), *nodes], has_init_op=True)
+    return _write(version_dir, [_input(), node_of("y", "Identity", "x", T=type_of(FLOAT)), *nodes], has_init_op=True)
 
 
 def reading(version_dir: Path, path: str) -> Path:
     """A model that reads a file when it is loaded, as a vocabulary is read."""
-    return starting(version_dir, _constant("path", _text(path)), _node("init", "ReadFile", "path"))
+    return starting(version_dir, _constant("path", _text(path)), node_of("init", "ReadFile", "path"))
 
 
 def writing(version_dir: Path, path: str, size_mb: int) -> Path:
@@ -216,10 +179,10 @@ def writing(version_dir: Path, path: str, size_mb: int) -> Path:
         _constant("path", _text(path)),
         _constant("piece", _text("x" * 2**20)),
         _constant("dims", _ints(size_mb)),
-        _node("pieces", "Fill", "dims", "piece", T=_type(STRING), index_type=_type(INT32)),
+        node_of("pieces", "Fill", "dims", "piece", T=type_of(STRING), index_type=type_of(INT32)),
         _constant("axes", _ints(0)),
-        _node("content", "ReduceJoin", "pieces", "axes", separator=pb.AttrValue(s=b"")),
-        _node("init", "WriteFile", "path", "content"),
+        node_of("content", "ReduceJoin", "pieces", "axes", separator=pb.AttrValue(s=b"")),
+        node_of("init", "WriteFile", "path", "content"),
     )
 
 
@@ -238,9 +201,9 @@ def refusing(version_dir: Path) -> Path:
     """A model whose own start-up computation fails: one value reshaped to seven."""
     return starting(
         version_dir,
-        _constant("one", _float(1.0)),
+        _constant("one", float_of(1.0)),
         _constant("dims", _ints(7)),
-        _node("init", "Reshape", "one", "dims", T=_type(FLOAT), Tshape=_type(INT32)),
+        node_of("init", "Reshape", "one", "dims", T=type_of(FLOAT), Tshape=type_of(INT32)),
     )
 
 
@@ -248,61 +211,63 @@ def toiling(version_dir: Path, products: int, size: int = 2000) -> Path:
     """A model that computes for long when it is loaded."""
     nodes = [_constant("dims", _ints(size, size)), _constant("key", _ints(1, 2))]
     nodes += [
-        _node("m0", "StatelessRandomUniform", "dims", "key", dtype=_type(FLOAT), T=_type(INT32), Tseed=_type(INT32))
+        node_of(
+            "m0", "StatelessRandomUniform", "dims", "key", dtype=type_of(FLOAT), T=type_of(INT32), Tseed=type_of(INT32)
+        )
     ]
-    nodes += [_node(f"m{i + 1}", "MatMul", f"m{i}", f"m{i}", T=_type(FLOAT)) for i in range(products)]
-    return starting(version_dir, *nodes, _node("init", "Identity", f"m{products}", T=_type(FLOAT)))
+    nodes += [node_of(f"m{i + 1}", "MatMul", f"m{i}", f"m{i}", T=type_of(FLOAT)) for i in range(products)]
+    return starting(version_dir, *nodes, node_of("init", "Identity", f"m{products}", T=type_of(FLOAT)))
 
 
 def remembering(version_dir: Path) -> Path:
     """A model that answers with the input before, which it keeps in a variable."""
-    kind = {"dtype": _type(FLOAT), "shape": pb.AttrValue(shape=ANY)}
-    variable = _node("variable", "VarHandleOp", **kind)
-    before = _node("before", "ReadVariableOp", "variable", dtype=_type(FLOAT))
-    copied = _node("y", "AddV2", "before", "zero", T=_type(FLOAT))
-    kept = _node("kept", "AssignVariableOp", "variable", "x", "^y", dtype=_type(FLOAT))
-    answer = _node("answer", "Identity", "y", "^kept", T=_type(FLOAT))
-    first = _node("init", "AssignVariableOp", "variable", "zero", dtype=_type(FLOAT))
-    nodes = [_input(), _constant("zero", _float(0.0)), variable, before, copied, kept, answer, first]
+    kind = {"dtype": type_of(FLOAT), "shape": pb.AttrValue(shape=ANY)}
+    variable = node_of("variable", "VarHandleOp", **kind)
+    before = node_of("before", "ReadVariableOp", "variable", dtype=type_of(FLOAT))
+    copied = node_of("y", "AddV2", "before", "zero", T=type_of(FLOAT))
+    kept = node_of("kept", "AssignVariableOp", "variable", "x", "^y", dtype=type_of(FLOAT))
+    answer = node_of("answer", "Identity", "y", "^kept", T=type_of(FLOAT))
+    first = node_of("init", "AssignVariableOp", "variable", "zero", dtype=type_of(FLOAT))
+    nodes = [_input(), _constant("zero", float_of(0.0)), variable, before, copied, kept, answer, first]
     return _write(version_dir, nodes, has_init_op=True, output="answer:0")
 
 
 def unknown_op(version_dir: Path) -> Path:
     """A model with an operation that no TensorFlow has."""
-    return starting(version_dir, _node("init", "NoSuchOp"))
+    return starting(version_dir, node_of("init", "NoSuchOp"))
 
 
 def without_attribute(version_dir: Path) -> Path:
     """A model whose operation lacks an attribute, as one of another TensorFlow does."""
-    return starting(version_dir, _constant("one", _float(1.0)), _node("init", "Identity", "one"))
+    return starting(version_dir, _constant("one", float_of(1.0)), node_of("init", "Identity", "one"))
 
 
 def twice_the_same_name(version_dir: Path) -> Path:
     """A model that TensorFlow refuses for a rare reason: two nodes of the same name."""
-    return starting(version_dir, _node("init", "NoOp"), _node("init", "NoOp"))
+    return starting(version_dir, node_of("init", "NoOp"), node_of("init", "NoOp"))
 
 
 def of_the_future(version_dir: Path) -> Path:
     """A model that asks for a later TensorFlow."""
-    return _write(version_dir, [_input(), _node("y", "Identity", "x", T=_type(FLOAT))], min_consumer=10**6)
+    return _write(version_dir, [_input(), node_of("y", "Identity", "x", T=type_of(FLOAT))], min_consumer=10**6)
 
 
 def without_kernel(version_dir: Path) -> Path:
     """A model whose operation only other hardware can compute."""
-    broadcast = _node(
-        "init", "NcclBroadcast", "one", T=_type(FLOAT), shape=pb.AttrValue(shape=tensor_pb2.TensorShapeProto())
+    broadcast = node_of(
+        "init", "NcclBroadcast", "one", T=type_of(FLOAT), shape=pb.AttrValue(shape=tensor_pb2.TensorShapeProto())
     )
-    return starting(version_dir, _constant("one", _float(1.0)), broadcast)
+    return starting(version_dir, _constant("one", float_of(1.0)), broadcast)
 
 
 def with_dropped_kernel(version_dir: Path) -> Path:
     """A model with an operation that TensorFlow knows and whose kernel it dropped."""
-    return starting(version_dir, _node("init", "BoostedTreesEnsembleResourceHandleOp"))
+    return starting(version_dir, node_of("init", "BoostedTreesEnsembleResourceHandleOp"))
 
 
 def on_device(version_dir: Path, device: str) -> Path:
     """A model that insists on a device."""
-    node = _constant("init", _float(1.0))
+    node = _constant("init", float_of(1.0))
     node.device = device
     return starting(version_dir, node)
 

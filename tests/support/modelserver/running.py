@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,6 +151,14 @@ def serving(*flags: str) -> Iterator[Running]:
     with launched(*model, *flags) as server:
         server.wait_for(LISTENING)
         yield server
+
+
+def configured(directory: Path, models: Mapping[str, Path]) -> str:
+    """The flag of a configuration file, written into the directory, that serves these base paths by name."""
+    path = directory / "models.config"
+    entries = (f'config {{ name: "{n}" base_path: "{p}" model_platform: "tensorflow" }}' for n, p in models.items())
+    path.write_text(f"model_config_list {{ {' '.join(entries)} }}")
+    return f"--model_config_file={path}"
 
 
 def read_response(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
