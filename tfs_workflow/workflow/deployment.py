@@ -13,9 +13,9 @@ from dataclasses import replace
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.runtimes.kinds import FALLBACK, PREFERRED, runtime_kind
-from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.state.project_state import read_state
-from tfs_workflow.state.setup_record import require_setup
+from tfs_workflow.state.setup_record import SetupRecord, require_setup
+from tfs_workflow.state.workspace import Workspace
 from tfs_workflow.workflow.project import require_workspace, server_spec
 
 _HEADER = "# Server of {project}, exported from {path}.\n# {next}\n"
@@ -27,7 +27,9 @@ def compose_text(loaded: LoadedConfig) -> str:
 
     from tfs_workflow.runtimes.docker.compose import compose_document  # noqa: PLC0415  # docker-py only where needed
 
-    document = compose_document(_spec(loaded, PREFERRED.name), os.getuid(), os.getgid())
+    workspace, record = _prepared(loaded)
+    spec = server_spec(loaded.config, replace(record, runtime=PREFERRED.name), workspace)
+    document = compose_document(spec, os.getuid(), os.getgid())
     return _header(loaded, "docker compose -f FILE up --detach") + yaml.safe_dump(document, sort_keys=False, width=120)
 
 
@@ -44,16 +46,17 @@ def systemd_text(loaded: LoadedConfig) -> str:
         if getattr(loaded.config.server, key) == "auto":
             fix = f"a number in the YAML, or the variable TFS_SERVER__{key.upper()}"
             raise ConfigError("a unit needs a fixed port, not auto", where=f"server.{key}", fix=fix)
-    kind = runtime_kind(require_setup(read_state(require_workspace(loaded)).setup, loaded.config).runtime)
-    spec = _spec(loaded, FALLBACK.name if kind.is_container else kind.name)
+    workspace, record = _prepared(loaded)
+    kind = runtime_kind(record.runtime)
+    name = FALLBACK.name if kind.is_container else kind.name
+    spec = server_spec(loaded.config, replace(record, runtime=name), workspace)
     unit = systemd_unit(spec, server_command(spec), os.getuid())
     return _header(loaded, "systemd-analyze verify FILE; systemctl enable --now FILE") + unit
 
 
-def _spec(loaded: LoadedConfig, runtime: str) -> ServerSpec:
+def _prepared(loaded: LoadedConfig) -> tuple[Workspace, SetupRecord]:
     workspace = require_workspace(loaded)
-    record = require_setup(read_state(workspace).setup, loaded.config)
-    return server_spec(loaded.config, replace(record, runtime=runtime), workspace)
+    return workspace, require_setup(read_state(workspace).setup, loaded.config)
 
 
 def _header(loaded: LoadedConfig, next_step: str) -> str:
