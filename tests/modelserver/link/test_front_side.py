@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 
+import pytest
+
+from tests.support.modelserver.running import BUNDLED
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.exchange import Request, Response, Watch
 from tfs_workflow.modelserver.link import held_requests
@@ -99,3 +105,11 @@ def test_a_call_that_ran_when_the_engine_ended_gets_internal() -> None:
 def test_ages_are_known_by_numbers() -> None:
     ages = held_requests.Ages()
     assert [ages.last_older(float(second), 10 * second, 3) for second in range(7)] == [0, 0, 0, 0, 0, 10, 20]
+
+
+@pytest.mark.parametrize(("fronts", "whole"), [(1, 1), (0, 5)])
+def test_the_engine_of_fronts_reads_the_first_array_of_a_kind_alone(fronts: int, whole: int) -> None:
+    """The plan in its response lets a front read those that follow; one process prepares none."""
+    command = [sys.executable, "-m", "tests.support.modelserver.as_it_came", str(BUNDLED), str(fronts)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert json.loads(printed) == [whole, [200] * 5]
