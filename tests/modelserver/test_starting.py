@@ -239,6 +239,28 @@ def test_nothing_of_tensorflows_python_is_imported() -> None:
     assert ran.stdout == "[]\n"
 
 
+_IMPORTED_LATE = """
+import importlib, sys
+from tfs_workflow.modelserver.tensorflow import capi, startup
+for name in startup.{extensions}:
+    importlib.import_module(name)
+before = set(sys.modules)
+importlib.import_module("{module}")
+print([name for name in sys.modules.keys() - before
+       if (getattr(sys.modules[name], "__file__", None) or "").endswith((".so", ".pyd"))])
+"""
+
+
+@pytest.mark.parametrize(
+    ("extensions", "module"),
+    [("SERVER_EXTENSIONS", "server"), ("ENGINE_EXTENSIONS", "model_engine"), ("ENGINE_EXTENSIONS", "link.engine_side")],
+)
+def test_no_extension_module_is_opened_while_the_library_loads(extensions: str, module: str) -> None:
+    code = _IMPORTED_LATE.format(extensions=extensions, module=f"tfs_workflow.modelserver.{module}")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert result.stdout == "[]\n"
+
+
 def test_it_writes_no_file(tmp_path: Path) -> None:
     if shutil.which("strace") is None:
         missing("strace is not installed")

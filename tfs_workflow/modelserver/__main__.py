@@ -39,7 +39,7 @@ def _run(parsed: Flags) -> int:
 
         return lambda: server.run(parsed)
 
-    return startup.with_library(imported)
+    return startup.with_library(imported, startup.SERVER_EXTENSIONS)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main() -> int:
 
         return lambda: _run(parsed, parent, notes, KeptConfig(descriptors[2]))
 
-    return startup.with_library(imported)
+    return startup.with_library(imported, startup.ENGINE_EXTENSIONS)
 
 
 def _run(parsed: Flags, parent: Control, notes: Numbers, kept: KeptConfig) -> int:

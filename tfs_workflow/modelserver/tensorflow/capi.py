@@ -7,6 +7,7 @@ is that nothing checks the declarations against the library but the tests.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import threading
@@ -28,16 +29,20 @@ class LibraryMissingError(Exception):
 
 
 def load() -> None:
-    """Open the library; takes a few tenths of a second, and without the GIL for most of them."""
+    """Open the library; takes a few tenths of a second, nearly all of it without the GIL."""
     global lib  # noqa: PLW0603  # one library a process, opened once at start
     # TensorFlow reads it when it logs first: informational lines would drown the server's own.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     # Let the calling thread do its share of a matrix product; to wake another and wait takes longer.
     os.environ.setdefault("TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD", "true")
-    directory = _library_directory()
+    path = str(_library_directory() / "libtensorflow_cc.so.2")
+    # Local: its many symbols must not become those of other extension modules, such as gRPC's.
+    flags = ffi.RTLD_LOCAL | ffi.RTLD_LAZY
+    # ffi.dlopen holds the GIL, a function that ctypes calls does not. The second call finds the library open, or tells
+    # why it cannot be opened.
+    ctypes.CDLL(None).dlopen(os.fsencode(path), flags)
     try:
-        # Local: its many symbols must not become those of other extension modules, such as gRPC's.
-        lib = ffi.dlopen(str(directory / "libtensorflow_cc.so.2"), ffi.RTLD_LOCAL | ffi.RTLD_LAZY)
+        lib = ffi.dlopen(path, flags)
     except OSError as error:
         raise LibraryMissingError(str(error)) from error
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tfs_workflow.modelserver import packages
 
 _MISSING = 3
+# The packages with extension modules that the engine imports, and the server of one process with its front.
+ENGINE_EXTENSIONS = ("google.protobuf.descriptor", "google_crc32c", "mmap", "numpy", "orjson", "simdjson", "uvloop")
+SERVER_EXTENSIONS = (*ENGINE_EXTENSIONS, "httptools", "ngh2", "zlib")
 
 
-def with_library(imported: Callable[[], Callable[[], int]]) -> int:
+def with_library(imported: Callable[[], Callable[[], int]], extensions: Sequence[str]) -> int:
     """Load the library; then call what `imported` has imported meanwhile. Returns its exit code, or one of our own."""
     code = packages_missing()
     if code:
         return code
     from tfs_workflow.modelserver.tensorflow import capi  # noqa: PLC0415  # only once its packages are there
 
+    # To open an extension module waits for the library's load, and holds the GIL: these are imported before.
+    for name in extensions:
+        importlib.import_module(name)
     failures: list[str] = []
 
     def load() -> None:
