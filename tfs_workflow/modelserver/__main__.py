@@ -29,10 +29,13 @@ def main() -> int:
 
 
 def _run(parsed: Flags) -> int:
+    code = startup.packages_missing()
+    if code:
+        return code
     if parsed.fronts > 0 and parsed.names_a_model and not parsed.version:
         from tfs_workflow.modelserver.processes import parent  # noqa: PLC0415  # a server of one process needs none
 
-        return startup.packages_missing() or parent.run(parsed, sys.argv[1:])
+        return parent.run(parsed, sys.argv[1:])
 
     def imported() -> Callable[[], int]:
         from tfs_workflow.modelserver import server  # noqa: PLC0415  # beside the load of the library

@@ -9,6 +9,7 @@ follow each other closely: an idle server, or one with a hundred requests per se
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from functools import partial
@@ -26,10 +27,6 @@ from tfs_workflow.modelserver.status_error import StatusError
 SPIN_S = 0.0001
 # Two messages further apart than this do not make a spin worthwhile.
 _CLOSE_S = 0.0003
-# A look that takes this long was interrupted: others need the processor, and a spin takes it from fronts and clients.
-# On busy cores one connection is then twice as fast without spins, so there are none for a while.
-_PREEMPTED_S = 0.00005
-_REST_S = 0.1
 # After this long the event loop gets its turn, for timers and results from threads.
 _LONGEST_S = 0.001
 # So many results at most wait for the rest of their batch: a front prints them meanwhile.
@@ -53,7 +50,6 @@ class EngineSide:
         self._numbers: dict[FloatRun, int] = {}
         self._channels: list[Channel] = []
         self._last_s = 0.0
-        self._rest_s = 0.0
 
     def add(self, small: socket.socket, large: socket.socket) -> None:
         """Serve a front over its two connections."""
@@ -82,24 +78,27 @@ class EngineSide:
     def _on_message(self, channel: Channel) -> None:
         channel.read()
         now_s = time.monotonic()
-        if now_s - self._last_s < _CLOSE_S and now_s > self._rest_s:
+        if now_s - self._last_s < _CLOSE_S:
             now_s = self._spin(now_s)
         self._last_s = self._received_s[0] = now_s
 
     def _spin(self, now_s: float) -> float:
-        """Take messages until none has come for SPIN_S; returns the time."""
+        """Take messages until none has come for SPIN_S; returns the time.
+
+        Between two looks the processor is offered to others, such as a front or a client that waits for it: Linux would
+        let them wait for a millisecond.
+        """
         clock = time.monotonic
         until_s, end_s = now_s + SPIN_S, now_s + _LONGEST_S
         while now_s < until_s:
             has_read = False
             for channel in self._channels:
                 has_read |= channel.read()
-            before_s, now_s = now_s, clock()
+            if not has_read:
+                os.sched_yield()
+            now_s = clock()
             if has_read:
                 until_s = min(now_s + SPIN_S, end_s)
-            elif now_s - before_s > _PREEMPTED_S:
-                self._rest_s = now_s + _REST_S
-                break
         return now_s
 
 

@@ -16,10 +16,10 @@ SERVER_EXTENSIONS = (*ENGINE_EXTENSIONS, "httptools", "ngh2", "zlib")
 
 
 def with_library(imported: Callable[[], Callable[[], int]], extensions: Sequence[str]) -> int:
-    """Load the library; then call what `imported` has imported meanwhile. Returns its exit code, or one of our own."""
-    code = packages_missing()
-    if code:
-        return code
+    """Load the library; then call what `imported` has imported meanwhile. Returns its exit code, or one of our own.
+
+    All of `extensions` are installed (packages_missing).
+    """
     from tfs_workflow.modelserver.tensorflow import capi  # noqa: PLC0415  # only once its packages are there
 
     # To open an extension module waits for the library's load, and holds the GIL: these are imported before.
