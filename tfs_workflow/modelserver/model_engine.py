@@ -89,7 +89,7 @@ class ModelEngine:
             for label, version in list(model.version_labels.items()):
                 if not self._comes_to_serve(model.name, version):
                     del model.version_labels[label]
-        self._repository.reload(model_config.models_of(config))
+        self._repository.reload(config)
 
     def _comes_to_serve(self, name: str, number: int) -> bool:
         """Wait until a version serves, or has ended."""
@@ -129,13 +129,22 @@ class ModelEngine:
         last = self._first_config
         while True:
             await asyncio.sleep(wait_s)
-            try:
-                read = await loop.run_in_executor(None, self._model_config)
-                if read != last:
-                    last = read
-                    await loop.run_in_executor(None, self._repository.reload, model_config.models_of(read))
-            except StatusError as error:
-                log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
+            last = await loop.run_in_executor(None, self._reload_if_changed, last)
+
+    def _reload_if_changed(self, last: ModelServerConfig) -> ModelServerConfig:
+        """The configuration that is served: that of the file, or `last` where the file's is wrong."""
+        try:
+            read = self._model_config()
+        except StatusError as error:
+            log.error(_SERVER, f"Failed to read ModelServerConfig file: {error.message}")
+            return last
+        try:
+            if read != last:
+                self._repository.reload(read)
+        except StatusError as error:
+            log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error.message}")
+            return last
+        return read
 
     def stop(self) -> None:
         """Stop watching and waiting; what is loaded stays."""

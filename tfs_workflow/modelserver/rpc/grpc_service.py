@@ -22,7 +22,6 @@ from tfs_workflow.modelserver.exchange import GrpcReply, Watch
 from tfs_workflow.modelserver.inference.scheduler import Scheduler, internal
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rpc import messages, request_template
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
@@ -146,7 +145,7 @@ class GrpcApi:
                     "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                     "Only ModelConfigList is currently supported"
                 )
-            self._repository.reload(model_config.models_of(request.config))
+            self._repository.reload(request.config)
         except StatusError as error:
             log.error("model_servers/model_service_impl.cc", f"ReloadConfig failed: {error.message}")
             raise
