@@ -21,7 +21,7 @@ from tfs_workflow.modelserver.inference.batcher import Batcher
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.inference.workers import Workers
-from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
+from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import LifecycleOptions, ModelRepository
 from tfs_workflow.modelserver.models.version_policy import VersionState
@@ -64,7 +64,7 @@ class ModelEngine:
         self._kept = kept
         self._config = session_config(flags)
         self._metrics_path = _metrics_path(flags)
-        self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
+        self._metrics = Metrics() if self._metrics_path else None
         self._batching = _batching(flags)
         self._repository = ModelRepository(self._load, _lifecycle(flags))
         self._first_config = ModelServerConfig()
@@ -166,11 +166,11 @@ class ModelEngine:
         tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
         started_s = time.perf_counter()
         try:
-            servable = Servable(name, version, Session(path, tags, self._config))
+            servable = Servable(name, version, Session(path, tags, self._config), self._metrics)
         except StatusError:
-            self._metrics.load(str(path), succeeded=False, latency_s=time.perf_counter() - started_s)
+            self._count_load(path, started_s, succeeded=False)
             raise
-        self._metrics.load(str(path), succeeded=True, latency_s=time.perf_counter() - started_s)
+        self._count_load(path, started_s, succeeded=True)
         if flags.enable_model_warmup:
             try:
                 warm_up(servable, path, flags.num_request_iterations_for_warmup)
@@ -178,6 +178,10 @@ class ModelEngine:
                 servable.session.close()
                 raise
         return servable
+
+    def _count_load(self, path: Path, started_s: float, *, succeeded: bool) -> None:
+        if self._metrics is not None:
+            self._metrics.load(str(path), succeeded, time.perf_counter() - started_s)
 
 
 def settle() -> None:
