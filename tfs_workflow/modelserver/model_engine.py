@@ -21,7 +21,7 @@ from tfs_workflow.modelserver.inference.batcher import Batcher
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.inference.workers import Workers
-from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
+from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import LifecycleOptions, ModelRepository
 from tfs_workflow.modelserver.models.version_policy import VersionState
@@ -64,7 +64,7 @@ class ModelEngine:
         self._kept = kept
         self._config = session_config(flags)
         self._metrics_path = _metrics_path(flags)
-        self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
+        self._metrics = Metrics() if self._metrics_path else None
         self._batching = _batching(flags)
         self._repository = ModelRepository(self._load, _lifecycle(flags))
         self._first_config = ModelServerConfig()
@@ -89,7 +89,7 @@ class ModelEngine:
             for label, version in list(model.version_labels.items()):
                 if not self._comes_to_serve(model.name, version):
                     del model.version_labels[label]
-        self._repository.reload(model_config.models_of(config))
+        self._repository.reload(config)
 
     def _comes_to_serve(self, name: str, number: int) -> bool:
         """Wait until a version serves, or has ended."""
@@ -129,13 +129,22 @@ class ModelEngine:
         last = self._first_config
         while True:
             await asyncio.sleep(wait_s)
-            try:
-                read = await loop.run_in_executor(None, self._model_config)
-                if read != last:
-                    last = read
-                    await loop.run_in_executor(None, self._repository.reload, model_config.models_of(read))
-            except StatusError as error:
-                log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error}")
+            last = await loop.run_in_executor(None, self._reload_if_changed, last)
+
+    def _reload_if_changed(self, last: ModelServerConfig) -> ModelServerConfig:
+        """The configuration that is served: that of the file, or `last` where the file's is wrong."""
+        try:
+            read = self._model_config()
+        except StatusError as error:
+            log.error(_SERVER, f"Failed to read ModelServerConfig file: {error.message}")
+            return last
+        try:
+            if read != last:
+                self._repository.reload(read)
+        except StatusError as error:
+            log.error(_SERVER, f"PollFilesystemAndReloadConfig failed to ReloadConfig: {error.message}")
+            return last
+        return read
 
     def stop(self) -> None:
         """Stop watching and waiting; what is loaded stays."""
@@ -157,11 +166,11 @@ class ModelEngine:
         tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
         started_s = time.perf_counter()
         try:
-            servable = Servable(name, version, Session(path, tags, self._config))
+            servable = Servable(name, version, Session(path, tags, self._config), self._metrics)
         except StatusError:
-            self._metrics.load(str(path), succeeded=False, latency_s=time.perf_counter() - started_s)
+            self._count_load(path, started_s, succeeded=False)
             raise
-        self._metrics.load(str(path), succeeded=True, latency_s=time.perf_counter() - started_s)
+        self._count_load(path, started_s, succeeded=True)
         if flags.enable_model_warmup:
             try:
                 warm_up(servable, path, flags.num_request_iterations_for_warmup)
@@ -169,6 +178,10 @@ class ModelEngine:
                 servable.session.close()
                 raise
         return servable
+
+    def _count_load(self, path: Path, started_s: float, *, succeeded: bool) -> None:
+        if self._metrics is not None:
+            self._metrics.load(str(path), succeeded, time.perf_counter() - started_s)
 
 
 def settle() -> None:

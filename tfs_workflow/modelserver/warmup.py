@@ -7,6 +7,7 @@ the load fail, as in TensorFlow Serving: a model whose own requests fail should 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
         log.info(_SOURCE, f"No warmup data file found at {path}")
         return 0
     log.info(_SOURCE, f"Starting to read warmup data for model at {path}")
-    count = 0
+    count, started_s = 0, time.perf_counter()
     for record in records(path):
         count += 1
         if count > MAX_WARMUP_RECORDS:
@@ -42,6 +43,8 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
             plan = _plan(servable, record)
             # In this thread, which is a load thread: the threads that serve other models stay free.
             plan.finish(plan.compute(IN_PLACE))
+    if servable.metrics is not None:
+        servable.metrics.warm_up(str(version_dir), time.perf_counter() - started_s)
     log.info(_SOURCE, f"Finished reading warmup data for model at {path}. Number of warmup records read: {count}.")
     return count
 

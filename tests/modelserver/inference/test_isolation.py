@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.modelserver.rpc.test_grpc_service import floats
 from tests.support.modelserver import graphs
+from tests.support.modelserver.inferences import floats
 from tests.support.modelserver.running import BUNDLED, Running, configured, read_response, serving
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis

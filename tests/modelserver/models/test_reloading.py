@@ -65,11 +65,58 @@ def test_a_file_with_a_wrong_label_leaves_what_was_there(tmp_path: Path) -> None
     write(tmp_path / "models.config", model("a", BUNDLED))
     with serving(*watching(tmp_path / "models.config")) as server:
         write(tmp_path / "models.config", model("a", BUNDLED, 'version_labels { key: "s" value: 7 }'))
-        server.wait_for("failed to ReloadConfig: FAILED_PRECONDITION: Request to assign label to version 7")
+        server.wait_for("failed to ReloadConfig: Request to assign label to version 7")
         assert server.predict([1.0], "a") == [2.5]
-        write(tmp_path / "models.config", "nonsense")
-        server.wait_for("failed to ReloadConfig: INVALID_ARGUMENT: Invalid protobuf file")
+
+
+# What a configuration file holds, and what the server logs in its place.
+REFUSED = {
+    "": "Failed to read ModelServerConfig file: .*models.config; Invalid argument",
+    "\n": "failed to ReloadConfig: Cannot transition to requested config. It is only legal to transition from one",
+    "model_config_list { config { name:": r"Error parsing text-format tensorflow\.serving\.ModelServerConfig: 1:",
+    "model_config_list { bad: 1 }": 'Message type "tensorflow.serving.ModelConfigList" has no field named "bad"',
+    f"model_config_list {{ {model('a', BUNDLED).replace('tensorflow', 'onnx')} }}": (
+        "Illegal to change a model's platform. For model a platform was tensorflow and new platform requested is onnx"
+    ),
+    f"model_config_list {{ {model('a', BUNDLED, 'logging_config {}')} }}": (
+        "failed to ReloadConfig: No request-logger-creator provided."
+    ),
+}
+
+
+def test_a_file_that_cannot_be_taken_unloads_nothing_and_is_taken_once_it_is_right(tmp_path: Path) -> None:
+    graphs.plus(tmp_path / "b" / "4", 4)
+    path = tmp_path / "models.config"
+    write(path, model("a", BUNDLED))
+    with serving(*watching(path)) as server:
+        for text, logged in REFUSED.items():
+            path.write_text(text)
+            server.wait_for(logged)
+            assert server.predict([1.0], "a") == [2.5]
+        assert not any("Unloading" in line or "tfs_workflow.protos" in line for line in server.lines)
+        write(path, model("a", BUNDLED), model("b", tmp_path / "b"))
+        server.wait_for("Successfully loaded servable version {name: b version: 4}")
         assert server.predict([1.0], "a") == [2.5]
+
+
+def test_a_label_in_the_file_is_assigned_once_its_version_serves(tmp_path: Path) -> None:
+    graphs.plus(tmp_path / "m" / "1", 1)
+    write(tmp_path / "models.config", model("m", tmp_path / "m"))
+    with serving(*watching(tmp_path / "models.config")) as server:
+        policy = "model_version_policy { all {} } version_labels { key: 'canary' value: 2 }"
+        write(tmp_path / "models.config", model("m", tmp_path / "m", policy))
+        server.wait_for("failed to ReloadConfig: Request to assign label to version 2")
+        graphs.plus(tmp_path / "m" / "2", 2)
+        until(lambda: server.post("/v1/models/m/labels/canary:predict", {"instances": [0.0]})[0] == 200)
+
+
+def test_a_server_without_models_takes_the_first_list(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    path.write_text("# none yet\n")
+    with serving(*watching(path)) as server:
+        write(path, model("a", BUNDLED))
+        server.wait_for("Successfully loaded servable version {name: a version: 123}")
+        until(lambda: server.predict([1.0], "a") == [2.5])
 
 
 def test_grpc_reload_returns_when_the_new_model_serves(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from google.protobuf import text_format
 
 from tests.support.modelserver import graphs, signatures
+from tests.support.modelserver.inferences import example, floats, write_warmup
 from tests.support.modelserver.running import Running, configured, launched, serving
 from tests.support.needs import missing
 from tests.support.records import framed
@@ -54,17 +55,6 @@ def spec(
     if label:
         made.version_label = label
     return made
-
-
-def floats(*values: float, shape: tuple[int, ...] | None = None, content: bool = False) -> TensorProto:
-    tensor = TensorProto(dtype=DT_FLOAT, tensor_shape={})
-    for size in shape if shape is not None else (len(values),):
-        tensor.tensor_shape.dim.add(size=size)
-    if content:
-        tensor.tensor_content = np.array(values, np.float32).tobytes()
-    else:
-        tensor.float_val.extend(values)
-    return tensor
 
 
 def error(target: str, method: Method, request: Any) -> tuple[str, str]:
@@ -149,10 +139,6 @@ def test_wrong_inputs_are_refused_as_tensorflow_serving_does(target: str) -> Non
 def test_a_model_that_is_not_there_is_named(target: str, asked: apis.ModelSpec, code: str, message: str) -> None:
     request = apis.PredictRequest(model_spec=asked, inputs={"x": floats(1)})
     assert error(target, services.PREDICT, request) == (code, message)
-
-
-def example(x: float) -> dict[str, Any]:
-    return {"features": {"feature": {"x": {"float_list": {"value": [x]}}}}}
 
 
 def test_classify_and_regress(target: str) -> None:
@@ -341,12 +327,6 @@ def test_warmup_can_be_turned_off(tmp_path: Path) -> None:
     (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(b"no TFRecord")
     with serving(f"--model_base_path={tmp_path}/m", "--enable_model_warmup=false", "--model_name=m") as server:
         assert server.predict([1.0], "m") == [2.0]
-
-
-def write_warmup(version: Path, request: apis.PredictRequest) -> None:
-    record = apis.PredictionLog(predict_log={"request": request}).SerializeToString()
-    (version / "assets.extra").mkdir()
-    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(framed(record) * 2)
 
 
 @pytest.mark.parametrize(

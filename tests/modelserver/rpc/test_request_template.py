@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.modelserver.rest.test_small_request import WIDENING
-from tests.modelserver.rpc.test_grpc_service import floats, spec
+from tests.modelserver.rpc.test_grpc_service import spec
 from tests.support.modelserver import graphs
+from tests.support.modelserver.inferences import floats
 from tests.support.modelserver.running import BUNDLED, configured, serving
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.rpc.request_template import RequestTemplates

@@ -10,8 +10,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from tests.modelserver.rpc.test_grpc_service import floats
 from tests.support.modelserver import graphs
+from tests.support.modelserver.inferences import floats
 from tests.support.modelserver.running import Running, serving
 from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
 from tfs_workflow.protos import services

@@ -23,7 +23,7 @@ from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Plan
 from tfs_workflow.modelserver.link import run_notes
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
 
 Done = Callable[[Any], None]
@@ -49,18 +49,19 @@ class BatchTask:
 class BatchRun:
     """The tasks of one batch, run together in `allowed_sizes` of rows, if there are any; `pads` to equal shapes."""
 
-    def __init__(self, tasks: Sequence[BatchTask], allowed_sizes: Sequence[int], pads: bool, metrics: Metrics) -> None:
+    def __init__(
+        self, tasks: Sequence[BatchTask], allowed_sizes: Sequence[int], pads: bool, metrics: Metrics | None
+    ) -> None:
         self._tasks = tasks
         self._pads = pads
         self._rows = sum(task.size for task in tasks)
         # Without a row there is none to fill up with.
         fitting = (size for size in allowed_sizes if size >= self._rows > 0)
         self._rows_run = next(fitting, self._rows)
-        now_s = time.monotonic()
-        for task in tasks:
+        if metrics is not None:
             # Before the run, which is not a part of the wait.
-            metrics.queueing(now_s - task.enqueued_s)
-        metrics.batch(self._rows, self._rows_run)
+            now_s = time.monotonic()
+            metrics.batch([now_s - task.enqueued_s for task in tasks], self._rows, self._rows_run)
 
     def run(self, options: bytes) -> None:
         """Merge, compute, split; an error goes to every task of the batch. `options` are serialized RunOptions."""
@@ -80,7 +81,9 @@ class BatchRun:
                 task.done(StatusError(Code.INTERNAL, str(error)))
             return
         # Finished one by one: an error in a task's own answer must not reach the others.
+        now_s = time.monotonic()
         for task, outputs in zip(self._tasks, parts, strict=True):
+            task.plan.count_run(now_s - task.enqueued_s)
             task.done(_finished(task.plan, outputs))
 
     def _merged(self, name: str) -> Tensor:

@@ -27,7 +27,7 @@ from tfs_workflow.modelserver.flags import CPUS
 from tfs_workflow.modelserver.inference.batch import BatchRun, BatchTask, Done
 from tfs_workflow.modelserver.inference.lanes import runs_on_loop, thread_options
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters
 
@@ -100,7 +100,7 @@ class Batcher:
     Batches of a fast model run on the event loop, as its single requests do (lanes.py); others on threads.
     """
 
-    def __init__(self, options: BatchingOptions, metrics: Metrics, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, options: BatchingOptions, metrics: Metrics | None, loop: asyncio.AbstractEventLoop) -> None:
         self._options = options
         self._metrics = metrics
         self._loop, self._loop_thread = loop, threading.get_ident()
@@ -144,6 +144,8 @@ class Batcher:
         if len(sizes) > 1:
             raise invalid_argument("Batching session Run() input tensors must have equal 0th-dimension size")
         ((size,),) = sizes
+        if self._metrics is not None:
+            self._metrics.batched(size)
         if size > self._options.max_batch_size and not self._options.splits:
             raise invalid_argument(
                 f"Task size {size} is larger than maximum input batch size {self._options.max_batch_size}"

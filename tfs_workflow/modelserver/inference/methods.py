@@ -20,7 +20,7 @@ from google.protobuf import text_format
 from tfs_workflow.formats.savedmodel import CLASSIFY_METHOD, DEFAULT_SIGNATURE, REGRESS_METHOD
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import STRING, Array, Tensor, from_proto
-from tfs_workflow.modelserver.inference.servable import Plan, Servable
+from tfs_workflow.modelserver.inference.servable import CLASSIFY, PREDICT, REGRESS, Plan, Servable
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
 from tfs_workflow.protos.saved_model_pb2 import SignatureDef
 from tfs_workflow.protos.tensor_pb2 import DataType
@@ -56,7 +56,7 @@ def predict(
     feeds = _feeds(known.inputs, inputs)
     aliases = _outputs(known.outputs, output_filter)
     fetches = [known.outputs[alias] for alias in aliases]
-    return Plan(servable, feeds, fetches, lambda outputs: dict(zip(aliases, outputs, strict=True)))
+    return Plan(servable, feeds, fetches, lambda outputs: dict(zip(aliases, outputs, strict=True)), PREDICT)
 
 
 def classify(servable: Servable, signature_name: str, examples: Sequence[bytes]) -> Plan[Classes]:
@@ -72,6 +72,7 @@ def classify(servable: Servable, signature_name: str, examples: Sequence[bytes])
         [(feed, _example_tensor(examples))],
         fetches,
         lambda outputs: _classes(signature, len(examples), dict(zip(fetches, outputs, strict=True))),
+        CLASSIFY,
     )
 
 
@@ -83,7 +84,11 @@ def regress(servable: Servable, signature_name: str, examples: Sequence[bytes]) 
     signature = _signature(servable, signature_name)
     feed, fetches = _regress_tensors(signature)
     return Plan(
-        servable, [(feed, _example_tensor(examples))], fetches, lambda outputs: _values(len(examples), outputs[0])
+        servable,
+        [(feed, _example_tensor(examples))],
+        fetches,
+        lambda outputs: _values(len(examples), outputs[0]),
+        REGRESS,
     )
 
 
@@ -109,6 +114,8 @@ def multi_inference(
     fetches = sorted(set(wanted))
 
     def finish(outputs: list[Tensor]) -> list[Classes | Array]:
+        if servable.metrics is not None:
+            servable.metrics.examples(servable.name, len(examples))
         by_name = dict(zip(fetches, outputs, strict=True))
         return [_task_result(servable.signatures[t.signature_name], t.method, len(examples), by_name) for t in tasks]
 

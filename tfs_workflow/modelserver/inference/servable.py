@@ -11,23 +11,28 @@ of a batch, and what comes after the run travels along as `finish`.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
 
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
-from tfs_workflow.formats.tensors import Tensor
+from tfs_workflow.formats.tensors import STRING, Tensor
+from tfs_workflow.modelserver.exchange import Shape
 from tfs_workflow.modelserver.inference.refused_kinds import RefusedKinds
 from tfs_workflow.modelserver.link import run_notes
+from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError
-from tfs_workflow.modelserver.tensorflow.session import CALLERS_THREAD, FloatCall, Session
+from tfs_workflow.modelserver.tensorflow.session import CALLERS_THREAD, FloatCall, FloatContent, Session
 from tfs_workflow.protos import saved_model_pb2
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 IN_PLACE = CALLERS_THREAD.SerializeToString()
 _FLOAT = DataType.Value("DT_FLOAT")
+# The APIs, as the metrics name them.
+PREDICT, CLASSIFY, REGRESS = "Predict", "Classify", "Regress"
 
 T = TypeVar("T")
 
@@ -97,11 +102,12 @@ class Tensors(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Servable:
-    """A loaded version."""
+    """A loaded version; `metrics` is where its runs are counted."""
 
     name: str
     version: int
     session: Session
+    metrics: Metrics | None = None
     pace: Pace = field(default_factory=Pace)
 
     @property
@@ -156,10 +162,26 @@ class Servable:
         alone = options == IN_PLACE
         started_s, computed_s = time.perf_counter(), time.thread_time() if alone else 0
         try:
-            return self.session.run(feeds, fetches, options)
+            outputs = self.session.run(feeds, fetches, options)
         finally:
             elapsed_s = time.perf_counter() - started_s
             self.pace.note(elapsed_s, time.thread_time() - computed_s if alone else 0)
+        if self.metrics is not None:
+            self.metrics.graph_run(elapsed_s, _size_bytes(tensor for _, tensor in feeds), _size_bytes(outputs))
+        return outputs
+
+    def run_floats(self, call: FloatCall, shape: Shape, content: FloatContent) -> tuple[Shape, bytes]:
+        """The same for its prepared run, of a predict request; on the event loop. Raises StatusError."""
+        started_s = time.perf_counter()
+        try:
+            result = call.run(shape, content)
+        finally:
+            elapsed_s = time.perf_counter() - started_s
+            self.pace.note(elapsed_s)
+        if self.metrics is not None:
+            self.metrics.graph_run(elapsed_s, 4 * math.prod(shape), len(result[1]))
+            self.metrics.runtime(self.name, PREDICT, elapsed_s)
+        return result
 
 
 @dataclass(eq=False, slots=True)
@@ -173,15 +195,40 @@ class Plan(Generic[T]):
     feeds: Sequence[tuple[str, Tensor]]
     fetches: Sequence[str]
     finish: Callable[[list[Tensor]], T]
+    # As the metrics name it; multi-inference has no name there.
+    api: str = ""
 
     def compute(self, options: bytes) -> list[Tensor]:
         """Run it now, in this thread; `finish` makes the answer of it. `options` are serialized RunOptions."""
-        return self.servable.run(self.feeds, self.fetches, options)
+        started_s = time.perf_counter()
+        outputs = self.servable.run(self.feeds, self.fetches, options)
+        self.count_run(time.perf_counter() - started_s)
+        return outputs
+
+    def count_run(self, latency_s: float) -> None:
+        """Count that TensorFlow has run it in this time."""
+        metrics = self.servable.metrics
+        if metrics is not None and self.api:
+            metrics.runtime(self.servable.name, self.api, latency_s)
 
     def then(self, convert: Callable[[T], U]) -> Plan[U]:
         """The same run with its result converted."""
         finish = self.finish
-        return Plan(self.servable, self.feeds, self.fetches, lambda outputs: convert(finish(outputs)))
+        return Plan(self.servable, self.feeds, self.fetches, lambda outputs: convert(finish(outputs)), self.api)
 
 
 U = TypeVar("U")
+
+
+# sizeof(tstring): what TensorFlow counts for a string beside its bytes.
+_STRING_BYTES = 24
+
+
+def _size_bytes(tensors: Iterable[Tensor]) -> int:
+    """What the tensors take in memory, as TensorFlow counts it."""
+    return sum(
+        tensor.values.size * _STRING_BYTES + sum(map(len, tensor.values))
+        if tensor.dtype == STRING
+        else tensor.values.nbytes
+        for tensor in tensors
+    )

@@ -16,11 +16,12 @@ from pathlib import Path
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Servable
+from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.base_path import versions_on_disk
 from tfs_workflow.modelserver.models.known_model import KnownModel, VersionRecord
 from tfs_workflow.modelserver.models.version_policy import VersionState, to_load, to_unload, wanted_versions
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument, not_found
-from tfs_workflow.protos.model_server_config_pb2 import ModelConfig
+from tfs_workflow.protos.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
 _HARNESS = "core/loader_harness.cc"
 
@@ -105,12 +106,13 @@ class ModelRepository:
         self._loaders = ThreadPoolExecutor(max(self._options.load_threads, 1), "load")
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
 
-    def reload(self, models: Mapping[str, ModelConfig]) -> None:
+    def reload(self, config: ModelServerConfig) -> None:
         """Take another configuration; raises StatusError, and leaves all as it was when the configuration is wrong."""
         with self._reloading:
-            new = models.keys() - {name for name, model in self._models.items() if model.is_configured}
+            before = {name: model.config for name, model in self._models.items() if model.is_configured}
+            models = model_config.following(before, config)
             self._apply(models)
-            self._wait_until_available({name: models[name] for name in new})
+            self._wait_until_available(models.keys() - before.keys())
             self.on_reload(models)
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Array, Tensor
 from tfs_workflow.modelserver.exchange import Body, Content, NumberArray
-from tfs_workflow.modelserver.inference.servable import Plan, Servable
+from tfs_workflow.modelserver.inference.servable import PREDICT, Plan, Servable
 from tfs_workflow.modelserver.json import array_text
 from tfs_workflow.modelserver.json.json_tensors import FLOATS, as_floats
 from tfs_workflow.modelserver.rest import json_response
@@ -58,7 +58,7 @@ def _plan(servable: Servable, plain: PlainNumbers) -> Plan[Content] | None:
     values = as_floats(plain.numbers, dtype, plain.may_be_tiny)
     feeds = [(known.inputs[alias], Tensor(dtype, plain.shape, values))]
     finish = partial(_answer, list(known.outputs), plain.key == "instances")
-    return Plan(servable, feeds, list(known.outputs.values()), finish)
+    return Plan(servable, feeds, list(known.outputs.values()), finish, PREDICT)
 
 
 def _answer(aliases: Sequence[str], row_format: bool, outputs: Sequence[Tensor]) -> Content:

@@ -33,9 +33,10 @@ from tfs_workflow.modelserver.inference.lanes import NUMBER_ARRAY_BYTES, prepare
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.json.small_numbers import MOST_OUTPUT_BYTES
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rest import (
+    descriptions,
     examples,
     json_request,
     json_response,
@@ -43,11 +44,9 @@ from tfs_workflow.modelserver.rest import (
     routes,
     small_request,
 )
-from tfs_workflow.modelserver.rest.json_response import VersionEntry
 from tfs_workflow.modelserver.rest.routes import HEALTH, READINESS, Route
-from tfs_workflow.modelserver.status_error import SilentError, StatusError, invalid_argument
+from tfs_workflow.modelserver.status_error import SilentError, StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
-from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
 
 General = Callable[[Route, Body], Plan[Content]]
 
@@ -64,7 +63,7 @@ class RestApi:
         self,
         repository: ModelRepository,
         scheduler: Scheduler,
-        metrics: Metrics,
+        metrics: Metrics | None,
         cors: bool,
         metrics_path: str,
         *,
@@ -109,42 +108,23 @@ class RestApi:
             return self._metrics_page(route)
         if route.action in (HEALTH, READINESS):
             return self._probe(route.action)
-        if request.method == "OPTIONS":
-            allowed = _HTTP_ORIGIN.search(request.headers.get(b"origin", b""))
-            # libevent's own content type, for an answer that names none.
-            return Response(200 if allowed else 400, b"", b"text/html; charset=ISO-8859-1", self._headers)
+        started_s = time.perf_counter()
+        response, code = self._preflight(request) if request.method == "OPTIONS" else self._described(route, request)
+        if route.action != "overflow":
+            self._count(route, started_s, code)
+        return response
+
+    def _preflight(self, request: Request) -> tuple[Response, Code]:
+        allowed = _HTTP_ORIGIN.search(request.headers.get(b"origin", b""))
+        code = Code.OK if allowed else Code.FAILED_PRECONDITION
+        # libevent's own content type, for an answer that names none.
+        return Response(HTTP_STATUS[code], b"", b"text/html; charset=ISO-8859-1", self._headers), code
+
+    def _described(self, route: Route, request: Request) -> tuple[Response, Code]:
         try:
-            return self._json(200, self._describe(route, request))
+            return self._json(200, descriptions.describe(self._repository, route, request.method)), Code.OK
         except StatusError as error:
-            return self._error(error)
-
-    def _describe(self, route: Route, request: Request) -> bytes:
-        if route.action == "overflow":
-            raise SilentError(Code.INVALID_ARGUMENT, "")
-        if route.action not in ("status", "metadata"):
-            raise invalid_argument(f"Malformed request: {request.method} {route.path}")
-        if not route.name and route.action == "status" and not route.path.endswith("/"):
-            return json_response.model_list({name: self._entries_or_none(name) for name in self._repository.names()})
-        if not route.name:
-            raise invalid_argument("Missing model name in request.")
-        if route.action == "metadata":
-            servable = self._repository.servable(route.name, route.version, route.label)
-            return json_response.metadata(
-                route.name, servable.version, SignatureDefMap(signature_def=servable.signatures)
-            )
-        return json_response.model_status(self._entries(route.name, route.version))
-
-    def _entries(self, name: str, version: int | None = None) -> list[VersionEntry]:
-        return [
-            (v.number, v.state.name, v.error.code.name if v.error else "OK", v.error.message if v.error else "")
-            for v in self._repository.versions(name, version)
-        ]
-
-    def _entries_or_none(self, name: str) -> list[VersionEntry]:
-        try:
-            return self._entries(name)
-        except StatusError:  # no version has appeared yet
-            return []
+            return self._error(error), error.code
 
     def _probe(self, path: str) -> Response:
         """The answer to a balancer's or an orchestrator's probe: alive, or every wanted version AVAILABLE."""
@@ -181,9 +161,13 @@ class RestApi:
 
     def _finished(self, route: Route, started_s: float, result: Content | StatusError) -> Response:
         """The response to an inference, which is counted."""
-        code = result.code if isinstance(result, StatusError) else Code.OK
-        self._metrics.request(route.name, "REST", route.action, code, time.perf_counter() - started_s)
+        self._count(route, started_s, result.code if isinstance(result, StatusError) else Code.OK)
         return self._error(result) if isinstance(result, StatusError) else self._json(200, result)
+
+    def _count(self, route: Route, started_s: float, code: Code) -> None:
+        if self._metrics is not None:
+            api = route.action if route.action in self._general else ""
+            self._metrics.request(route.name, "REST", api, code, time.perf_counter() - started_s)
 
     def _predict_at_once(self, route: Route, body: bytes) -> Response | None:
         """The response to a prediction of the commonest kind; None when it is another, or may not run at once."""
@@ -234,16 +218,14 @@ class RestApi:
         if servable is None or call is None:
             return None
         try:
-            shape, content = call.run(shape, content)
-            servable.pace.note(time.perf_counter() - started_s)
+            shape, content = servable.run_floats(call, shape, content)
             if 1 <= len(shape) <= 2 and 0 < len(content) <= MOST_OUTPUT_BYTES:
-                self._metrics.request(route.name, "REST", "predict", Code.OK, time.perf_counter() - started_s)
+                self._count(route, started_s, Code.OK)
                 return shape, content
             return self._finished(route, started_s, small_request.printed_any(call, shape, content))
         except SessionClosedError:
             return None
         except StatusError as error:
-            servable.pace.note(time.perf_counter() - started_s)
             return self._finished(route, started_s, error)
 
     def _likely(self, route: Route) -> Servable | None:
@@ -284,7 +266,7 @@ class RestApi:
         return methods.regress(self._servable(route), name, serialized).then(json_response.regressions)
 
     def _metrics_page(self, route: Route) -> Response:
-        if route.path != self._metrics_path:
+        if self._metrics is None or route.path != self._metrics_path:
             text = f"Unexpected path: {route.path}. Should be {self._metrics_path}"
             return Response(400, text.encode(), b"text/plain")
         return Response(200, self._metrics.page(), b"text/plain")

@@ -21,8 +21,7 @@ from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.exchange import GrpcReply, Watch
 from tfs_workflow.modelserver.inference.scheduler import Scheduler, internal
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
-from tfs_workflow.modelserver.metrics import Metrics
-from tfs_workflow.modelserver.models import model_config
+from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rpc import messages, request_template
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
@@ -40,7 +39,7 @@ class GrpcApi:
     """Answers gRPC requests. Messages stay bytes until where they are handled: a large one is parsed on a thread."""
 
     def __init__(
-        self, repository: ModelRepository, scheduler: Scheduler, metrics: Metrics, as_content: bool, health: bool
+        self, repository: ModelRepository, scheduler: Scheduler, metrics: Metrics | None, as_content: bool, health: bool
     ) -> None:
         self._repository = repository
         self._scheduler = scheduler
@@ -89,27 +88,30 @@ class GrpcApi:
             answered = self._templates.predict(content)
             if answered is not None:
                 servable, result = answered
-                self._count(name, result, servable, started_s)
+                self._count(name, result, servable.name, started_s)
                 reply(result)
                 return
-        asked: list[Servable] = []
+        asked = ""
 
         def plan() -> Plan[bytes]:
-            made = prepare(_parsed(method.request, content))
+            nonlocal asked
+            request = _parsed(method.request, content)
+            asked = _model_name(request)
+            made = prepare(request)
             self._last = made.servable
-            asked.append(made.servable)
             return made.then(_serialized)
 
         def done(result: Any) -> None:
-            self._count(name, result, asked[-1] if asked else self._last, started_s)
+            self._count(name, result, asked, started_s)
             reply(result)
 
         # Which model it is for stands in the message; most likely the same as before.
         self._scheduler.submit(self._last, len(content), plan, done, timeout_ms)
 
-    def _count(self, name: str, result: Any, servable: Servable | None, started_s: float) -> None:
-        code = result.code if isinstance(result, StatusError) else Code.OK
-        self._metrics.request(servable.name if servable else "", "GRPC", name, code, time.perf_counter() - started_s)
+    def _count(self, name: str, result: Any, model: str, started_s: float) -> None:
+        if self._metrics is not None:
+            code = result.code if isinstance(result, StatusError) else Code.OK
+            self._metrics.request(model, "GRPC", name, code, time.perf_counter() - started_s)
 
     def _ask(  # noqa: PLR0913, PLR0917  # bound once for each method
         self,
@@ -146,11 +148,18 @@ class GrpcApi:
                     "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                     "Only ModelConfigList is currently supported"
                 )
-            self._repository.reload(model_config.models_of(request.config))
+            self._repository.reload(request.config)
         except StatusError as error:
             log.error("model_servers/model_service_impl.cc", f"ReloadConfig failed: {error.message}")
             raise
         return apis.ReloadConfigResponse(status=apis.StatusProto())
+
+
+def _model_name(request: Any) -> str:
+    """The model that an inference asks for; empty where it names none."""
+    if isinstance(request, apis.MultiInferenceRequest):
+        return request.tasks[0].model_spec.name if request.tasks else ""
+    return str(request.model_spec.name)
 
 
 _LATE = StatusError(Code.DEADLINE_EXCEEDED, "Deadline Exceeded")

@@ -8,7 +8,6 @@ other values there, and then read without parsing. The response is put together 
 from __future__ import annotations
 
 import math
-import time
 from array import array
 from collections.abc import Callable
 from functools import lru_cache
@@ -72,15 +71,13 @@ class RequestTemplates:
         call = prepared_call(servable)
         if call is None or call.aliases[0] != template.alias:
             return None
-        started_s = time.perf_counter()
         try:
-            shape, computed = call.run(template.shape, memoryview(content)[len(template.before) :])
+            values = memoryview(content)[len(template.before) :]
+            shape, computed = servable.run_floats(call, template.shape, values)
         except SessionClosedError:
             return None
         except StatusError as error:
             return servable, error
-        finally:
-            servable.pace.note(time.perf_counter() - started_s)
         spec = _model_spec(servable.name, servable.version)
         return servable, _before_values(call.aliases[1], shape) + computed + spec
 

@@ -30,7 +30,7 @@ from tfs_workflow.protos import saved_model_pb2, session_pb2
 CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
 
 
-Content: TypeAlias = "bytes | memoryview | array[float]"
+FloatContent: TypeAlias = "bytes | memoryview | array[float]"
 ShapeCheck = Callable[[Sequence[int]], None]
 
 
@@ -200,7 +200,7 @@ class FloatCall:
         # Called with a shape that is not the one of the run before; may raise StatusError, too.
         self.note_kind: Callable[[tuple[int, ...]], None] | None = None
 
-    def run(self, shape: tuple[int, ...], content: Content) -> tuple[tuple[int, ...], bytes]:
+    def run(self, shape: tuple[int, ...], content: FloatContent) -> tuple[tuple[int, ...], bytes]:
         """The shape and the content of the fetched tensor from those of the fed one.
 
         Content is the float32 values as they lie in memory; what follows them is left alone.
