@@ -9,17 +9,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfs_workflow.modelserver.exchange import GrpcApp, HttpApp
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
+from tfs_workflow.modelserver.net import announced
 from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 from tfs_workflow.modelserver.net.fair_accept import FairAccept
 from tfs_workflow.modelserver.net.listeners import Listener, Listeners
 from tfs_workflow.modelserver.net.open_counts import PortCount
+
+# After the announcement, requests that clients had sent before they heard of it still arrive.
+_ON_THEIR_WAY_S = 0.05
 
 
 class Front:
@@ -32,6 +36,8 @@ class Front:
             max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections
         )
         self._drain_s = flags.drain_seconds
+        self._linger_s = max(flags.drain_linger_seconds, _ON_THEIR_WAY_S)
+        self._has_health = flags.enable_grpc_healthcheck_service
         self._http = Connections(HttpConnection, http_app, limits, counts[0])
         self._grpc = Connections(GrpcConnection, grpc_app, limits, counts[1])
         self._servers: list[asyncio.AbstractServer] = []
@@ -60,13 +66,29 @@ class Front:
             for connections in (self._grpc, self._http):
                 connections.sweep()
 
+    def announce(self) -> None:
+        """Tell balancers and clients that the server will end, and serve on, new connections, too."""
+        self._http.announce(announced.http_app(self._http.app))
+        self._grpc.announce(announced.grpc_app(self._grpc.app) if self._has_health else self._grpc.app)
+
     async def drain(self) -> None:
-        """Take no new requests, and return once those in work are finished or the time for that has passed."""
-        for connections in (self._grpc, self._http):
-            connections.end()
+        """Take no new connections, and return once what is in work is finished or the time for that has passed."""
         deadline_s = time.monotonic() + self._drain_s
-        while (self._grpc.is_busy or self._http.is_busy) and time.monotonic() < deadline_s:
-            await asyncio.sleep(0.005)
+        # What the kernel has accepted already is ours.
+        await asyncio.sleep(0.001)
+        for accepting in (*self._servers, *self._fair):
+            accepting.close()
+        self.announce()
+        both = (self._grpc, self._http)
+        await _until(lambda: not any(one.open for one in both), min(time.monotonic() + self._linger_s, deadline_s))
+        for connections in both:
+            connections.end()
+        await _until(lambda: not any(one.is_busy for one in both), deadline_s)
+
+
+async def _until(is_done: Callable[[], bool], deadline_s: float) -> None:
+    while not is_done() and time.monotonic() < deadline_s:
+        await asyncio.sleep(0.005)
 
 
 def tls_context(flags: Flags) -> ssl.SSLContext | None:

@@ -13,7 +13,7 @@ from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.flags import FAILED, Flags, usage
 from tfs_workflow.modelserver.front import Front, tls_context
 from tfs_workflow.modelserver.model_engine import ModelEngine, settle
-from tfs_workflow.modelserver.net import listeners
+from tfs_workflow.modelserver.net import announced, listeners
 from tfs_workflow.modelserver.status_error import StatusError
 from tfs_workflow.modelserver.tensorflow import capi
 
@@ -48,11 +48,18 @@ async def _serve(engine: ModelEngine, flags: Flags) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
     front = Front(flags, *engine.apis())
+
+    def announce() -> None:
+        log.info("model_servers/server.cc", announced.LOGGED)
+        front.announce()
+
+    loop.add_signal_handler(signal.SIGUSR1, announce)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR1,))
     await front.accept(listeners.bind(flags).listen(), tls_context(flags))
     tasks = [loop.create_task(front.sweep()), loop.create_task(engine.watch_config())]
     await ending.wait()
+    log.info("model_servers/server.cc", "Ending: no new connections; requests in work are finished.")
+    await front.drain()
     for task in tasks:
         task.cancel()
-    log.info("model_servers/server.cc", "Ending: no new requests; those in work are finished.")
-    await front.drain()
     engine.stop()

@@ -20,7 +20,7 @@ from tfs_workflow.modelserver.processes.control import Control
 
 _ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
 # Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
-_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 _LARGE_BUFFER_BYTES = 2**20

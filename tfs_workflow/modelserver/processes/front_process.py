@@ -70,6 +70,7 @@ class _FrontProcess:
             control.ENDED: self._engine_ended,
             control.PAUSE: lambda *_: side.pause(),
             control.SERVE: self._serve,
+            control.ANNOUNCE: lambda *_: front.announce(),
             control.END: self._end,
             # Without the parent nobody replaces an engine.
             b"": lambda *_: os._exit(FAILED),

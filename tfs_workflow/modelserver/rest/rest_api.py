@@ -16,7 +16,11 @@ from functools import partial
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.modelserver.exchange import (
     CORS,
+    HEALTH,
+    HEALTHY,
     JSON,
+    NOT_READY,
+    READINESS,
     RETRY_AFTER,
     Body,
     Content,
@@ -44,7 +48,7 @@ from tfs_workflow.modelserver.rest import (
     small_request,
 )
 from tfs_workflow.modelserver.rest.json_response import VersionEntry
-from tfs_workflow.modelserver.rest.routes import HEALTH, READINESS, Route
+from tfs_workflow.modelserver.rest.routes import Route
 from tfs_workflow.modelserver.status_error import SilentError, StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 from tfs_workflow.protos.serving_apis_pb2 import SignatureDefMap
@@ -108,7 +112,7 @@ class RestApi:
         if route.action == "metrics":
             return self._metrics_page(route)
         if route.action in (HEALTH, READINESS):
-            return self._probe(route.action)
+            return HEALTHY if route.action == HEALTH or self._repository.is_ready() else NOT_READY
         if request.method == "OPTIONS":
             allowed = _HTTP_ORIGIN.search(request.headers.get(b"origin", b""))
             # libevent's own content type, for an answer that names none.
@@ -145,11 +149,6 @@ class RestApi:
             return self._entries(name)
         except StatusError:  # no version has appeared yet
             return []
-
-    def _probe(self, path: str) -> Response:
-        """The answer to a balancer's or an orchestrator's probe: alive, or every wanted version AVAILABLE."""
-        is_good = path == HEALTH or self._repository.is_ready()
-        return Response(200 if is_good else 503, b"ok\n" if is_good else b"not ready\n", b"text/plain")
 
     def _infer(self, route: Route, request: Request, reply: HttpReply) -> None:
         body, started_s = request.body, time.perf_counter()
