@@ -85,6 +85,8 @@ class Connections(Generic[AppT]):
         self.count = count
         # Every answer then says that its connection closes, where the protocol can.
         self.announced = False
+        # Whether this value of Authorization is enough, for connections that ask for it.
+        self.allows: Callable[[bytes], bool] = lambda _: False
         self.ending = False
         self._protocol = protocol
 

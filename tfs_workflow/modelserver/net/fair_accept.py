@@ -70,4 +70,5 @@ class FairAccept:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A client that leaves during the TLS handshake is no error of ours.
         with suppress(OSError):
-            await self._loop.connect_accepted_socket(self._connections, accepted, ssl=self._tls)
+            limit = {} if self._tls is None else {"ssl_handshake_timeout": self._connections.limits.head_timeout_s}
+            await self._loop.connect_accepted_socket(self._connections, accepted, ssl=self._tls, **limit)

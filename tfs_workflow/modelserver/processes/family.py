@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from tfs_workflow.modelserver.access.access import Access
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.net.listeners import Listeners
@@ -77,6 +78,7 @@ class FrontStart(NamedTuple):
     """What a front is born with; `serial` counts all fronts that ever started from 1, `place` those of now from 0."""
 
     flags: Flags
+    access: Access
     listeners: Listeners
     open_counts: OpenCounts
     serial: int

@@ -15,6 +15,7 @@ from contextlib import suppress
 from math import inf
 
 from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.access.access import access_of
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.net import announced, listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
@@ -46,6 +47,7 @@ class Parent:
     def __init__(self, flags: Flags, arguments: Sequence[str]) -> None:
         self._flags = flags
         self._arguments = arguments
+        self._access = access_of(flags)
         self._listeners = listeners.bind(flags)
         self._engine: EngineChild | None = None
         self._fronts: dict[int, Child] = {}
@@ -98,7 +100,7 @@ class Parent:
     def _start_front(self) -> None:
         self._fronts_started += 1
         place = min(set(range(self._flags.fronts)) - {front.place for front in self._fronts.values()})
-        birth = FrontStart(self._flags, self._listeners, self._open_counts, self._fronts_started, place)
+        birth = FrontStart(self._flags, self._access, self._listeners, self._open_counts, self._fronts_started, place)
         front = family.fork_front(birth, self._leave)
         self._fronts[front.pid] = front
         if self._engine is not None:
