@@ -69,8 +69,9 @@ class Front:
             return
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if listener.address.startswith("unix:") else loop.create_server
-        limit = {} if tls is None else {"ssl_handshake_timeout": connections.limits.head_timeout_s}
-        self._servers.append(await create(connections, sock=listener.socket, backlog=1024, ssl=tls, **limit))
+        most_s = connections.limits.head_timeout_s if tls else None
+        made = create(connections, sock=listener.socket, backlog=1024, ssl=tls, ssl_handshake_timeout=most_s)
+        self._servers.append(await made)
 
     async def sweep(self) -> None:
         """End connections whose client is late, and look after files, each second, until cancelled."""
@@ -98,8 +99,10 @@ class Front:
         deadline_s = time.monotonic() + self._drain_s
         # What the kernel has accepted already is ours.
         await asyncio.sleep(0.001)
-        for accepting in (*self._servers, *self._fair):
-            accepting.close()
+        for server in self._servers:
+            server.close()
+        for fair in self._fair:
+            fair.close()
         self.announce()
         both = (self._grpc, self._http)
         await _until(lambda: not any(one.open for one in both), min(time.monotonic() + self._linger_s, deadline_s))

@@ -70,5 +70,7 @@ class FairAccept:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A client that leaves during the TLS handshake is no error of ours.
         with suppress(OSError):
-            limit = {} if self._tls is None else {"ssl_handshake_timeout": self._connections.limits.head_timeout_s}
-            await self._loop.connect_accepted_socket(self._connections, accepted, ssl=self._tls, **limit)
+            most_s = self._connections.limits.head_timeout_s if self._tls else None
+            await self._loop.connect_accepted_socket(
+                self._connections, accepted, ssl=self._tls, ssl_handshake_timeout=most_s
+            )
