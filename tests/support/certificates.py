@@ -28,14 +28,17 @@ def self_signed(directory: Path, name: str = NAME) -> Pair:
     return pair
 
 
-def signed(directory: Path) -> tuple[Pair, Path]:
-    """A certificate that an authority signed, for its common name alone; and that of the authority."""
+def signed(directory: Path, name: str = "") -> tuple[Pair, Path]:
+    """A certificate that an authority signed, for this name or its common name alone; and that of the authority."""
     authority = self_signed(directory)
     pair, request = Pair(directory / "own.pem", directory / "own.key"), str(directory / "own.csr")
     subject = ("-subj", "/CN=own.example.com")
     openssl("req", "-newkey", "rsa:2048", "-nodes", *subject, "-keyout", str(pair.key), "-out", request)
     ca = ("-CA", str(authority.certificate), "-CAkey", str(authority.key), "-CAcreateserial")
-    openssl("x509", "-req", "-in", request, *ca, "-days", "1", "-out", str(pair.certificate))
+    extensions = directory / "extensions"
+    extensions.write_text(f"subjectAltName=DNS:{name}\n" if name else "")
+    made = ("-days", "1", "-extfile", str(extensions), "-out", str(pair.certificate))
+    openssl("x509", "-req", "-in", request, *ca, *made)
     return pair, authority.certificate
 
 

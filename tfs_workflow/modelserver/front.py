@@ -49,7 +49,9 @@ class Front:
         guarded = access.token is not None
         self._http = Connections(GuardedHttpConnection if guarded else HttpConnection, apps[0], limits, counts[0])
         self._grpc = Connections(GuardedGrpcConnection if guarded else GrpcConnection, apps[1], limits, counts[1])
+        self._token_serial = 0
         if access.token is not None:
+            self._token_serial = access.token.serial
             self._http.allows = self._grpc.allows = access.token.allows
         self._servers: list[asyncio.AbstractServer] = []
         self._fair: list[FairAccept] = []
@@ -85,7 +87,12 @@ class Front:
         """Read a certificate or a token again that was replaced on disk."""
         if self._access.certificate is not None:
             self._access.certificate.renew()
-        if self._access.token is not None and self._access.token.renew():
+        token = self._access.token
+        if token is None:
+            return
+        token.renew()
+        if token.serial != self._token_serial:
+            self._token_serial = token.serial
             for connection in self._http.open:
                 connection.forget()
 
