@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from tests.checks.findings import is_ok, one, statuses
-from tfs_workflow.checks.docker_host import engine_findings, is_official, thread_limit, without_engine
+from tfs_workflow.checks.docker_host import engine_findings, thread_limit, without_engine
 from tfs_workflow.checks.finding import FindingStatus
 from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.runtimes.docker.engine_info import EngineFacts, is_local
+from tfs_workflow.runtimes.own_keys import is_official
 from tfs_workflow.runtimes.spec_builder import fitting_pids
 
 IMAGE = "tensorflow/serving:2.20.0"

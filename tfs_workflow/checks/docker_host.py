@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfs_workflow.checks.finding import Finding, failed, failure, ok, warning
 from tfs_workflow.errors import ToolMissingError, WorkflowError
+from tfs_workflow.runtimes.own_keys import is_official
 from tfs_workflow.runtimes.spec_builder import needed_pids
 
 if TYPE_CHECKING:
@@ -120,11 +121,6 @@ def architecture(engine: str, image: str, image_architecture: str) -> Iterator[F
         yield failure(check, f"the engine is {engine}, {image} is {offered}: it {here}", fix, ToolMissingError)
     else:
         yield ok(check, engine + (f", as {image}" if offered else ""))
-
-
-def is_official(image: str) -> bool:
-    """Whether it is TensorFlow Serving's own image, perhaps from a mirror."""
-    return f"/{image.partition('@')[0].rsplit(':', 1)[0]}".endswith("/tensorflow/serving")
 
 
 def is_gpu(image: str) -> bool:

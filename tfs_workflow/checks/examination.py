@@ -29,6 +29,7 @@ from tfs_workflow.config.types import Config, Model, Source
 from tfs_workflow.errors import ConfigError, ToolMissingError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.kinds import FALLBACK, KINDS, PREFERRED, RuntimeKind, runtime_kind
+from tfs_workflow.runtimes.own_keys import is_official
 from tfs_workflow.runtimes.process_runtime import ProcessRuntime
 from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.runtimes.spec_builder import build_spec
@@ -231,7 +232,7 @@ def server_version(runtime: str, image: str) -> str:
     """TensorFlow's version in the server, from the image's tag or the installed wheel; empty where not known."""
     if runtime_kind(runtime).has_image:
         tag = image.partition("@")[0].rpartition(":")[2]
-        found = re.match(r"\d+\.\d+(\.\d+)?", tag) if docker_host.is_official(image) else None
+        found = re.match(r"\d+\.\d+(\.\d+)?", tag) if is_official(image) else None
         return found[0] if found else ""
     return tensorflow_version() if runtime_kind(runtime).own_code else ""
 

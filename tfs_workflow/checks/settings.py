@@ -11,15 +11,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfs_workflow.checks.docker_host import is_official
+from tfs_workflow.checks.access_files import access_findings
 from tfs_workflow.checks.finding import Finding, failed, failure, ok, warning
-from tfs_workflow.client.connect import read_ssl_config
+from tfs_workflow.client.access.server_certificate import read_ssl_config
 from tfs_workflow.config.introspection import suggestion
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Batching, Config
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.modelserver.flags import FLAGS, OWN, UsageError, parse
 from tfs_workflow.runtimes.kinds import runtime_kind
+from tfs_workflow.runtimes.own_keys import is_official
 from tfs_workflow.sources.registry import model_source
 
 EMBEDDED_FLAGS = frozenset(flag.name for flag in OWN)
@@ -48,6 +49,7 @@ def configuration_findings(loaded: LoadedConfig, runtime: str) -> Iterator[Findi
     if loaded.foreign:
         evidence = f"ignored, as they name no key of the YAML: {', '.join(loaded.foreign)}"
         yield warning("configuration: environment", evidence, "nothing to do where they belong to another program")
+    yield from access_findings(config, runtime)
     yield from _flags(config, runtime)
     yield from _mistaken_sources(loaded)
     yield from _without_effect(config, runtime)

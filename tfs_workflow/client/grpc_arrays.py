@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import DecodeError, EncodeError, Message
 
+from tfs_workflow.client.access.credentials import TOKEN_FIX
 from tfs_workflow.client.interface import (
     CONNECT_TIMEOUT_S,
     LOOPBACK,
@@ -57,11 +58,17 @@ _CHANNEL_OPTIONS = [
 class GrpcArrayClient:
     """A `Client` over gRPC; `address` is HOST:PORT or unix:PATH.
 
-    With `tls`, the certificate of the server is trusted that is given, else those of the system.
+    With `tls`, the certificate of the server is trusted that is given, else those of the system. Each call carries the
+    metadata.
     """
 
     def __init__(
-        self, address: str, timeout_s: float = PREDICT_TIMEOUT_S, *, tls: bool | ServerCertificate = False
+        self,
+        address: str,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+        *,
+        tls: bool | ServerCertificate = False,
+        metadata: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.address = address
         self.timeout_s = timeout_s
@@ -76,6 +83,7 @@ class GrpcArrayClient:
         self._channel = (
             grpc.secure_channel(address, credentials, options) if tls else grpc.insecure_channel(address, options)
         )
+        self._metadata = tuple(metadata.items())
         self._calls: dict[Method, Any] = {}
         self._signatures = SignatureCache(self.metadata)
 
@@ -164,7 +172,7 @@ class GrpcArrayClient:
     def _send(self, method: Method, request: Message, timeout_s: float) -> Any:
         where = f"{self.address} {method.name}"
         try:
-            content = self._call(method)(request.SerializeToString(), timeout=timeout_s)
+            content = self._call(method)(request.SerializeToString(), timeout=timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise self._translated(error, where, timeout_s) from error
         except (EncodeError, ValueError) as error:  # more than 2 GiB; or a closed channel
@@ -203,9 +211,10 @@ class GrpcArrayClient:
                 evidence=text,
                 fix="invoke status shows what runs; invoke serve starts it",
             )
-        http_status = HTTP_STATUS[Code(code.value[0])]
+        http_status, evidence = HTTP_STATUS[Code(code.value[0])], f"gRPC {code.name}"
+        fix = TOKEN_FIX if code is grpc.StatusCode.UNAUTHENTICATED else ""
         return RequestRejectedError(
-            text or "the server gave no reason", http_status, where=where, evidence=f"gRPC {code.name}"
+            text or "the server gave no reason", http_status, where=where, evidence=evidence, fix=fix
         )
 
 

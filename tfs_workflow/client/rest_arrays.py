@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tfs_workflow.client.access.credentials import NO_CREDENTIALS, Credentials
 from tfs_workflow.client.interface import (
     PREDICT_TIMEOUT_S,
     InvalidInputError,
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 class RestArrayClient:
     """A `Client` over REST; types that JSON cannot carry (float16, complex) are rejected with a hint to use gRPC."""
 
-    def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
-        self._rest = RestJsonClient(rest_url, timeout_s)
+    def __init__(
+        self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S, credentials: Credentials = NO_CREDENTIALS
+    ) -> None:
+        self._rest = RestJsonClient(rest_url, timeout_s, credentials)
         self._signatures = SignatureCache(self._rest.metadata)
 
     def __enter__(self) -> Self:

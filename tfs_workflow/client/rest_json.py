@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
+from tfs_workflow.client.access.credentials import NO_CREDENTIALS, TOKEN_FIX, Credentials
+from tfs_workflow.client.access.rest_session import rest_session, verification
 from tfs_workflow.client.interface import (
     CONNECT_TIMEOUT_S,
-    LOOPBACK,
     PREDICT_TIMEOUT_S,
     STATUS_TIMEOUT_S,
     ModelRef,
@@ -33,8 +33,6 @@ from tfs_workflow.formats.signature_text import from_metadata
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-MAX_CONNECTIONS = 16
-
 
 class RestJsonClient:
     """A client of one model server; several threads may share it.
@@ -42,14 +40,13 @@ class RestJsonClient:
     A request is sent once: only a connection that the server closed while it was idle is opened again.
     """
 
-    def __init__(self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S) -> None:
+    def __init__(
+        self, rest_url: str, timeout_s: float = PREDICT_TIMEOUT_S, credentials: Credentials = NO_CREDENTIALS
+    ) -> None:
         self.rest_url = rest_url.rstrip("/")
         self.timeout_s = timeout_s
-        self._session = requests.Session()
-        # A proxy is for addresses outside: requests to this machine bypass it.
-        self._session.trust_env = urlsplit(self.rest_url).hostname not in LOOPBACK
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=MAX_CONNECTIONS))
+        self._session = rest_session(self.rest_url, credentials)
+        self._verify = verification(credentials)
 
     def __enter__(self) -> Self:
         return self
@@ -77,7 +74,7 @@ class RestJsonClient:
                 return []
         except (PredictionFailedError, KeyError, TypeError, ValueError) as error:
             raise _not_a_model_server(response) from error
-        raise _not_a_model_server(response)
+        raise _unauthorized(response) if response.status_code == 401 else _not_a_model_server(response)
 
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature of a served version; raises ServerUnreachableError or RequestRejectedError."""
@@ -167,6 +164,7 @@ class RestJsonClient:
                 headers={"Content-Type": "application/json"},
                 timeout=self._timeout(timeout_s),
                 allow_redirects=False,
+                verify=self._verify,
             )
         except requests.RequestException as error:
             raise self._translated(error, url, timeout_s) from error
@@ -187,13 +185,17 @@ class RestJsonClient:
 
     def _get(self, url: str, timeout_s: float) -> requests.Response:
         try:
-            return self._session.get(url, timeout=self._timeout(timeout_s), allow_redirects=False)
+            return self._session.get(url, timeout=self._timeout(timeout_s), allow_redirects=False, verify=self._verify)
+        except requests.exceptions.SSLError as error:
+            raise _distrusted(url, error) from error
         except requests.RequestException as error:
             # A container's published port accepts connections before the server inside listens, and drops them.
             raise self._unreachable(url) from error
 
     def _translated(self, error: requests.RequestException, url: str, timeout_s: float) -> WorkflowError:
         """The error for a request without a response: no server, a slow server, or a lost connection."""
+        if isinstance(error, requests.exceptions.SSLError):
+            return _distrusted(url, error)
         if isinstance(error, requests.ConnectTimeout) or isinstance(_cause(error), NewConnectionError):
             return self._unreachable(url)
         if isinstance(error, requests.Timeout) or isinstance(_cause(error), ReadTimeoutError):
@@ -234,7 +236,22 @@ def _not_a_model_server(response: requests.Response) -> ServerNotReadyError:
 
 
 def _rejected(response: requests.Response, where: str) -> RequestRejectedError:
-    return RequestRejectedError(server_text(response.content), response.status_code, where=where)
+    fix = TOKEN_FIX if response.status_code == 401 else ""
+    return RequestRejectedError(server_text(response.content), response.status_code, where=where, fix=fix)
+
+
+def _unauthorized(response: requests.Response) -> ServerNotReadyError:
+    text, evidence = server_text(response.content), f"HTTP {response.status_code}"
+    return ServerNotReadyError(text, where=response.url, evidence=evidence, fix=TOKEN_FIX)
+
+
+def _distrusted(url: str, error: requests.exceptions.SSLError) -> ServerNotReadyError:
+    return ServerNotReadyError(
+        "the server's certificate is not the expected one, or it does not speak TLS",
+        where=url,
+        evidence=str(_cause(error)),
+        fix="give connect(…, ca=…) the certificate of its authority, or invoke serve again",
+    )
 
 
 def _cause(error: requests.RequestException) -> object:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from tfs_workflow.config.environment import CONFIG_VARIABLE, apply_environment, apply_options, foreign_variables
 from tfs_workflow.config.implied_path import implied_path, plain_name
 from tfs_workflow.config.problems import problems
-from tfs_workflow.config.types import Config
+from tfs_workflow.config.types import Config, Tls
 from tfs_workflow.config.yaml_reader import Document, Problem, read_file
 from tfs_workflow.errors import ConfigError
 
@@ -61,7 +61,7 @@ def load(
     apply_options(document, options or {})
     # After the overrides, which may name the project.
     _named_after_its_directory(document, chosen)
-    config = _validated(document)
+    config = _with_absolute_paths(_validated(document), chosen.parent)
     return LoadedConfig(chosen, config, tuple(overrides), tuple(foreign_variables(Config, environ)))
 
 
@@ -101,6 +101,20 @@ def _validated(document: Document) -> Config:
     if found:
         raise ConfigError("\n".join(_in_order(found, document.source)))
     return config
+
+
+def _with_absolute_paths(config: Config, directory: Path) -> Config:
+    """The configuration with the paths of certificate, key and token as the server needs them."""
+    server = config.server
+    if not (server.tls or server.token_file):
+        return config
+    tls = server.tls and Tls(**{name: _absolute(directory, path) for name, path in server.tls.model_dump().items()})
+    token_file = server.token_file and _absolute(directory, server.token_file)
+    return config.model_copy(update={"server": server.model_copy(update={"tls": tls, "token_file": token_file})})
+
+
+def _absolute(directory: Path, path: str) -> str:
+    return os.path.abspath(directory / Path(path).expanduser())  # noqa: PTH100  # keeps links
 
 
 def _in_order(found: list[Problem], source: str) -> list[str]:

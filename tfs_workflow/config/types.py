@@ -139,6 +139,13 @@ class Batching(Frozen):
         return sizes
 
 
+class Tls(Frozen):
+    """The server's certificate, for REST and gRPC; the files are read again when they change."""
+
+    certificate: str = Field(min_length=1, description="PEM file with the certificate chain, beside this file.")
+    key: str = Field(min_length=1, description="PEM file with its key, for nobody else to read.")
+
+
 class Server(Frozen):
     """How the model server runs and what it may use."""
 
@@ -176,9 +183,32 @@ class Server(Frozen):
     environment: dict[value.VariableName, value.FlagValue] = Field(
         default_factory=dict, description="Environment variables of the server, such as TF_ENABLE_ONEDNN_OPTS: 0."
     )
+    tls: Tls | None = Field(default=None, description="REST and gRPC over TLS; the embedded server alone has it.")
+    token_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the bearer token that requests must have; the embedded server alone asks for one.",
+    )
+    fronts: value.Fronts = Field(
+        default="auto",
+        description="Processes of the embedded server that hold connections; 0: one process in all; auto: its default.",
+    )
     native_binary: str = Field(
         default="tensorflow_model_server", min_length=1, description="Command of the native runtime."
     )
+
+    @property
+    def own_keys(self) -> list[str]:
+        """The keys given here that only the embedded server understands."""
+        given = {"tls": self.tls, "token_file": self.token_file, "fronts": self.fronts != "auto"}
+        return [f"server.{key}" for key, value in given.items() if value]
+
+    @field_validator("tls")
+    @classmethod
+    def _one_certificate(cls, tls: Tls | None, info: ValidationInfo) -> Tls | None:
+        if tls and "ssl_config_file" in info.data.get("flags", {}):
+            raise refusal([((), "has a certificate for gRPC, too; expected it or server.flags.ssl_config_file")])
+        return tls
 
     @field_validator("grpc_port")
     @classmethod

@@ -24,6 +24,7 @@ Name = Annotated[
 Label = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_]+$"), expected("a label of letters, digits and '_'")]
 # A version is an int64 in TensorFlow Serving (model.proto).
 Version = Annotated[int, Field(ge=0, lt=2**63), expected("a version number (0 or above)")]
+Fronts = Annotated[Annotated[int, Field(ge=0, le=64)] | Literal["auto"], expected("a number (0-64) or 'auto'")]
 RuntimeName = Literal["auto", "docker", "embedded", "native"]
 # YAML 1.1 reads a bare `no` as false.
 Restart = Annotated[
@@ -41,7 +42,12 @@ OWN_FLAGS = {
     "enable_batching": "server.batching",
     "batching_parameters_file": "server.batching",
     "monitoring_config_file": "server.metrics",
-    "bind_address": "server.expose",  # the embedded server's own
+    # The embedded server's own.
+    "bind_address": "server.expose",
+    "fronts": "server.fronts",
+    "tls_certificate_file": "server.tls",
+    "tls_key_file": "server.tls",
+    "token_file": "server.token_file",
 }
 
 

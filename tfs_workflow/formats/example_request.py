@@ -74,15 +74,18 @@ def example_request(name: str, signature: Signature, features: Sequence[ParsedFe
     return ExampleRequest("predict", _named(name, {"instances": [content]} if rows else {"inputs": content}))
 
 
-def curl_line(model_url: str, request: ExampleRequest) -> str:
-    """A command that sends the example when it is pasted into a shell; empty where REST cannot."""
+def curl_line(model_url: str, request: ExampleRequest, curl: str = "curl") -> str:
+    """A command that sends the example when it is pasted into a shell; empty where REST cannot.
+
+    `curl` is the command with the options that the server needs.
+    """
     if request.body is None:
         return ""
     url = shlex.quote(f"{model_url}:{request.verb}")
     if spelled_values(request.body) <= MAX_SPELLED_VALUES:
-        return f"curl -d {shlex.quote(json.dumps(request.body))} {url}"
+        return f"{curl} -d {shlex.quote(json.dumps(request.body))} {url}"
     program = f"import json; print(json.dumps({_expression(request.body)}))"
-    return f"python3 -c {shlex.quote(program)} | curl -d @- {url}"
+    return f"python3 -c {shlex.quote(program)} | {curl} -d @- {url}"
 
 
 def _is_batched(tensor: TensorSpec) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ from tfs_workflow.modelserver.tensorflow import startup
 
 def main() -> int:
     """Run the server with the process's arguments; returns the exit code."""
+    # A hook may announce the end while the models load; it counts from when they serve.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1,))
     # Usage errors and --help need no packages, so they are answered before any is imported.
     try:
         parsed = flags.parse(sys.argv[1:])

@@ -23,6 +23,8 @@ CORS = (
 )
 RETRY_AFTER = b"Retry-After: 1\r\n"
 HTML = b"text/html"
+# For balancers and orchestrators; TensorFlow Serving has neither, nor GET /v1/models (#795, #1754).
+HEALTH, READINESS = "/healthz", "/readyz"
 
 # A large body stays a bytearray, and a large response stays in parts: joining them would hold up the event loop.
 Body = bytes | bytearray
@@ -81,6 +83,8 @@ class Shortcut(NamedTuple):
     run_array: ArrayRun | None = None
 
 
+HEALTHY = Response(200, b"ok\n", b"text/plain")
+NOT_READY = Response(503, b"not ready\n", b"text/plain")
 HttpReply = Callable[[Response], None]
 HttpApp = Callable[[Request, HttpReply], None]
 

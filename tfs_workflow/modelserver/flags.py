@@ -42,6 +42,10 @@ OWN = (
     Flag("rest_api_max_connections", 4096, "Most connections of a port at a time; more are answered with 503."),
     Flag("max_waiting_requests", 1000, "Most requests that wait for a thread; more are answered with 503."),
     Flag("drain_seconds", 10.0, "Longest wait, after SIGTERM, for requests in work."),
+    Flag("drain_linger_seconds", 0.0, "How long, after SIGTERM, idle connections stay open for another request."),
+    Flag("tls_certificate_file", "", "PEM file with the certificate chain of REST and gRPC: both over TLS."),
+    Flag("tls_key_file", "", "PEM file with its key."),
+    Flag("token_file", "", "File with the bearer token that every request but a probe must have."),
     Flag("fronts", 0, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process in all."),
 )
 FLAGS: tuple[Flag, ...] = (

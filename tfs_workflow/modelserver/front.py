@@ -9,40 +9,60 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from tfs_workflow.modelserver.access.access import Access
 from tfs_workflow.modelserver.exchange import GrpcApp, HttpApp
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
+from tfs_workflow.modelserver.grpc.guarded_grpc import GuardedGrpcConnection
+from tfs_workflow.modelserver.http.guarded_http import GuardedHttpConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
+from tfs_workflow.modelserver.net import announced
 from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
 from tfs_workflow.modelserver.net.fair_accept import FairAccept
 from tfs_workflow.modelserver.net.listeners import Listener, Listeners
 from tfs_workflow.modelserver.net.open_counts import PortCount
+
+# After the announcement, requests that clients had sent before they heard of it still arrive.
+_ON_THEIR_WAY_S = 0.05
 
 
 class Front:
     """All connections of a process; `counts` are those of REST and gRPC in all processes of the server."""
 
     def __init__(
-        self, flags: Flags, http_app: HttpApp, grpc_app: GrpcApp, counts: Sequence[PortCount | None] = (None, None)
+        self,
+        flags: Flags,
+        apps: tuple[HttpApp, GrpcApp],
+        access: Access,
+        counts: Sequence[PortCount | None] = (None, None),
     ) -> None:
         limits = ConnectionLimits(
             max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections
         )
         self._drain_s = flags.drain_seconds
-        self._http = Connections(HttpConnection, http_app, limits, counts[0])
-        self._grpc = Connections(GrpcConnection, grpc_app, limits, counts[1])
+        self._linger_s = max(flags.drain_linger_seconds, _ON_THEIR_WAY_S)
+        self._has_health = flags.enable_grpc_healthcheck_service
+        self._access = access
+        guarded = access.token is not None
+        self._http = Connections(GuardedHttpConnection if guarded else HttpConnection, apps[0], limits, counts[0])
+        self._grpc = Connections(GuardedGrpcConnection if guarded else GrpcConnection, apps[1], limits, counts[1])
+        self._token_serial = 0
+        if access.token is not None:
+            self._token_serial = access.token.serial
+            self._http.allows = self._grpc.allows = access.token.allows
         self._servers: list[asyncio.AbstractServer] = []
         self._fair: list[FairAccept] = []
 
-    async def accept(self, listeners: Listeners, tls: ssl.SSLContext | None) -> None:
+    async def accept(self, listeners: Listeners) -> None:
         """Take connections from sockets that listen already."""
+        self._renew()
         for listener in listeners.grpc:
-            await self._serve(self._grpc, listener, tls)
+            await self._serve(self._grpc, listener, self._access.grpc)
         for listener in listeners.rest:
-            await self._serve(self._http, listener, None)
+            await self._serve(self._http, listener, self._access.rest)
 
     async def _serve(self, connections: Connections[Any], listener: Listener, tls: ssl.SSLContext | None) -> None:
         count = connections.count
@@ -51,32 +71,53 @@ class Front:
             return
         loop = asyncio.get_running_loop()
         create = loop.create_unix_server if listener.address.startswith("unix:") else loop.create_server
-        self._servers.append(await create(connections, sock=listener.socket, backlog=1024, ssl=tls))
+        most_s = connections.limits.head_timeout_s if tls else None
+        made = create(connections, sock=listener.socket, backlog=1024, ssl=tls, ssl_handshake_timeout=most_s)
+        self._servers.append(await made)
 
     async def sweep(self) -> None:
-        """End connections whose client is late, each second, until cancelled."""
+        """End connections whose client is late, and look after files, each second, until cancelled."""
         while True:
             await asyncio.sleep(1)
             for connections in (self._grpc, self._http):
                 connections.sweep()
+            self._renew()
+
+    def _renew(self) -> None:
+        """Read a certificate or a token again that was replaced on disk."""
+        if self._access.certificate is not None:
+            self._access.certificate.renew()
+        token = self._access.token
+        if token is None:
+            return
+        token.renew()
+        if token.serial != self._token_serial:
+            self._token_serial = token.serial
+            for connection in self._http.open:
+                connection.forget()
+
+    def announce(self) -> None:
+        """Tell balancers and clients that the server will end, and serve on, new connections, too."""
+        self._http.announce(announced.http_app(self._http.app))
+        self._grpc.announce(announced.grpc_app(self._grpc.app) if self._has_health else self._grpc.app)
 
     async def drain(self) -> None:
-        """Take no new requests, and return once those in work are finished or the time for that has passed."""
-        for connections in (self._grpc, self._http):
-            connections.end()
+        """Take no new connections, and return once what is in work is finished or the time for that has passed."""
         deadline_s = time.monotonic() + self._drain_s
-        while (self._grpc.is_busy or self._http.is_busy) and time.monotonic() < deadline_s:
-            await asyncio.sleep(0.005)
+        # What the kernel has accepted already is ours.
+        await asyncio.sleep(0.001)
+        for server in self._servers:
+            server.close()
+        for fair in self._fair:
+            fair.close()
+        self.announce()
+        both = (self._grpc, self._http)
+        await _until(lambda: not any(one.open for one in both), min(time.monotonic() + self._linger_s, deadline_s))
+        for connections in both:
+            connections.end()
+        await _until(lambda: not any(one.is_busy for one in both), deadline_s)
 
 
-def tls_context(flags: Flags) -> ssl.SSLContext | None:
-    """The TLS settings of gRPC, None without them; raises StatusError when they cannot be used."""
-    if not flags.ssl_config_file:
-        return None
-    # Imported here, since a front without TLS needs no protobuf, which takes megabytes.
-    from tfs_workflow.modelserver.grpc import grpc_tls  # noqa: PLC0415
-    from tfs_workflow.modelserver.models import model_config  # noqa: PLC0415
-    from tfs_workflow.protos.model_server_config_pb2 import SSLConfig  # noqa: PLC0415
-
-    config = model_config.read_text_proto(flags.ssl_config_file, SSLConfig())
-    return grpc_tls.context(config, flags.ssl_config_file)
+async def _until(is_done: Callable[[], bool], deadline_s: float) -> None:
+    while not is_done() and time.monotonic() < deadline_s:
+        await asyncio.sleep(0.005)

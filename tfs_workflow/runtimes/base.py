@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tfs_workflow.runtimes.spec import ServerSpec
+
+if TYPE_CHECKING:
+    from tfs_workflow.client.access.credentials import Credentials
 
 # The labels of everything that is started; a process has them as environment variables (process_runtime.py).
 # By this one a server is found.
@@ -36,7 +39,8 @@ class ModelServer:
     `exit_code` is None while it runs; one that waits to be restarted does not run. `restarts` counts how often the
     engine restarted it. `image` and `image_digest` (its id on the engine) are empty where no image is involved.
     `workspace` and `machine` are those that claim it; `superseded` is one whose successor is starting, and `on_trial`
-    one that is tried beside the server that it may replace.
+    one that is tried beside the server that it may replace. `certificate` and `token_file` are the paths that it was
+    started with, of TLS and a token.
     """
 
     runtime: str
@@ -56,6 +60,8 @@ class ModelServer:
     workspace: str = ""
     machine: str = ""
     superseded: bool = False
+    certificate: str = ""
+    token_file: str = ""
     on_trial: bool = False
 
     @property
@@ -66,7 +72,14 @@ class ModelServer:
     @property
     def rest_url(self) -> str:
         """The address that REST paths are appended to."""
-        return f"http://{self.host}:{self.rest_port}"
+        return f"{'https' if self.certificate else 'http'}://{self.host}:{self.rest_port}"
+
+    def credentials(self) -> Credentials:
+        """What its clients must show and trust; raises ConfigError where a file of these cannot be read."""
+        # Here and not above: while the client is imported, the server starts.
+        from tfs_workflow.client.access.credentials import Credentials, read_token  # noqa: PLC0415
+
+        return Credentials(read_token(self.token_file) if self.token_file else "", self.certificate)
 
     @property
     def grpc_target(self) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import FetchFailedError, ToolMissingError, WorkflowError
 from tfs_workflow.runtimes.kinds import FALLBACK, PREFERRED, RuntimeKind, runtime_kind
+from tfs_workflow.runtimes.own_keys import refused_keys
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,17 @@ class Choice:
 def choose(config: Config, provide_image: Callable[[], str]) -> Choice:
     """Provide what the runtime needs and return the choice; `provide_image` returns the image's digest.
 
-    Only auto falls back, and only when docker is not available; then the reason holds the obstacle.
+    Only auto falls back, and only when docker is not available, or cannot have a key that the YAML gives; then the
+    reason holds the obstacle.
 
     Raises ToolMissingError where neither runtime is there, and what `provide_image` raises for a runtime that the YAML
     names.
     """
     if config.runtime != "auto":
         return _chosen(config, runtime_kind(config.runtime), provide_image)
+    if refused := [key for key, _, _ in refused_keys(config, PREFERRED)]:
+        FALLBACK.require(config.server.native_binary)
+        return Choice(FALLBACK.name, f"it alone has {' and '.join(refused)}")
     try:
         return Choice(PREFERRED.name, "an engine answers and has the image", provide_image())
     # No engine, or no image. Anything else is a fault that embedded would only hide.

@@ -279,18 +279,20 @@ def _server(pid: int, environment: dict[str, str], argv: list[str], started_at: 
         id=str(pid),
         project=environment[PROJECT_VARIABLE],
         digest=environment[DIGEST_VARIABLE],
-        rest_port=int(_flag(argv, "--rest_api_port")),
-        grpc_port=int(_flag(argv, "--port")),
+        rest_port=int(_flag(argv, "--rest_api_port") or 0),
+        grpc_port=int(_flag(argv, "--port") or 0),
         started_at=started_at,
         # tensorflow_model_server has no flag for the address and listens on every interface.
         exposed=runtime_kind(environment[RUNTIME_VARIABLE]).always_exposed or "--bind_address=0.0.0.0" in argv,
         workspace=environment.get(WORKSPACE_VARIABLE, ""),
+        certificate=_flag(argv, "--tls_certificate_file"),
+        token_file=_flag(argv, "--token_file"),
         machine=socket.gethostname(),  # or it would not be among our processes
     )
 
 
 def _flag(argv: list[str], name: str) -> str:
-    return next((a.partition("=")[2] for a in argv if a.startswith(f"{name}=")), "0")
+    return next((a.partition("=")[2] for a in argv if a.startswith(f"{name}=")), "")
 
 
 def _is_running(pid: int) -> bool:

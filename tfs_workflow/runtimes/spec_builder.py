@@ -14,6 +14,7 @@ from pathlib import Path
 from tfs_workflow.config.types import Config, Latest, Model
 from tfs_workflow.config.values import PortOrAuto
 from tfs_workflow.runtimes.kinds import runtime_kind
+from tfs_workflow.runtimes.own_keys import own_flags
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 # TensorFlow Serving starts four threads a processor in each of its REST pool, load threads and gRPC pollers, and one in
@@ -58,7 +59,7 @@ def build_spec(  # noqa: PLR0913, PLR0917  # what setup found
         restart=server.restart if kind.is_container else "no",
         metrics=server.metrics,
         batching=tuple(server.batching.model_dump(exclude_none=True).items()) if server.batching else (),
-        flags=tuple((name, _flag_text(value)) for name, value in server.flags.items()),
+        flags=tuple((name, _flag_text(value)) for name, value in (own_flags(config) | server.flags).items()),
         environment=tuple((name, _flag_text(value)) for name, value in sorted(server.environment.items())),
         stop_timeout_s=server.stop_timeout_s,
         models_dir=models_dir if kind.is_container else None,

@@ -80,7 +80,7 @@ def not_set_up(config: Config) -> SetupRequiredError:
 
 def runtime_inputs(config: Config) -> list[str]:
     """The YAML's values that the choice of the runtime depends on; the choice holds until one of them changes."""
-    return [config.runtime, config.server.image]
+    return [config.runtime, config.server.image, *config.server.own_keys]
 
 
 def source_list(model: Model) -> list[Any]:

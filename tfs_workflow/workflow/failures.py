@@ -105,7 +105,7 @@ def _of_models(runtime: Runtime, server: ModelServer, models: Sequence[str]) -> 
     from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415
     from tfs_workflow.health.diagnosis import ended_version  # noqa: PLC0415
 
-    with suppress(WorkflowError), RestJsonClient(server.rest_url) as client:
+    with suppress(WorkflowError), RestJsonClient(server.rest_url, credentials=server.credentials()) as client:
         for model in models:
             for version in client.status(model):
                 if version.has_failed:

@@ -47,7 +47,7 @@ def inspect(loaded: LoadedConfig) -> ProjectStatus:
     runtime, server = known(loaded)
     if server.exit_code is not None:
         raise_ended(runtime, server)
-    with RestJsonClient(server.rest_url) as client:
+    with RestJsonClient(server.rest_url, credentials=server.credentials()) as client:
         try:
             models = {name: client.status(name) for name in loaded.config.models}
         # A server that is silent may have ended a moment ago: then its end explains more than the failed connection

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from tfs_workflow.checks import check_models
+from tfs_workflow.checks.access_files import access_findings
 from tfs_workflow.checks.docker_host import engine_findings
 from tfs_workflow.checks.finding import raise_first_failure
 from tfs_workflow.checks.machine import cpu_flags, processor
@@ -74,6 +75,9 @@ def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOption
         raise ConfigError("there is no lock file", where=str(lock_file), fix="run invoke setup once without --locked")
     workspace = Workspace.create(loaded.workspace, loaded.config.project)
     with workspace.exclusive(notify_wait(context)), open_state(workspace) as session:
+        if loaded.config.runtime != "auto":
+            # Before an image is pulled in vain.
+            raise_first_failure(access_findings(loaded.config, loaded.config.runtime))
         _warn_of_taken_ports(loaded.config, session.state, context)
         conditions = _Conditions(options, pinned if options.locked else None)
         models, choice = _provide(loaded, session, context, conditions)

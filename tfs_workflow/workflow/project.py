@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfs_workflow.checks import check_models
+from tfs_workflow.checks.access_files import access_findings
 from tfs_workflow.checks.docker_host import locality
 from tfs_workflow.checks.finding import raise_first_failure
 from tfs_workflow.config.load import LoadedConfig
@@ -107,7 +108,8 @@ def require_workspace(loaded: LoadedConfig) -> Workspace:
 
 
 def server_spec(config: Config, record: SetupRecord, workspace: Workspace) -> ServerSpec:
-    """What to serve, from the YAML and the record of setup."""
+    """What to serve, from the YAML and the record of setup; ConfigError for a key that its runtime cannot have."""
+    raise_first_failure(access_findings(config, record.runtime))
     found = (record.base_paths, record.contents, record.image_digest, workspace.models)
     return build_spec(config, record.runtime, *found, processors=record.processors)
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import http.client
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 
+import grpc
 import psutil
 
 from tests.support.modelserver.running import Running
 from tests.support.waiting import until
+from tfs_workflow.protos import services
+from tfs_workflow.protos import serving_apis_pb2 as apis
+from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
 BODY = b'{"instances": [1.0, 2.0, 5.0]}'
 RIGHT = b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
@@ -59,10 +64,12 @@ class Clients:
             wanted = self.seen["right"] + count
             assert self._changed.wait_for(lambda: self.seen["right"] >= wanted, 60), self.seen
 
-    def run(self, port: int) -> None:
-        """Send one request after another until it is over; reconnect when the connection breaks."""
+    def run(self, port: int, is_kept: bool = True) -> None:
+        """Send one request after another until it is over; reconnect when the connection breaks, or each time."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while not self._is_over:
+            if not is_kept:
+                connection.close()
             try:
                 connection.request("POST", "/v1/models/half_plus_two:predict", BODY)
                 response = connection.getresponse()
@@ -74,6 +81,35 @@ class Clients:
                 self.note("right" if content == RIGHT else f"{response.status} {content.decode()}")
         connection.close()
 
+    def run_until_closed(self, port: int) -> None:
+        """Send on one connection until the server says that it closes, or until it is over."""
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection.connect()
+        connection.auto_open = 0
+        try:
+            while not self._is_over and connection.sock is not None:
+                connection.request("POST", "/v1/models/half_plus_two:predict", BODY)
+                self.note("right" if connection.getresponse().read() == RIGHT else "wrong")
+        except (OSError, http.client.HTTPException) as error:
+            self.note(f"broken: {error!r}")
+        connection.close()
+
+    def run_grpc(self, port: int) -> None:
+        """Call one time after another until it is over; grpcio reconnects by itself."""
+        method = services.PREDICT
+        request = apis.PredictRequest(model_spec={"name": "half_plus_two"})
+        one = TensorProto(dtype=DataType.DT_FLOAT, tensor_shape={"dim": [{"size": 1}]}, float_val=[1.0])
+        request.inputs["x"].CopyFrom(one)
+        options = (("grpc.use_local_subchannel_pool", 1),)
+        with grpc.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+            call = channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+            while not self._is_over:
+                try:
+                    is_right = list(call(request, timeout=60).outputs["y"].float_val) == [2.5]
+                    self.note("right" if is_right else "wrong")
+                except grpc.RpcError as error:
+                    self.note(f"{error.code()} {error.details()}")
+
     def end(self) -> None:
         """No further request."""
         self._is_over = True
@@ -83,12 +119,19 @@ class Clients:
 def clients_of(server: Running, count: int = 8) -> Iterator[Clients]:
     """Clients that load the server during the block."""
     clients = Clients()
-    threads = [threading.Thread(target=clients.run, args=(server.rest_port,)) for _ in range(count)]
+    with running(clients, [partial(clients.run, server.rest_port)] * count):
+        yield clients
+
+
+@contextmanager
+def running(clients: Clients, loads: Sequence[Callable[[], None]]) -> Iterator[None]:
+    """These methods of the clients, each in a thread of its own, during the block."""
+    threads = [threading.Thread(target=load) for load in loads]
     for thread in threads:
         thread.start()
     try:
         clients.wait_for_more()
-        yield clients
+        yield
     finally:
         clients.end()
         for thread in threads:

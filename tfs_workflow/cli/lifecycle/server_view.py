@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.program_name import in_words_of_the_program
+from tfs_workflow.client.access.curl import curl_access
 from tfs_workflow.client.interface import VersionStatus
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import WorkflowError
@@ -100,9 +101,10 @@ def curl_lines(
 
     `requests` are by model name; one that is not among them is read from the model's files.
     """
+    curl, address = curl_access(server.rest_url, server.credentials(), server.token_file)
     for name in loaded.config.models:
-        url = f"{server.rest_url}/v1/models/{name}"
+        url = f"{address}/v1/models/{name}"
         line = ""
         with suppress(WorkflowError):  # a model without a signature is served all the same
-            line = curl_line(url, requests.get(name) or model_request(loaded, name))
-        yield line or f"curl {url}/metadata"
+            line = curl_line(url, requests.get(name) or model_request(loaded, name), curl)
+        yield line or f"{curl} {url}/metadata"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfs_workflow.cli.command import CommandOptions, project_command, show
+from tfs_workflow.client.access.credentials import Credentials
+from tfs_workflow.client.access.curl import curl_access
 from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import ConfigError, ServerNotReadyError, WorkflowError
@@ -22,11 +24,15 @@ from tfs_workflow.workflow.project import running
 
 @dataclass(frozen=True)
 class DescribedModel:
-    """A model's URL (before serving, the expected one), its signatures, and the features of its tf.Examples."""
+    """A model's URL (before serving, the expected one), its signatures, and the features of its tf.Examples.
+
+    `curl` is the command that reaches the server.
+    """
 
     url: str
     signatures: Mapping[str, Signature]
     features: Sequence[ParsedFeature] = ()
+    curl: str = "curl"
 
 
 def describe(options: CommandOptions, model: str = "") -> None:
@@ -45,19 +51,30 @@ def _described(loaded: LoadedConfig, names: list[str]) -> dict[str, DescribedMod
         _, server = running(loaded)
     except ServerNotReadyError:
         return {name: _from_files(loaded, name) for name in names}
-    with RestJsonClient(server.rest_url) as client:
+    credentials = server.credentials()
+    curl, address = curl_access(server.rest_url, credentials, server.token_file)
+    with RestJsonClient(server.rest_url, credentials=credentials) as client:
         return {
-            name: DescribedModel(client.model_url(name), client.metadata(name), _features(loaded, name))
+            name: DescribedModel(
+                client.model_url(name).replace(server.rest_url, address, 1),
+                client.metadata(name),
+                _features(loaded, name),
+                curl,
+            )
             for name in names
         }
 
 
 def _from_files(loaded: LoadedConfig, name: str) -> DescribedModel:
-    port = loaded.config.server.rest_port
-    address = f"http://127.0.0.1:{port if port != 'auto' else 8501}/v1/models/{name}"
+    server = loaded.config.server
+    port = server.rest_port
+    address = f"{'https' if server.tls else 'http'}://127.0.0.1:{port if port != 'auto' else 8501}"
+    credentials = Credentials(certificate=server.tls.certificate if server.tls else "")
+    curl, address = curl_access(address, credentials, server.token_file or "")
     directory = newest_version(loaded, name)
     tags = served_tags(loaded.config.server.flags)
-    return DescribedModel(address, savedmodel.signatures(directory, tags), savedmodel.features(directory, tags))
+    signatures, features = savedmodel.signatures(directory, tags), savedmodel.features(directory, tags)
+    return DescribedModel(f"{address}/v1/models/{name}", signatures, features, curl)
 
 
 def _features(loaded: LoadedConfig, name: str) -> Sequence[ParsedFeature]:
@@ -75,7 +92,7 @@ def _lines(found: Mapping[str, DescribedModel]) -> Iterator[str]:
             yield from (f"    input   {tensor_text(key, tensor)}" for key, tensor in signature.inputs.items())
             yield from (f"    output  {tensor_text(key, tensor)}" for key, tensor in signature.outputs.items())
             request = example_request(signature_name, signature, model.features)
-            if command := curl_line(model.url, request):
+            if command := curl_line(model.url, request, model.curl):
                 yield f"    {command}"
             if request.note:
                 yield f"    ({request.note})"
@@ -96,5 +113,5 @@ def _signature(model: DescribedModel, name: str) -> dict[str, Any]:
         "inputs": {k: {"dtype": dtype_name(t), "shape": t.shape} for k, t in signature.inputs.items()},
         "outputs": {k: {"dtype": dtype_name(t), "shape": t.shape} for k, t in signature.outputs.items()},
         "example": request.body,
-        "curl": curl_line(model.url, request),
+        "curl": curl_line(model.url, request, model.curl),
     }

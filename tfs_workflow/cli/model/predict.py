@@ -11,9 +11,10 @@ from typing import Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show, whole_number
+from tfs_workflow.client.access.server_certificate import server_certificate
 from tfs_workflow.client.bulk.images import PIXELS, image_row
 from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text, signature_of
-from tfs_workflow.client.connect import connect_json, server_certificate
+from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.client.lost_request import ConnectionBrokenError, add_expectation
 from tfs_workflow.client.rows import JsonRequest
@@ -101,13 +102,16 @@ def _reject_without_input(wanted: PredictOptions) -> None:
 
 def _connected(loaded: LoadedConfig, server: ModelServer, wanted: PredictOptions) -> JsonClient:
     """The client for the transport; over gRPC with TLS where the server has a certificate."""
+    credentials = server.credentials()
     if wanted.transport == REST:
-        return connect_json(server.rest_url)
+        return connect_json(server.rest_url, credentials=credentials)
     path = str(loaded.config.server.flags.get("ssl_config_file", ""))
     if not path:
-        return connect_json(f"grpc://{server.grpc_target}")
+        return connect_json(
+            f"{'grpcs' if server.certificate else 'grpc'}://{server.grpc_target}", credentials=credentials
+        )
     certificate = server_certificate(Path(path), server.grpc_target)
-    return connect_json(f"grpcs://{server.grpc_target}", certificate=certificate)
+    return connect_json(f"grpcs://{server.grpc_target}", certificate=certificate, credentials=credentials)
 
 
 def _target(config: Config, wanted: PredictOptions) -> ModelRef:

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from google.protobuf.message import DecodeError, Message
 
+from tfs_workflow.client.access.credentials import NO_CREDENTIALS, Credentials, over_tls
 from tfs_workflow.client.control.header_block import literal_fields
 from tfs_workflow.client.interface import ServerUnreachableError
 from tfs_workflow.errors import ServerNotReadyError
@@ -36,17 +37,23 @@ class CallRefusedError(ServerNotReadyError):
     """The server ended a call with an error, whose text is the evidence."""
 
 
-def unary_call(address: tuple[str, int], method: Method, request: Message, timeout_s: float) -> Any:
-    """The answer to one unary call without TLS.
+def unary_call(
+    address: tuple[str, int],
+    method: Method,
+    request: Message,
+    timeout_s: float,
+    credentials: Credentials = NO_CREDENTIALS,
+) -> Any:
+    """The answer to one unary call; over TLS where the credentials have the server's own certificate.
 
     Raises ServerUnreachableError where nothing listens or the connection ends, CallRefusedError, and
     ServerNotReadyError after `timeout_s` seconds and for an answer that is not a message of the method.
     """
     where = f"{address[0]}:{address[1]} {method.name}"
     try:
-        with socket.create_connection(address, timeout_s) as connection:
+        with over_tls(socket.create_connection(address, timeout_s), credentials, "h2") as connection:
             call = _Call(connection, time.monotonic() + timeout_s)
-            content = call.run(method, request, address)
+            content = call.run(method, request, f"{address[0]}:{address[1]}", credentials)
     except TimeoutError as error:
         fix = "invoke logs shows what it does; invoke serve replaces it"
         raise ServerNotReadyError(f"no answer within {timeout_s:g} s", where=where, fix=fix) from error
@@ -82,11 +89,11 @@ class _Call:
     stream_window: int = _WINDOW_BYTES
     initial_window: int = _WINDOW_BYTES
 
-    def run(self, method: Method, request: Message, address: tuple[str, int]) -> bytes:
+    def run(self, method: Method, request: Message, authority: str, credentials: Credentials) -> bytes:
         """Send the request, and read frames until the stream ends; the DATA of the answer."""
         content = request.SerializeToString()
         self.connection.sendall(_PREFACE + _frame(_SETTINGS, 0, 0, struct.pack(">HI", _HEADER_TABLE_SIZE, 0)))
-        headers = _headers(method.path, f"{address[0]}:{address[1]}")
+        headers = _headers(method.path, authority, credentials)
         self.connection.sendall(_frame(_HEADERS, _END_HEADERS, _STREAM, headers))
         self._send(b"\0" + len(content).to_bytes(4, "big") + content)
         while not self.has_ended:
@@ -166,14 +173,15 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 
 
-def _headers(path: str, authority: str) -> bytes:
+def _headers(path: str, authority: str, credentials: Credentials) -> bytes:
     fields = {
         ":method": "POST",
-        ":scheme": "http",
+        ":scheme": "https" if credentials.certificate else "http",
         ":path": path,
         ":authority": authority,
         "te": "trailers",
         "content-type": "application/grpc",
+        **credentials.fields,
     }
     # Literal fields without indexing and without Huffman's code (RFC 7541, 6.2.2).
     return b"".join(b"\0" + _string(name) + _string(value) for name, value in fields.items())
@@ -181,6 +189,11 @@ def _headers(path: str, authority: str) -> bytes:
 
 def _string(text: str) -> bytes:
     content = text.encode()
-    if len(content) > 126:  # longer ones have a length of several bytes
-        raise ValueError(f"{text!r} is too long for a header")
-    return bytes((len(content),)) + content
+    # What does not fit into seven bits follows in groups of seven, the lowest first (RFC 7541, 5.1).
+    if len(content) < 127:
+        return bytes((len(content),)) + content
+    rest, length = len(content) - 127, bytearray((127,))
+    while rest > 127:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes((*length, rest)) + content

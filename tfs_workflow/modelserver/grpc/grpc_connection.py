@@ -235,9 +235,9 @@ class GrpcConnection(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call is in work or an answer on its way."""
+        """Whether a call is on its way or in work, or an answer on its way."""
         waiting_bytes = self._session.queued_body_size() + self._transport.get_write_buffer_size()
-        return bool(self._calls) or waiting_bytes > 0
+        return bool(self._calls or self._heads) or waiting_bytes > 0
 
     def is_late(self, now_s: float) -> bool:
         """Whether the client has kept us waiting for too long; asked now and then, so that calls cost nothing."""
@@ -270,6 +270,15 @@ class GrpcConnection(asyncio.Protocol):
         else:
             self._session.terminate_connection()
             self._close()
+
+    def announce(self) -> None:
+        """The server will end: the client opens its next calls on another connection; those on their way are served.
+
+        This GOAWAY names no last call (RFC 9113, 6.8); the one of `end` does.
+        """
+        if not self._has_ended:
+            self._session.send_shutdown_notice()
+            self._flush()
 
     def end(self) -> None:
         """The server ends: no new calls; close once none is in work."""

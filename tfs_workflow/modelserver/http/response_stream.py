@@ -79,7 +79,7 @@ class ResponseStream(asyncio.Protocol):
             return
         if response.shortcut is not None and self._last is not None and request.headers is self._last.request.headers:
             self._last.respond = response.shortcut.respond
-        closes = response.closes or not request.keep_alive or self._connections.ending
+        closes = response.closes or not request.keep_alive or self._connections.announced
         content = serialized(response, request.method != "HEAD", closes, type(request) is Http10Request)
         if closes:
             self._phase = LAST
@@ -146,8 +146,9 @@ class ResponseStream(asyncio.Protocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is in work."""
-        return self.in_work is not None
+        """Whether a request is on its way, in work, or an answer is."""
+        is_coming = self._phase is HEAD or self._phase is BODY
+        return is_coming or self.in_work is not None or self._transport.get_write_buffer_size() > 0
 
     def is_late(self, now_s: float) -> bool:
         """Whether the client has kept us waiting for too long."""
@@ -159,6 +160,9 @@ class ResponseStream(asyncio.Protocol):
             self._reject(error_page(408))
         else:
             self._transport.abort()
+
+    def announce(self) -> None:
+        """The server will end: HTTP/1.1 tells a client so in its next answer only."""
 
     def end(self) -> None:
         """The server ends: close unless a request is in work."""

@@ -21,8 +21,12 @@ from typing import Any
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.exchange import (
+    HEALTH,
+    HEALTHY,
     JSON,
+    NOT_READY,
     PENDING,
+    READINESS,
     Content,
     GrpcReply,
     HttpReply,
@@ -40,7 +44,7 @@ from tfs_workflow.modelserver.status_error import StatusError
 
 _MAX_PLANS = 1024
 # To the probes of orchestrators while the engine loads: restarting the server would not make it faster.
-_PROBES = {b"/healthz": Response(200, b"ok\n", b"text/plain"), b"/readyz": Response(503, b"not ready\n", b"text/plain")}
+_PROBES = {HEALTH.encode(): HEALTHY, READINESS.encode(): NOT_READY}
 
 
 class FrontSide:
@@ -122,9 +126,9 @@ class FrontSide:
             self.fail(old, held_requests.TIMED_OUT)
 
     def give_up(self) -> None:
-        """No engine will come: refuse what is held."""
-        self.pause()
+        """No other engine will come: without one, refuse what is held and what comes."""
         if self._small is None:
+            self.pause()
             self.fail(list(self._held), held_requests.PAUSED)
 
     def _expire_later(self, number: int, held: Held) -> None:

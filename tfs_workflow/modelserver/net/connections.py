@@ -59,6 +59,9 @@ class Connection(Protocol):
     def expire(self) -> None:
         """The client was late."""
 
+    def announce(self) -> None:
+        """The server will end: tell the client where the protocol can."""
+
     def end(self) -> None:
         """The server ends: close what is idle; the rest closes with its last response."""
 
@@ -80,6 +83,10 @@ class Connections(Generic[AppT]):
         self.limits = limits
         self.open: set[Any] = set() if count is None else CountedConnections(count)
         self.count = count
+        # Every answer then says that its connection closes, where the protocol can.
+        self.announced = False
+        # Whether this value of Authorization is enough, for connections that ask for it.
+        self.allows: Callable[[bytes], bool] = lambda _: False
         self.ending = False
         self._protocol = protocol
 
@@ -92,7 +99,7 @@ class Connections(Generic[AppT]):
         """Whether one more connection is too many."""
         # The new connection counts already, so that exactly `max_connections` are served.
         total = len(self.open) if self.count is None else self.count.total()
-        return total > self.limits.max_connections or self.ending
+        return total > self.limits.max_connections
 
     def sweep(self) -> None:
         """End every connection whose client is late; called each second."""
@@ -100,6 +107,12 @@ class Connections(Generic[AppT]):
         # A list first: `expire` may close a connection and take it out of the set.
         for connection in [c for c in self.open if c.is_late(now_s)]:
             connection.expire()
+
+    def announce(self, app: AppT) -> None:
+        """Tell the clients that the server will end, and serve them on; `app` takes the place of the application."""
+        self.app, self.announced = app, True
+        for connection in list(self.open):
+            connection.announce()
 
     def end(self) -> None:
         """Close what is idle; the rest closes with its next response."""

@@ -33,12 +33,20 @@ class FairAccept:
         self._count = count
         self._tls = tls
         self._left = 0
+        self._has_ended = False
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[object]] = set()
         self._watch()
 
+    def close(self) -> None:
+        """Accept no further connection."""
+        self._has_ended = True
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+
     def _watch(self) -> None:
-        self._loop.add_reader(self._listener, self._on_connection)
+        if not self._has_ended:
+            self._loop.add_reader(self._listener, self._on_connection)
 
     def _on_connection(self) -> None:
         own = len(self._connections.open) + len(self._tasks)
@@ -62,4 +70,7 @@ class FairAccept:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A client that leaves during the TLS handshake is no error of ours.
         with suppress(OSError):
-            await self._loop.connect_accepted_socket(self._connections, accepted, ssl=self._tls)
+            most_s = self._connections.limits.head_timeout_s if self._tls else None
+            await self._loop.connect_accepted_socket(
+                self._connections, accepted, ssl=self._tls, ssl_handshake_timeout=most_s
+            )

@@ -18,6 +18,8 @@ ENDED = b"D"
 PAUSE = b"P"
 # To a front: the engine has loaded its first models; take connections.
 SERVE = b"S"
+# To a front: tell the clients that the server will end, and serve on.
+ANNOUNCE = b"N"
 # To a front: finish what is in work, then end.
 END = b"T"
 # To the engine: serve a front over these two sockets.
@@ -71,7 +73,7 @@ def pair() -> tuple[Control, Control]:
 
 def follow_parent() -> None:
     """Leave the signals of the terminal and of `docker stop` to the parent, and end when it ends."""
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # Linux alone has it; elsewhere the end of the control socket has to do.

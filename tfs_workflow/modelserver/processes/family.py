@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from tfs_workflow.modelserver.access.access import Access
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.net.listeners import Listeners
@@ -20,7 +21,7 @@ from tfs_workflow.modelserver.processes.control import Control
 
 _ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
 # Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
-_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 _LARGE_BUFFER_BYTES = 2**20
@@ -77,6 +78,7 @@ class FrontStart(NamedTuple):
     """What a front is born with; `serial` counts all fronts that ever started from 1, `place` those of now from 0."""
 
     flags: Flags
+    access: Access
     listeners: Listeners
     open_counts: OpenCounts
     serial: int

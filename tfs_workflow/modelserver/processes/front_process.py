@@ -12,16 +12,14 @@ from collections.abc import Callable
 
 import uvloop
 
-from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.exchange import CORS
 from tfs_workflow.modelserver.flags import FAILED
-from tfs_workflow.modelserver.front import Front, tls_context
+from tfs_workflow.modelserver.front import Front
 from tfs_workflow.modelserver.link import held_requests, run_notes
 from tfs_workflow.modelserver.link.front_side import FrontSide
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
 from tfs_workflow.modelserver.processes.family import FrontStart
-from tfs_workflow.modelserver.status_error import StatusError
 
 # A front counts its requests from its own number times this, so that no two in the family have the same number.
 _NUMBERS = 2**40
@@ -35,11 +33,7 @@ def run(start: FrontStart, parent: Control) -> int:
     control.follow_parent()
     gc.freeze()
     gc.set_threshold(20_000)
-    try:
-        uvloop.run(_FrontProcess(start, parent).serve())
-    except StatusError as error:
-        log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
-        return FAILED
+    uvloop.run(_FrontProcess(start, parent).serve())
     return 0
 
 
@@ -53,7 +47,7 @@ class _FrontProcess:
         self._notes = memoryview(bytes(run_notes.SIZE_BYTES))
 
     async def serve(self) -> None:
-        """Serve until the parent wants the end; raises StatusError where TLS cannot be used."""
+        """Serve until the parent wants the end."""
         start, loop = self._start, asyncio.get_running_loop()
         flags = start.flags
         headers = CORS if flags.rest_api_enable_cors_support else b""
@@ -61,8 +55,7 @@ class _FrontProcess:
             start.serial * _NUMBERS, flags.rest_api_timeout_in_ms, headers, _HELD_BYTES // flags.fronts
         )
         counts = [start.open_counts.of(start.place, port) for port in range(2)]
-        self._front = front = Front(flags, side.answer_http, side.answer_grpc, counts)
-        self._tls = tls_context(flags)
+        self._front = front = Front(flags, (side.answer_http, side.answer_grpc), start.access, counts)
         self._sweeps = [loop.create_task(front.sweep()), loop.create_task(self._sweep())]
         self._accepting: asyncio.Task[None] | None = None
         self._actions: dict[bytes, Callable[[list[int], int], object]] = {
@@ -70,6 +63,7 @@ class _FrontProcess:
             control.ENDED: self._engine_ended,
             control.PAUSE: lambda *_: side.pause(),
             control.SERVE: self._serve,
+            control.ANNOUNCE: lambda *_: front.announce(),
             control.END: self._end,
             # Without the parent nobody replaces an engine.
             b"": lambda *_: os._exit(FAILED),
@@ -95,7 +89,7 @@ class _FrontProcess:
     def _serve(self, _: list[int], __: int) -> None:
         self._side.is_up = True
         if self._accepting is None:
-            accepting = self._front.accept(self._start.listeners, self._tls)
+            accepting = self._front.accept(self._start.listeners)
             self._accepting = asyncio.get_running_loop().create_task(accepting)
 
     async def _sweep(self) -> None:

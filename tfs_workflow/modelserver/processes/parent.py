@@ -15,8 +15,9 @@ from contextlib import suppress
 from math import inf
 
 from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.access.access import access_of
 from tfs_workflow.modelserver.flags import FAILED, Flags
-from tfs_workflow.modelserver.net import listeners
+from tfs_workflow.modelserver.net import announced, listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, family, notes_file
 from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Signals
@@ -46,6 +47,7 @@ class Parent:
     def __init__(self, flags: Flags, arguments: Sequence[str]) -> None:
         self._flags = flags
         self._arguments = arguments
+        self._access = access_of(flags)
         self._listeners = listeners.bind(flags)
         self._engine: EngineChild | None = None
         self._fronts: dict[int, Child] = {}
@@ -54,12 +56,14 @@ class Parent:
         self._restarts = Restarts()
         self._refused: set[bytes] = set()
         self._kept_config = notes_file.unnamed()
-        self._is_serving = False
+        self._is_serving = self._is_announced = False
         self._exit_code: int | None = None
         # When the next engine is started, and when what is left is killed.
         self._start_s = self._kill_s = inf
         self._selector = selectors.DefaultSelector()
-        Signals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD), self._selector, self._on_signals)
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD)
+        Signals(numbers, self._selector, self._on_signals)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR1,))
 
     def run(self) -> int:
         """Start the family and return its exit code once it has ended; raises StatusError where it cannot listen."""
@@ -96,13 +100,15 @@ class Parent:
     def _start_front(self) -> None:
         self._fronts_started += 1
         place = min(set(range(self._flags.fronts)) - {front.place for front in self._fronts.values()})
-        birth = FrontStart(self._flags, self._listeners, self._open_counts, self._fronts_started, place)
+        birth = FrontStart(self._flags, self._access, self._listeners, self._open_counts, self._fronts_started, place)
         front = family.fork_front(birth, self._leave)
         self._fronts[front.pid] = front
         if self._engine is not None:
             family.connect(front, self._engine)
         if self._is_serving and self._engine is not None and self._engine.is_available:
             front.commands.send(control.SERVE)
+        if self._is_announced:
+            front.commands.send(control.ANNOUNCE)
 
     def _leave(self) -> None:
         """In a forked front: close what belongs to the parent."""
@@ -132,6 +138,10 @@ class Parent:
     def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
             self._reap()
+        if signal.SIGUSR1 in numbers and not self._is_announced:
+            self._is_announced = True
+            log.info(_SERVER, announced.LOGGED)
+            self._send_fronts(control.ANNOUNCE)
         if (signal.SIGTERM in numbers or signal.SIGINT in numbers) and self._exit_code is None:
             self._end(0)
 
@@ -205,7 +215,7 @@ class Parent:
         if not self._is_serving:
             self._kill()
             return
-        log.info(_SERVER, "Ending: no new requests; those in work are finished.")
+        log.info(_SERVER, "Ending: no new connections; requests in work are finished.")
         self._listeners.close()
         self._send_fronts(control.END)
         self._kill_s = time.monotonic() + self._flags.drain_seconds + _GRACE_S

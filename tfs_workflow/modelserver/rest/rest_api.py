@@ -16,7 +16,11 @@ from functools import partial
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
 from tfs_workflow.modelserver.exchange import (
     CORS,
+    HEALTH,
+    HEALTHY,
     JSON,
+    NOT_READY,
+    READINESS,
     RETRY_AFTER,
     Body,
     Content,
@@ -44,7 +48,7 @@ from tfs_workflow.modelserver.rest import (
     routes,
     small_request,
 )
-from tfs_workflow.modelserver.rest.routes import HEALTH, READINESS, Route
+from tfs_workflow.modelserver.rest.routes import Route
 from tfs_workflow.modelserver.status_error import SilentError, StatusError
 from tfs_workflow.modelserver.tensorflow.session import SessionClosedError
 
@@ -107,7 +111,7 @@ class RestApi:
         if route.action == "metrics":
             return self._metrics_page(route)
         if route.action in (HEALTH, READINESS):
-            return self._probe(route.action)
+            return HEALTHY if route.action == HEALTH or self._repository.is_ready() else NOT_READY
         started_s = time.perf_counter()
         response, code = self._preflight(request) if request.method == "OPTIONS" else self._described(route, request)
         if route.action != "overflow":
@@ -125,11 +129,6 @@ class RestApi:
             return self._json(200, descriptions.describe(self._repository, route, request.method)), Code.OK
         except StatusError as error:
             return self._error(error), error.code
-
-    def _probe(self, path: str) -> Response:
-        """The answer to a balancer's or an orchestrator's probe: alive, or every wanted version AVAILABLE."""
-        is_good = path == HEALTH or self._repository.is_ready()
-        return Response(200 if is_good else 503, b"ok\n" if is_good else b"not ready\n", b"text/plain")
 
     def _infer(self, route: Route, request: Request, reply: HttpReply) -> None:
         body, started_s = request.body, time.perf_counter()

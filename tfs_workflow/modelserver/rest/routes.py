@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from tfs_workflow.modelserver.exchange import HEALTH, READINESS
 from tfs_workflow.modelserver.rest import request_target
 
 _API = re.compile(r"/v1/.*", re.IGNORECASE)
 _MODEL = r"/v1/models{name}(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
 _PREDICTION = re.compile(rf"(?i:{_MODEL.format(name='/(?P<name>[^/:]+)')}:)(?P<method>(?i:classify|regress|predict))")
 _STATUS = re.compile(rf"(?i:{_MODEL.format(name='(?:/(?P<name>[^/:]+))?')}(?:/(?P<method>metadata))?)")
-# For balancers and orchestrators; TensorFlow Serving has neither, nor GET /v1/models (#795, #1754).
-HEALTH, READINESS = "/healthz", "/readyz"
 
 
 class Route(NamedTuple):

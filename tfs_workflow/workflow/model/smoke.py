@@ -41,7 +41,7 @@ def smoke_test(loaded: LoadedConfig, server: ModelServer) -> Iterator[SmokeResul
     """
     from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415  # while it is imported, the server starts
 
-    with RestJsonClient(server.rest_url) as client:
+    with RestJsonClient(server.rest_url, credentials=server.credentials()) as client:
         for name, model in loaded.config.models.items():
             if model.smoke:
                 yield _result(loaded, client, name)

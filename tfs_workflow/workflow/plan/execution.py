@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tfs_workflow.errors import ServerNotReadyError, WorkflowError
+from tfs_workflow.errors import ConfigError, ServerNotReadyError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import MODEL_CONFIG, ServerSpec
@@ -176,8 +176,13 @@ class Execution:
         from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415  # a first start need not wait for it
         from tfs_workflow.workflow.plan.reload import available  # noqa: PLC0415
 
-        with RestJsonClient(running[0].rest_url) as client:
+        with (
+            # Its token may be gone: then it is replaced like one that does not answer.
+            suppress(ConfigError),
+            RestJsonClient(running[0].rest_url, credentials=running[0].credentials()) as client,
+        ):
             return available(client, recorded_models(self.session.state.served) or spec.models)
+        return {}
 
     @contextmanager
     def _replacing_with_rollback(self, running: Sequence[ModelServer], serving: Versions) -> Iterator[None]:
@@ -230,7 +235,7 @@ class Execution:
         from tfs_workflow.client.rest_json import RestJsonClient  # noqa: PLC0415
         from tfs_workflow.health.readiness import wait_until_available  # noqa: PLC0415
 
-        with RestJsonClient(watched.server.rest_url) as client:
+        with RestJsonClient(watched.server.rest_url, credentials=watched.server.credentials()) as client:
             try:
                 return wait_until_available(wanted, client, watched, timeout_s, progress=self.progress)
             except ServerNotReadyError as error:

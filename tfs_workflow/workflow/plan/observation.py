@@ -69,7 +69,7 @@ def _statuses(server: ModelServer, spec: ServerSpec) -> Statuses | None:
 
     with (
         suppress(ServerNotReadyError),
-        RestJsonClient(server.rest_url) as client,
+        RestJsonClient(server.rest_url, credentials=server.credentials()) as client,
     ):  # the wait for readiness explains a silent one
         return {model.name: client.status(model.name) for model in spec.models}
     return None

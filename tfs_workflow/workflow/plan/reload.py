@@ -65,7 +65,7 @@ class Reload:
             for text in steps:
                 self._configure(text, self.timeout_s)
                 statuses = self.wait(change.wanted)
-            with RestJsonClient(self.server.rest_url) as client:
+            with RestJsonClient(self.server.rest_url, credentials=self.server.credentials()) as client:
                 _check_labels(client, change.after.models)
                 wait_until_unloaded(change.removed(), client, self.timeout_s)
         return statuses
@@ -83,7 +83,8 @@ class Reload:
     def _refusal(self, request: apis.ReloadConfigRequest, timeout_s: float) -> tuple[str, str] | None:
         """Code and text of the server's error, which it gives in the answer or as that of the call."""
         try:
-            answer = unary_call((self.server.host, self.server.grpc_port), RELOAD_CONFIG, request, timeout_s)
+            address, credentials = (self.server.host, self.server.grpc_port), self.server.credentials()
+            answer = unary_call(address, RELOAD_CONFIG, request, timeout_s, credentials)
         except CallRefusedError as error:
             return "the call failed", error.evidence
         status = answer.status

@@ -6,15 +6,14 @@ import ssl
 import tempfile
 from pathlib import Path
 
+from tfs_workflow.modelserver.access.tls import server_context
 from tfs_workflow.modelserver.status_error import invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import SSLConfig
 
 
 def context(config: SSLConfig, path: str) -> ssl.SSLContext:
     """The TLS settings of an SSLConfig, read from `path`; raises StatusError when they cannot be used."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # A gRPC client refuses a server that does not select h2 in the TLS handshake.
-    made.set_alpn_protocols(["h2"])
+    made = server_context("h2")
     try:
         # OpenSSL reads a key from a file only; this one is ours alone and gone at once.
         with tempfile.TemporaryDirectory() as directory:

@@ -1,0 +1,1 @@
+"""TLS and the bearer token, as a client uses them."""
