@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 from pathlib import Path
 
 import grpc
@@ -13,7 +11,7 @@ import psutil
 import pytest
 
 from tests.support.modelserver import graphs
-from tests.support.modelserver.families import RIGHT, clients_of, engine_of, fronts_of
+from tests.support.modelserver.families import RIGHT, clients_of, engine_of, fronts_of, predict, send
 from tests.support.modelserver.running import Running, launched, read_response, serving
 from tests.support.waiting import until
 from tfs_workflow.protos import services
@@ -89,27 +87,22 @@ def test_what_had_not_begun_is_answered_by_the_next_engine(tmp_path: Path) -> No
         # Both are with the front before the engine goes on.
         engine = engine_of(server)
         engine.suspend()
-        send(crashing, CRASHING)
-        send(waiting, {"instances": [IMAGE]})
+        send(crashing, PREDICT, CRASHING)
+        send(waiting, PREDICT, {"instances": [IMAGE]})
         engine.resume()
         assert read_response(crashing)[0] == 500
         assert read_response(waiting)[0] == 200
-        send(crashing, {"instances": [IMAGE]})
+        send(crashing, PREDICT, {"instances": [IMAGE]})
         assert read_response(crashing)[0] == 200
         crashing.close()
         waiting.close()
-
-
-def send(connection: socket.socket, body: object) -> None:
-    content = json.dumps(body).encode()
-    connection.sendall(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (PREDICT.encode(), len(content), content))
 
 
 def test_a_slow_run_that_is_killed_fails_with_its_signal(tmp_path: Path) -> None:
     graphs.slow(tmp_path / "1", products=600)
     flags = ("--model_name=m", f"--model_base_path={tmp_path}", "--fronts=1")
     with serving(*flags) as server, server.connect() as connection:
-        send(connection, {"instances": [1.0]})
+        send(connection, PREDICT, {"instances": [1.0]})
         engine = engine_of(server)
         until(lambda: engine.cpu_percent(0.05) > 20)
         engine.kill()
@@ -142,7 +135,7 @@ def test_a_signal_to_the_whole_group_finishes_what_is_in_work(tmp_path: Path, nu
     with serving("--model_name=m", f"--model_base_path={tmp_path}", "--fronts=2") as server:
         children = psutil.Process(server.process.pid).children()
         with server.connect() as connection:
-            send(connection, {"instances": [1.0]})
+            send(connection, PREDICT, {"instances": [1.0]})
             until(lambda: engine_of(server).cpu_percent(0.05) > 20)
             for process in (*children, psutil.Process(server.process.pid)):
                 os.kill(process.pid, number)
@@ -161,13 +154,6 @@ def test_a_shortcut_survives_the_engine_that_gave_it(tmp_path: Path) -> None:
         until(lambda: engine_of(server).pid != engine.pid)
         for _ in range(20):
             assert predict(connection) == RIGHT
-
-
-def predict(connection: socket.socket) -> bytes:
-    content = b'{"instances": [1.0, 2.0, 5.0]}'
-    head = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(content)
-    connection.sendall(head + content)
-    return read_response(connection)[2]
 
 
 def test_probes_are_answered_while_the_engine_loads(tmp_path: Path) -> None:

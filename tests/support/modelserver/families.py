@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -11,9 +13,10 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from tests.support.modelserver.running import Running
+from tests.support.modelserver.running import Running, read_response
 from tests.support.waiting import until
 
+PATH = "/v1/models/half_plus_two:predict"
 BODY = b'{"instances": [1.0, 2.0, 5.0]}'
 RIGHT = b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
 
@@ -37,6 +40,18 @@ def _children(server: Running, is_engine: bool) -> list[psutil.Process]:
             if ("engine_process" in " ".join(child.cmdline())) is is_engine:
                 found.append(child)
     return found
+
+
+def send(connection: socket.socket, path: str, body: object) -> None:
+    """Send a POST request and leave its response on the connection."""
+    content = json.dumps(body).encode()
+    connection.sendall(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(content), content))
+
+
+def predict(connection: socket.socket) -> bytes:
+    """The answer to a small request, which is RIGHT where it is."""
+    connection.sendall(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (PATH.encode(), len(BODY), BODY))
+    return read_response(connection)[2]
 
 
 @dataclass
@@ -64,7 +79,7 @@ class Clients:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while not self._is_over:
             try:
-                connection.request("POST", "/v1/models/half_plus_two:predict", BODY)
+                connection.request("POST", PATH, BODY)
                 response = connection.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException):

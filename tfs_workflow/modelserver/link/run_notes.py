@@ -17,8 +17,9 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-# Places for numbers of eight bytes; 0 is none. The first is for the time of the last message to the engine.
+# Places for numbers of eight bytes; 0 is none. The first two are for times: of the last message, of the last heartbeat.
 PLACES = 4096
+_TIMES = 2
 # The first of them may note a kind: the number of its request, its length, and its text.
 _KIND_PLACES = 128
 _KIND_BYTES = 512
@@ -49,7 +50,7 @@ class _Thread(threading.local):
         self.place = min(next(_places), PLACES // 2 - 1)
 
 
-_places = itertools.count(1)
+_places = itertools.count(_TIMES)
 _lock = threading.Lock()
 _batch_places = list(range(PLACES // 2, PLACES))
 _notes = _Notes()
@@ -122,9 +123,14 @@ def batch(numbers: Sequence[int]) -> Iterator[None]:
 # For the readers.
 
 
+def heartbeat_in(content: memoryview) -> memoryview[float]:
+    """Where the engine writes the time of its last heartbeat."""
+    return content[8:16].cast("d")
+
+
 def numbers_in(content: memoryview) -> set[int]:
     """The numbers of the requests that run, or ran when the engine ended."""
-    return set(content[8:_KINDS_START].cast("Q")) - {0}
+    return set(content[8 * _TIMES : _KINDS_START].cast("Q")) - {0}
 
 
 def kinds_in(content: memoryview) -> set[bytes]:

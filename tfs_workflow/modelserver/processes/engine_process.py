@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from tfs_workflow.modelserver import flags, log
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.link.run_notes import Numbers
-from tfs_workflow.modelserver.processes import control, notes_file
+from tfs_workflow.modelserver.processes import control, heartbeat, notes_file
 from tfs_workflow.modelserver.processes.control import Control
 from tfs_workflow.modelserver.processes.kept_config import KeptConfig
 from tfs_workflow.modelserver.tensorflow import startup
@@ -37,7 +38,9 @@ def main() -> int:
         # Not for what TensorFlow may start.
         os.set_inheritable(descriptor, False)
     parent = Control(socket.socket(fileno=descriptors[0]))
-    notes = run_notes.attach(notes_file.mapped(descriptors[1]))
+    content = notes_file.mapped(descriptors[1])
+    notes = run_notes.attach(content)
+    threading.Thread(target=heartbeat.beat_on, args=(run_notes.heartbeat_in(content),), daemon=True).start()
     parsed = flags.parse(sys.argv[4:])
 
     def imported() -> Callable[[], int]:

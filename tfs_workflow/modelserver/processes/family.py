@@ -17,6 +17,7 @@ from tfs_workflow.modelserver.net.listeners import Listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
+from tfs_workflow.modelserver.processes.heartbeat import Pulse
 
 _ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
 # Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
@@ -29,9 +30,10 @@ _LARGE_BUFFER_BYTES = 2**20
 class Child:
     """A process of the family, and the parent's end of its control socket."""
 
-    def __init__(self, pid: int, commands: Control, place: int = 0) -> None:
+    def __init__(self, pid: int, commands: Control, pulse: Pulse, place: int = 0) -> None:
         self.pid = pid
         self.commands = commands
+        self.pulse = pulse
         # Of a front: that of its counts, which its successor takes over.
         self.place = place
 
@@ -55,7 +57,7 @@ class EngineChild:
         for descriptor in passed:
             os.set_inheritable(descriptor, False)
         theirs.close()
-        self.child = Child(pid, ours)
+        self.child = Child(pid, ours, Pulse(run_notes.heartbeat_in(notes_file.mapped(os.dup(self.notes)))))
         self.is_available = False
 
     def was_busy(self) -> bool:
@@ -79,13 +81,20 @@ class FrontStart(NamedTuple):
     flags: Flags
     listeners: Listeners
     open_counts: OpenCounts
+    heartbeats: memoryview[float]
     serial: int
     place: int
+
+    @property
+    def heartbeat(self) -> memoryview[float]:
+        """Where it writes the time of its last heartbeat."""
+        return self.heartbeats[self.place : self.place + 1]
 
 
 def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:
     """A new front; `leave` closes in the child what belongs to the parent."""
     ours, theirs = control.pair()
+    start.heartbeat[0] = 0.0  # its predecessor has left one there
     signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
     pid = os.fork()
     if not pid:
@@ -94,7 +103,7 @@ def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:
         _become_front(start, theirs, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     theirs.close()
-    return Child(pid, ours, start.place)
+    return Child(pid, ours, Pulse(start.heartbeat), start.place)
 
 
 def _become_front(start: FrontStart, commands: Control, leave: Callable[[], None]) -> None:

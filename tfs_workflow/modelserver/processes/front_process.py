@@ -18,7 +18,7 @@ from tfs_workflow.modelserver.flags import FAILED
 from tfs_workflow.modelserver.front import Front, tls_context
 from tfs_workflow.modelserver.link import held_requests, run_notes
 from tfs_workflow.modelserver.link.front_side import FrontSide
-from tfs_workflow.modelserver.processes import control, notes_file
+from tfs_workflow.modelserver.processes import control, heartbeat, notes_file
 from tfs_workflow.modelserver.processes.control import Control
 from tfs_workflow.modelserver.processes.family import FrontStart
 from tfs_workflow.modelserver.status_error import StatusError
@@ -100,7 +100,8 @@ class _FrontProcess:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            heartbeat.beat(self._start.heartbeat)
+            await asyncio.sleep(heartbeat.EVERY_S)
             self._side.sweep(time.monotonic())
 
     def _end(self, _: list[int], __: int) -> None:

@@ -6,6 +6,7 @@ has no threads and imports little, so that it can fork and stays small.
 
 from __future__ import annotations
 
+import mmap
 import os
 import selectors
 import signal
@@ -18,7 +19,7 @@ from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.net import listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
-from tfs_workflow.modelserver.processes import control, family, notes_file
+from tfs_workflow.modelserver.processes import control, family, heartbeat, notes_file
 from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Signals
 from tfs_workflow.modelserver.processes.restarts import Restarts
 from tfs_workflow.modelserver.status_error import StatusError
@@ -56,8 +57,10 @@ class Parent:
         self._kept_config = notes_file.unnamed()
         self._is_serving = False
         self._exit_code: int | None = None
+        self._heartbeats = memoryview(mmap.mmap(-1, 8 * flags.fronts)).cast("d")
         # When the next engine is started, and when what is left is killed.
         self._start_s = self._kill_s = inf
+        self._look_s = time.monotonic()
         self._selector = selectors.DefaultSelector()
         Signals((signal.SIGTERM, signal.SIGINT, signal.SIGCHLD), self._selector, self._on_signals)
 
@@ -74,8 +77,8 @@ class Parent:
         return self._exit_code
 
     def _wait(self) -> None:
-        until_s = min(self._start_s, self._kill_s)
-        for key, _ in self._selector.select(None if until_s == inf else max(until_s - time.monotonic(), 0)):
+        until_s = min(self._start_s, self._kill_s, self._look_s)
+        for key, _ in self._selector.select(max(until_s - time.monotonic(), 0)):
             key.data()
         now_s = time.monotonic()
         if now_s >= self._start_s:
@@ -84,8 +87,22 @@ class Parent:
         if now_s >= self._kill_s:
             self._kill_s = inf
             self._kill()
+        if now_s >= self._look_s:
+            self._look_s = now_s + heartbeat.EVERY_S
+            self._look()
+
+    def _look(self) -> None:
+        """Kill a child that hangs; what follows is as for any other end."""
+        for child in self._children():
+            if child.pulse.is_lost():
+                what = "The engine" if self._engine is not None and child is self._engine.child else "A front"
+                log.error(_SERVER, f"{what} has shown no sign of life for {heartbeat.MOST_STILL_LOOKS} s; killing it.")
+                child.kill()
 
     # children
+
+    def _children(self) -> list[Child]:
+        return [*self._fronts.values(), *([self._engine.child] if self._engine else [])]
 
     def _start_engine(self) -> None:
         self._engine = engine = EngineChild(self._arguments, self._refused, self._kept_config)
@@ -96,7 +113,9 @@ class Parent:
     def _start_front(self) -> None:
         self._fronts_started += 1
         place = min(set(range(self._flags.fronts)) - {front.place for front in self._fronts.values()})
-        birth = FrontStart(self._flags, self._listeners, self._open_counts, self._fronts_started, place)
+        birth = FrontStart(
+            self._flags, self._listeners, self._open_counts, self._heartbeats, self._fronts_started, place
+        )
         front = family.fork_front(birth, self._leave)
         self._fronts[front.pid] = front
         if self._engine is not None:
@@ -211,7 +230,7 @@ class Parent:
         self._kill_s = time.monotonic() + self._flags.drain_seconds + _GRACE_S
 
     def _kill(self) -> None:
-        for child in (*self._fronts.values(), *([self._engine.child] if self._engine else [])):
+        for child in self._children():
             child.kill()
 
 
