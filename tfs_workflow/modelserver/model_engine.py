@@ -21,7 +21,8 @@ from tfs_workflow.modelserver.inference.batcher import Batcher
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.inference.workers import Workers
-from tfs_workflow.modelserver.metrics import Metrics, PrometheusMetrics
+from tfs_workflow.modelserver.metrics.counts import SharedCounts
+from tfs_workflow.modelserver.metrics.serving_metrics import Metrics, PrometheusMetrics
 from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import LifecycleOptions, ModelRepository
 from tfs_workflow.modelserver.models.version_policy import VersionState
@@ -58,13 +59,15 @@ class KeepsConfig(Protocol):
 class ModelEngine:
     """Models, and the APIs over them."""
 
-    def __init__(self, flags: Flags, kept: KeepsConfig | None = None) -> None:
-        """`kept` outlives the process; its configuration goes before that of the flags."""
+    def __init__(
+        self, flags: Flags, kept: KeepsConfig | None = None, counts: SharedCounts | None = None, region: int = 0
+    ) -> None:
+        """`kept` and `counts` outlive the process; a kept configuration goes before that of the flags."""
         self._flags = flags
         self._kept = kept
         self._config = session_config(flags)
         self._metrics_path = _metrics_path(flags)
-        self._metrics = PrometheusMetrics() if self._metrics_path else Metrics()
+        self._metrics = PrometheusMetrics(counts, region) if self._metrics_path else Metrics()
         self._batching = _batching(flags)
         self._repository = ModelRepository(self._load, _lifecycle(flags))
         self._first_config = ModelServerConfig()

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.support.modelserver import graphs
-from tests.support.modelserver.families import RIGHT, clients_of, engine_of, fronts_of, predict, send
+from tests.support.modelserver.families import RIGHT, clients_of, crashing, engine_of, fronts_of, predict, send
 from tests.support.modelserver.running import Running, launched, read_response, serving
 from tests.support.waiting import until
 from tfs_workflow.protos import services
@@ -22,11 +22,6 @@ IMAGE = [[[float(column)] for column in range(4)] for _ in range(4)]
 # Of no known rank, so that it is not refused beforehand.
 CRASHING: dict[str, list[float]] = {"inputs": []}
 PREDICT = "/v1/models/m:predict"
-
-
-def convolution(tmp_path: Path) -> tuple[str, str]:
-    graphs.convolution(tmp_path / "1", names_rank=False)
-    return "--model_name=m", f"--model_base_path={tmp_path}"
 
 
 @pytest.mark.parametrize("fronts", [1, 2])
@@ -66,7 +61,7 @@ def test_an_end_of_the_parent_leaves_nothing_behind(fronts: int) -> None:
 
 
 def test_a_crash_costs_the_request_that_ran_and_its_kind_is_refused_afterwards(tmp_path: Path) -> None:
-    with serving(*convolution(tmp_path), "--fronts=1") as server:
+    with crashing(tmp_path, "--fronts=1") as server:
         assert server.post(PREDICT, {"instances": [IMAGE]})[0] == 200
         status, answer = server.post(PREDICT, CRASHING)
         assert status == 500
@@ -82,19 +77,19 @@ def test_a_crash_costs_the_request_that_ran_and_its_kind_is_refused_afterwards(t
 
 def test_what_had_not_begun_is_answered_by_the_next_engine(tmp_path: Path) -> None:
     # With one thread the second waits for the first.
-    with serving(*convolution(tmp_path), "--rest_api_num_threads=1", "--fronts=1") as server:
-        crashing, waiting = server.connect(), server.connect()
+    with crashing(tmp_path, "--rest_api_num_threads=1", "--fronts=1") as server:
+        culprit, waiting = server.connect(), server.connect()
         # Both are with the front before the engine goes on.
         engine = engine_of(server)
         engine.suspend()
-        send(crashing, PREDICT, CRASHING)
+        send(culprit, PREDICT, CRASHING)
         send(waiting, PREDICT, {"instances": [IMAGE]})
         engine.resume()
-        assert read_response(crashing)[0] == 500
+        assert read_response(culprit)[0] == 500
         assert read_response(waiting)[0] == 200
-        send(crashing, PREDICT, {"instances": [IMAGE]})
-        assert read_response(crashing)[0] == 200
-        crashing.close()
+        send(culprit, PREDICT, {"instances": [IMAGE]})
+        assert read_response(culprit)[0] == 200
+        culprit.close()
         waiting.close()
 
 

@@ -10,15 +10,26 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
 
-from tests.support.modelserver.running import Running, read_response
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import Running, read_response, serving
 from tests.support.waiting import until
 
 PATH = "/v1/models/half_plus_two:predict"
 BODY = b'{"instances": [1.0, 2.0, 5.0]}'
 RIGHT = b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
+
+
+@contextmanager
+def crashing(base_path: Path, *flags: str) -> Iterator[Running]:
+    """A server of a model m, for which the request {"inputs": []} ends TensorFlow's process."""
+    # Of no known rank, so that it is not refused beforehand.
+    graphs.convolution(base_path / "1", names_rank=False)
+    with serving("--model_name=m", f"--model_base_path={base_path}", *flags) as server:
+        yield server
 
 
 def engine_of(server: Running) -> psutil.Process:

@@ -23,7 +23,7 @@ from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.inference.servable import Plan
 from tfs_workflow.modelserver.link import run_notes
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics.serving_metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError, failed_precondition, invalid_argument
 
 Done = Callable[[Any], None]

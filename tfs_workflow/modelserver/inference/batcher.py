@@ -27,7 +27,7 @@ from tfs_workflow.modelserver.flags import CPUS
 from tfs_workflow.modelserver.inference.batch import BatchRun, BatchTask, Done
 from tfs_workflow.modelserver.inference.lanes import runs_on_loop, thread_options
 from tfs_workflow.modelserver.inference.servable import IN_PLACE, Plan
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics.serving_metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters
 

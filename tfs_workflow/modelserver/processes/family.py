@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import selectors
 import signal
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.link import run_notes
+from tfs_workflow.modelserver.metrics.counts import FIRST_FRONT_REGION, Counts, SharedCounts, size_bytes
 from tfs_workflow.modelserver.net.listeners import Listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, notes_file
@@ -43,16 +45,25 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
 
 
-class EngineChild:
-    """The engine's process, with the file that it notes in."""
+class Kept(NamedTuple):
+    """What outlives an engine, as descriptors: the last reload's configuration, and all counts; and its region."""
 
-    def __init__(self, arguments: Sequence[str], refused: Iterable[bytes], kept_config: int) -> None:
+    config: int
+    counts: int
+    region: int
+
+
+class EngineChild:
+    """The engine's process, with the file that it notes in, and the region that it counts in."""
+
+    def __init__(self, arguments: Sequence[str], refused: Iterable[bytes], kept: Kept) -> None:
         ours, theirs = control.pair()
         self.notes = notes_file.create(refused)
-        passed = (theirs.socket.fileno(), self.notes, kept_config)
+        self.region = kept.region
+        passed = (theirs.socket.fileno(), self.notes, kept.config, kept.counts)
         for descriptor in passed:
             os.set_inheritable(descriptor, True)
-        command = [sys.executable, "-m", _ENGINE_MODULE, *map(str, passed), *arguments]
+        command = [sys.executable, "-m", _ENGINE_MODULE, *map(str, (*passed, kept.region)), *arguments]
         pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=_PARENTS_SIGNALS)
         for descriptor in passed:
             os.set_inheritable(descriptor, False)
@@ -75,20 +86,35 @@ class EngineChild:
         os.close(self.notes)
 
 
+class SharedMemory:
+    """What all processes of the family read and write, each in its own place."""
+
+    def __init__(self, fronts: int) -> None:
+        self.open_counts = OpenCounts(fronts)
+        self.heartbeats = memoryview(mmap.mmap(-1, 8 * fronts)).cast("d")
+        self.counts_file = notes_file.unnamed()
+        os.ftruncate(self.counts_file, size_bytes(fronts))
+        self.counts = SharedCounts(notes_file.mapped(os.dup(self.counts_file)))
+
+
 class FrontStart(NamedTuple):
     """What a front is born with; `serial` counts all fronts that ever started from 1, `place` those of now from 0."""
 
     flags: Flags
     listeners: Listeners
-    open_counts: OpenCounts
-    heartbeats: memoryview[float]
+    shared: SharedMemory
     serial: int
     place: int
 
     @property
     def heartbeat(self) -> memoryview[float]:
         """Where it writes the time of its last heartbeat."""
-        return self.heartbeats[self.place : self.place + 1]
+        return self.shared.heartbeats[self.place : self.place + 1]
+
+    @property
+    def counts(self) -> Counts:
+        """What it counts, on top of what its predecessors counted."""
+        return self.shared.counts.of(FIRST_FRONT_REGION + self.place)
 
 
 def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:

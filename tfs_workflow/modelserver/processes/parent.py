@@ -6,7 +6,6 @@ has no threads and imports little, so that it can fork and stays small.
 
 from __future__ import annotations
 
-import mmap
 import os
 import selectors
 import signal
@@ -17,10 +16,11 @@ from math import inf
 
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.metrics import families
+from tfs_workflow.modelserver.metrics.counts import PARENT_REGION
 from tfs_workflow.modelserver.net import listeners
-from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, family, heartbeat, notes_file
-from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Signals
+from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Kept, SharedMemory, Signals
 from tfs_workflow.modelserver.processes.restarts import Restarts
 from tfs_workflow.modelserver.status_error import StatusError
 
@@ -51,13 +51,13 @@ class Parent:
         self._engine: EngineChild | None = None
         self._fronts: dict[int, Child] = {}
         self._fronts_started = 0
-        self._open_counts = OpenCounts(flags.fronts)
+        self._shared = SharedMemory(flags.fronts)
+        self._ends = self._shared.counts.of(PARENT_REGION)
         self._restarts = Restarts()
         self._refused: set[bytes] = set()
         self._kept_config = notes_file.unnamed()
         self._is_serving = False
         self._exit_code: int | None = None
-        self._heartbeats = memoryview(mmap.mmap(-1, 8 * flags.fronts)).cast("d")
         # When the next engine is started, and when what is left is killed.
         self._start_s = self._kill_s = inf
         self._look_s = time.monotonic()
@@ -105,7 +105,9 @@ class Parent:
         return [*self._fronts.values(), *([self._engine.child] if self._engine else [])]
 
     def _start_engine(self) -> None:
-        self._engine = engine = EngineChild(self._arguments, self._refused, self._kept_config)
+        self._engine = engine = EngineChild(
+            self._arguments, self._refused, Kept(self._kept_config, self._shared.counts_file, region=0)
+        )
         self._selector.register(engine.child.commands.socket, selectors.EVENT_READ, self._on_word)
         for front in self._fronts.values():
             family.connect(front, engine)
@@ -113,9 +115,7 @@ class Parent:
     def _start_front(self) -> None:
         self._fronts_started += 1
         place = min(set(range(self._flags.fronts)) - {front.place for front in self._fronts.values()})
-        birth = FrontStart(
-            self._flags, self._listeners, self._open_counts, self._heartbeats, self._fronts_started, place
-        )
+        birth = FrontStart(self._flags, self._listeners, self._shared, self._fronts_started, place)
         front = family.fork_front(birth, self._leave)
         self._fronts[front.pid] = front
         if self._engine is not None:
@@ -185,6 +185,7 @@ class Parent:
 
     def _replace(self, engine: EngineChild, code: int, was_busy: bool) -> None:
         exit_code = _exit_code(code)
+        self._ends.add(families.ENDS.name, "engine", str(exit_code))
         # What a first engine refuses by itself, such as a wrong configuration, the next one would refuse, too.
         is_refusal = code >= 0 and not self._is_serving
         wait_s = None if is_refusal else self._restarts.wait_s(time.monotonic(), was_busy)
@@ -207,6 +208,7 @@ class Parent:
             if code == FAILED and not self._is_serving:
                 self._end(code)
             else:
+                self._ends.add(families.ENDS.name, "front", str(_exit_code(code)))
                 log.error(_SERVER, f"A front ended with exit code {_exit_code(code)}; another one is started.")
                 self._start_front()
         elif not self._fronts and self._engine is not None:

@@ -33,7 +33,7 @@ from tfs_workflow.modelserver.inference.lanes import NUMBER_ARRAY_BYTES, prepare
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
 from tfs_workflow.modelserver.json.small_numbers import MOST_OUTPUT_BYTES
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics.serving_metrics import Metrics
 from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rest import (
     examples,

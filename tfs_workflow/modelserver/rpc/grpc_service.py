@@ -21,7 +21,7 @@ from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.exchange import GrpcReply, Watch
 from tfs_workflow.modelserver.inference.scheduler import Scheduler, internal
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
-from tfs_workflow.modelserver.metrics import Metrics
+from tfs_workflow.modelserver.metrics.serving_metrics import Metrics
 from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rpc import messages, request_template
