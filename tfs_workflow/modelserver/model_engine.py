@@ -10,7 +10,7 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -29,6 +29,7 @@ from tfs_workflow.modelserver.models.version_policy import VersionState
 from tfs_workflow.modelserver.rest.rest_api import RestApi
 from tfs_workflow.modelserver.rpc.grpc_service import GrpcApi
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
+from tfs_workflow.modelserver.tensorflow import graph_writes
 from tfs_workflow.modelserver.tensorflow.session import Session
 from tfs_workflow.modelserver.warmup import warm_up
 from tfs_workflow.protos.model_server_config_pb2 import (
@@ -160,7 +161,9 @@ class ModelEngine:
         tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
         started_s = time.perf_counter()
         try:
-            servable = Servable(name, version, Session(path, tags, self._config))
+            servable = Servable(
+                name, version, Session(path, tags, self._config), may_run_again=self._may_run_again(path, tags)
+            )
         except StatusError:
             self._metrics.load(str(path), succeeded=False, latency_s=time.perf_counter() - started_s)
             raise
@@ -172,6 +175,11 @@ class ModelEngine:
                 servable.session.close()
                 raise
         return servable
+
+    def _may_run_again(self, path: Path, tags: Sequence[str]) -> bool:
+        """Only a batch that ends the engine makes a difference, so that other servers need not read the graph."""
+        flags = self._flags
+        return flags.enable_batching and flags.fronts > 0 and not graph_writes.writes(path, tags)
 
 
 def settle() -> None:

@@ -15,7 +15,7 @@ import asyncio
 import socket
 from array import array
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -32,7 +32,7 @@ from tfs_workflow.modelserver.exchange import (
     Watch,
 )
 from tfs_workflow.modelserver.json import array_text, small_numbers
-from tfs_workflow.modelserver.link import frames, held_requests
+from tfs_workflow.modelserver.link import frames, held_requests, run_notes
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
 from tfs_workflow.modelserver.link.held_requests import HeldArray, HeldCall, HeldHttp, HeldRun, RunPlan
@@ -86,6 +86,13 @@ class FrontSide:
         for plan in self._plans.values():
             plan.number = 0
         self._plans.clear()
+
+    def run_alone(self, numbers: Iterable[int]) -> None:
+        """Have the next engine run these without others, those of them that are not answered."""
+        for number in numbers:
+            held = self._held.pop(number, None)
+            if held is not None:
+                self._held[number | run_notes.ALONE] = held
 
     def hold(self) -> None:
         """Wait for the next engine with what is held, within the time that each request has."""

@@ -33,6 +33,11 @@ SIZE_BYTES = _REFUSED_START + _REFUSED_BYTES
 
 Numbers = memoryview
 
+# In the number that a front gives: the request ran in a batch when the engine ended, and now runs in none.
+ALONE = 1 << 62
+# In a note: the request runs in a batch, and may run again alone should the engine end.
+_MAY_RUN_AGAIN = 1 << 63
+
 
 class _Notes:
     """The memory in use."""
@@ -102,15 +107,17 @@ def is_refused(kind: bytes) -> bool:
 
 
 @contextmanager
-def batch(numbers: Sequence[int]) -> Iterator[None]:
-    """Several requests run in this thread together during the block."""
+def batch(numbers: Sequence[int], may_run_again: bool) -> Iterator[None]:
+    """Several requests run in this thread together during the block; afterwards each may run again, if need be."""
     memory, before = _notes.numbers, noted()
     with _lock:
         places = [_batch_places.pop() for _ in numbers[: len(_batch_places)]]
     try:
-        note(numbers[0])
+        # The kind of a batch is not noted where each request shows by itself what it does.
+        note(0 if may_run_again else numbers[0])
+        mark = _MAY_RUN_AGAIN if may_run_again else 0
         for one, number in zip(places, numbers, strict=False):
-            memory[one] = number
+            memory[one] = number | mark
         yield
     finally:
         for one in places:
@@ -130,6 +137,16 @@ def heartbeat_in(content: memoryview) -> memoryview[float]:
 
 def numbers_in(content: memoryview) -> set[int]:
     """The numbers of the requests that run, or ran when the engine ended."""
+    return {number & ~_MAY_RUN_AGAIN for number in _noted_in(content)}
+
+
+def to_run_again(content: memoryview) -> set[int]:
+    """Those of them that are to run again alone: mates of a batch, of which one may have ended the engine."""
+    noted = _noted_in(content)
+    return {number & ~_MAY_RUN_AGAIN for number in noted if number & _MAY_RUN_AGAIN} if len(noted) > 1 else set()
+
+
+def _noted_in(content: memoryview) -> set[int]:
     return set(content[8 * _TIMES : _KINDS_START].cast("Q")) - {0}
 
 

@@ -90,7 +90,9 @@ class _FrontProcess:
 
     def _engine_ended(self, _: list[int], number: int) -> None:
         self._side.read_to_end()
-        self._table.fail(run_notes.numbers_in(self._notes), held_requests.engine_ended(number))
+        again = run_notes.to_run_again(self._notes)
+        self._table.fail(run_notes.numbers_in(self._notes) - again, held_requests.engine_ended(number))
+        self._side.run_alone(again)
         self._side.hold()
 
     def _serve(self, _: list[int], __: int) -> None:
