@@ -10,7 +10,7 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from tfs_workflow.modelserver.inference.batcher import Batcher
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.inference.workers import Workers
+from tfs_workflow.modelserver.metrics.counts import SharedCounts
 from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.models import model_config
 from tfs_workflow.modelserver.models.model_repository import LifecycleOptions, ModelRepository
@@ -28,6 +29,7 @@ from tfs_workflow.modelserver.models.version_policy import VersionState
 from tfs_workflow.modelserver.rest.rest_api import RestApi
 from tfs_workflow.modelserver.rpc.grpc_service import GrpcApi
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
+from tfs_workflow.modelserver.tensorflow import graph_writes
 from tfs_workflow.modelserver.tensorflow.session import Session
 from tfs_workflow.modelserver.warmup import warm_up
 from tfs_workflow.protos.model_server_config_pb2 import (
@@ -58,13 +60,15 @@ class KeepsConfig(Protocol):
 class ModelEngine:
     """Models, and the APIs over them."""
 
-    def __init__(self, flags: Flags, kept: KeepsConfig | None = None) -> None:
-        """`kept` outlives the process; its configuration goes before that of the flags."""
+    def __init__(
+        self, flags: Flags, kept: KeepsConfig | None = None, counts: SharedCounts | None = None, region: int = 0
+    ) -> None:
+        """`kept` and `counts` outlive the process; a kept configuration goes before that of the flags."""
         self._flags = flags
         self._kept = kept
         self._config = session_config(flags)
         self._metrics_path = _metrics_path(flags)
-        self._metrics = Metrics() if self._metrics_path else None
+        self._metrics = Metrics(counts, region) if self._metrics_path else None
         self._batching = _batching(flags)
         self._repository = ModelRepository(self._load, _lifecycle(flags))
         self._first_config = ModelServerConfig()
@@ -166,7 +170,13 @@ class ModelEngine:
         tags = [tag for tag in flags.saved_model_tags.split(",") if tag]
         started_s = time.perf_counter()
         try:
-            servable = Servable(name, version, Session(path, tags, self._config), self._metrics)
+            servable = Servable(
+                name,
+                version,
+                Session(path, tags, self._config),
+                self._metrics,
+                may_run_again=self._may_run_again(path, tags),
+            )
         except StatusError:
             self._count_load(path, started_s, succeeded=False)
             raise
@@ -182,6 +192,11 @@ class ModelEngine:
     def _count_load(self, path: Path, started_s: float, *, succeeded: bool) -> None:
         if self._metrics is not None:
             self._metrics.load(str(path), succeeded, time.perf_counter() - started_s)
+
+    def _may_run_again(self, path: Path, tags: Sequence[str]) -> bool:
+        """Only a batch that ends the engine makes a difference, so that other servers need not read the graph."""
+        flags = self._flags
+        return flags.enable_batching and flags.fronts > 0 and not graph_writes.writes(path, tags)
 
 
 def settle() -> None:

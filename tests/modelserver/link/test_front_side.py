@@ -15,9 +15,19 @@ from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.exchange import Request, Response, Watch
 from tfs_workflow.modelserver.link import held_requests
 from tfs_workflow.modelserver.link.front_side import FrontSide
+from tfs_workflow.modelserver.link.held_table import HeldTable
+from tfs_workflow.modelserver.metrics.counts import Counts
 from tfs_workflow.modelserver.status_error import StatusError
 
 MOST_BYTES = 200_000
+
+
+def counts() -> Counts:
+    return Counts(memoryview(bytearray(10_000)))
+
+
+def front_side(timeout_ms: int = 0) -> FrontSide:
+    return FrontSide(0, HeldTable(timeout_ms, b"", MOST_BYTES, counts()))
 
 
 def answers_of(act: Callable[[FrontSide, Callable[[Response], None]], None]) -> list[Response]:
@@ -25,7 +35,7 @@ def answers_of(act: Callable[[FrontSide, Callable[[Response], None]], None]) -> 
 
     async def run() -> list[Response]:
         taken: list[Response] = []
-        act(FrontSide(0, 0, b"", MOST_BYTES), taken.append)
+        act(front_side(), taken.append)
         return taken
 
     return asyncio.run(run())
@@ -63,7 +73,7 @@ def test_small_requests_pass_the_bound() -> None:
 def test_a_request_that_waits_too_long_gets_504() -> None:
     async def run() -> Response:
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        FrontSide(0, 1, b"", MOST_BYTES).answer_http(post(10), answered.set_result)
+        front_side(timeout_ms=1).answer_http(post(10), answered.set_result)
         return await answered
 
     late = asyncio.run(run())
@@ -91,9 +101,9 @@ def test_without_hope_of_an_engine_everything_is_refused() -> None:
 def test_a_call_that_ran_when_the_engine_ended_gets_internal() -> None:
     async def run() -> list[bytes | Watch | StatusError]:
         taken: list[bytes | Watch | StatusError] = []
-        side = FrontSide(0, 0, b"", MOST_BYTES)
-        side.answer_grpc(b"/p", b"message", 0, taken.append)
-        side.fail({1}, held_requests.engine_ended(6))
+        table = HeldTable(0, b"", MOST_BYTES, counts())
+        FrontSide(0, table).answer_grpc(b"/p", b"message", 0, taken.append)
+        table.fail({1}, held_requests.engine_ended(6))
         return taken
 
     (error,) = asyncio.run(run())

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 from pathlib import Path
 
 import grpc
@@ -13,7 +11,7 @@ import psutil
 import pytest
 
 from tests.support.modelserver import graphs
-from tests.support.modelserver.families import RIGHT, clients_of, engine_of, fronts_of
+from tests.support.modelserver.families import RIGHT, clients_of, crashing, engine_of, fronts_of, predict, send
 from tests.support.modelserver.running import Running, launched, read_response, serving
 from tests.support.waiting import until
 from tfs_workflow.protos import services
@@ -24,11 +22,6 @@ IMAGE = [[[float(column)] for column in range(4)] for _ in range(4)]
 # Of no known rank, so that it is not refused beforehand.
 CRASHING: dict[str, list[float]] = {"inputs": []}
 PREDICT = "/v1/models/m:predict"
-
-
-def convolution(tmp_path: Path) -> tuple[str, str]:
-    graphs.convolution(tmp_path / "1", names_rank=False)
-    return "--model_name=m", f"--model_base_path={tmp_path}"
 
 
 @pytest.mark.parametrize("fronts", [1, 2])
@@ -68,7 +61,7 @@ def test_an_end_of_the_parent_leaves_nothing_behind(fronts: int) -> None:
 
 
 def test_a_crash_costs_the_request_that_ran_and_its_kind_is_refused_afterwards(tmp_path: Path) -> None:
-    with serving(*convolution(tmp_path), "--fronts=1") as server:
+    with crashing(tmp_path, "--fronts=1") as server:
         assert server.post(PREDICT, {"instances": [IMAGE]})[0] == 200
         status, answer = server.post(PREDICT, CRASHING)
         assert status == 500
@@ -84,32 +77,27 @@ def test_a_crash_costs_the_request_that_ran_and_its_kind_is_refused_afterwards(t
 
 def test_what_had_not_begun_is_answered_by_the_next_engine(tmp_path: Path) -> None:
     # With one thread the second waits for the first.
-    with serving(*convolution(tmp_path), "--rest_api_num_threads=1", "--fronts=1") as server:
-        crashing, waiting = server.connect(), server.connect()
+    with crashing(tmp_path, "--rest_api_num_threads=1", "--fronts=1") as server:
+        culprit, waiting = server.connect(), server.connect()
         # Both are with the front before the engine goes on.
         engine = engine_of(server)
         engine.suspend()
-        send(crashing, CRASHING)
-        send(waiting, {"instances": [IMAGE]})
+        send(culprit, PREDICT, CRASHING)
+        send(waiting, PREDICT, {"instances": [IMAGE]})
         engine.resume()
-        assert read_response(crashing)[0] == 500
+        assert read_response(culprit)[0] == 500
         assert read_response(waiting)[0] == 200
-        send(crashing, {"instances": [IMAGE]})
-        assert read_response(crashing)[0] == 200
-        crashing.close()
+        send(culprit, PREDICT, {"instances": [IMAGE]})
+        assert read_response(culprit)[0] == 200
+        culprit.close()
         waiting.close()
-
-
-def send(connection: socket.socket, body: object) -> None:
-    content = json.dumps(body).encode()
-    connection.sendall(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (PREDICT.encode(), len(content), content))
 
 
 def test_a_slow_run_that_is_killed_fails_with_its_signal(tmp_path: Path) -> None:
     graphs.slow(tmp_path / "1", products=600)
     flags = ("--model_name=m", f"--model_base_path={tmp_path}", "--fronts=1")
     with serving(*flags) as server, server.connect() as connection:
-        send(connection, {"instances": [1.0]})
+        send(connection, PREDICT, {"instances": [1.0]})
         engine = engine_of(server)
         until(lambda: engine.cpu_percent(0.05) > 20)
         engine.kill()
@@ -142,7 +130,7 @@ def test_a_signal_to_the_whole_group_finishes_what_is_in_work(tmp_path: Path, nu
     with serving("--model_name=m", f"--model_base_path={tmp_path}", "--fronts=2") as server:
         children = psutil.Process(server.process.pid).children()
         with server.connect() as connection:
-            send(connection, {"instances": [1.0]})
+            send(connection, PREDICT, {"instances": [1.0]})
             until(lambda: engine_of(server).cpu_percent(0.05) > 20)
             for process in (*children, psutil.Process(server.process.pid)):
                 os.kill(process.pid, number)
@@ -161,13 +149,6 @@ def test_a_shortcut_survives_the_engine_that_gave_it(tmp_path: Path) -> None:
         until(lambda: engine_of(server).pid != engine.pid)
         for _ in range(20):
             assert predict(connection) == RIGHT
-
-
-def predict(connection: socket.socket) -> bytes:
-    content = b'{"instances": [1.0, 2.0, 5.0]}'
-    head = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(content)
-    connection.sendall(head + content)
-    return read_response(connection)[2]
 
 
 def test_probes_are_answered_while_the_engine_loads(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from tfs_workflow.modelserver.exchange import HttpReply, Request, Response
 from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.link.engine_side import EngineSide
 from tfs_workflow.modelserver.link.front_side import FrontSide
+from tfs_workflow.modelserver.link.held_table import HeldTable
+from tfs_workflow.modelserver.metrics.counts import Counts
 from tfs_workflow.modelserver.model_engine import ModelEngine
 from tfs_workflow.modelserver.tensorflow import capi
 
@@ -34,7 +36,7 @@ async def sent(engine: ModelEngine) -> tuple[int, list[int]]:
 
     notes = run_notes.attach(memoryview(bytearray(run_notes.SIZE_BYTES)))
     engine_side = EngineSide(counted, grpc, notes, run_notes.place())
-    front = FrontSide(0, 30_000, b"", 2**20)
+    front = FrontSide(0, HeldTable(30_000, b"", 2**20, Counts(memoryview(bytearray(4096)))))
     pairs = socket.socketpair(), socket.socketpair()
     engine_side.add(*(pair[1] for pair in pairs))
     front.connect(*(pair[0] for pair in pairs))

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import http.client
+import json
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import grpc
 import psutil
 
-from tests.support.modelserver.running import Running
+from tests.support.modelserver import graphs
+from tests.support.modelserver.running import Running, read_response, serving
 from tests.support.waiting import until
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
+PATH = "/v1/models/half_plus_two:predict"
 BODY = b'{"instances": [1.0, 2.0, 5.0]}'
 RIGHT = b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
+
+
+@contextmanager
+def crashing(base_path: Path, *flags: str) -> Iterator[Running]:
+    """A server of a model m, for which the request {"inputs": []} ends TensorFlow's process."""
+    # Of no known rank, so that it is not refused beforehand.
+    graphs.convolution(base_path / "1", names_rank=False)
+    with serving("--model_name=m", f"--model_base_path={base_path}", *flags) as server:
+        yield server
 
 
 def engine_of(server: Running) -> psutil.Process:
@@ -42,6 +56,18 @@ def _children(server: Running, is_engine: bool) -> list[psutil.Process]:
             if ("engine_process" in " ".join(child.cmdline())) is is_engine:
                 found.append(child)
     return found
+
+
+def send(connection: socket.socket, path: str, body: object) -> None:
+    """Send a POST request and leave its response on the connection."""
+    content = json.dumps(body).encode()
+    connection.sendall(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (path.encode(), len(content), content))
+
+
+def predict(connection: socket.socket) -> bytes:
+    """The answer to a small request, which is RIGHT where it is."""
+    connection.sendall(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (PATH.encode(), len(BODY), BODY))
+    return read_response(connection)[2]
 
 
 @dataclass
@@ -71,7 +97,7 @@ class Clients:
             if not is_kept:
                 connection.close()
             try:
-                connection.request("POST", "/v1/models/half_plus_two:predict", BODY)
+                connection.request("POST", PATH, BODY)
                 response = connection.getresponse()
                 content = response.read()
             except (OSError, http.client.HTTPException):

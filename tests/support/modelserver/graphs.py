@@ -134,6 +134,29 @@ def edited(version_dir: Path, change: Callable[[pb.MetaGraphDef], None]) -> Path
     return version_dir
 
 
+def aborting(version_dir: Path, *, remembers: bool = False) -> Path:
+    """A model that answers with its input, and ends the process where a value is above 100.
+
+    With `remembers` a run also writes a variable.
+    """
+    kind = {"dtype": type_of(FLOAT), "shape": pb.AttrValue(shape=ANY)}
+    nodes = [
+        *(_input(), _constant("axes", _ints(0)), _constant("most", float_of(100.0)), _constant("zero", float_of(0.0))),
+        node_of("largest", "Max", "x", "axes", T=type_of(FLOAT), Tidx=type_of(INT32)),
+        node_of("is_above", "Greater", "largest", "most", T=type_of(FLOAT)),
+        node_of("switch", "Switch", "x", "is_above", T=type_of(FLOAT)),
+        node_of("above", "Identity", "switch:1", T=type_of(FLOAT)),
+        node_of("abort", "Abort", "^above", error_msg=pb.AttrValue(s=b"above 100")),
+        node_of("aborted", "Identity", "switch:1", "^abort", T=type_of(FLOAT)),
+        node_of("merged", "Merge", "switch", "aborted", T=type_of(FLOAT), N=pb.AttrValue(i=2)),
+        node_of("variable", "VarHandleOp", **kind),
+        node_of("init", "AssignVariableOp", "variable", "zero", dtype=type_of(FLOAT)),
+        node_of("kept", "AssignVariableOp", "variable", "x", dtype=type_of(FLOAT)),
+        node_of("y", "Identity", "merged", *(["^kept"] if remembers else []), T=type_of(FLOAT)),
+    ]
+    return _write(version_dir, nodes, has_init_op=True)
+
+
 def dangling(version_dir: Path) -> Path:
     """A model that loads although its signature names an output that its graph does not have."""
     return _write(version_dir, [_input()], output="nowhere:0")

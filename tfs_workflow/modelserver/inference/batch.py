@@ -45,6 +45,11 @@ class BatchTask:
     # That of the request, which another thread may run.
     number: int = field(default_factory=run_notes.noted)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether it may share no batch, since it was in one that ended the engine."""
+        return bool(self.number & run_notes.ALONE)
+
 
 class BatchRun:
     """The tasks of one batch, run together in `allowed_sizes` of rows, if there are any; `pads` to equal shapes."""
@@ -54,6 +59,7 @@ class BatchRun:
     ) -> None:
         self._tasks = tasks
         self._pads = pads
+        self._may_run_again = tasks[0].plan.servable.may_run_again and not tasks[0].is_alone
         self._rows = sum(task.size for task in tasks)
         # Without a row there is none to fill up with.
         fitting = (size for size in allowed_sizes if size >= self._rows > 0)
@@ -68,7 +74,7 @@ class BatchRun:
         plan = self._tasks[0].plan
         try:
             feeds = [(name, self._merged(name)) for name, _ in plan.feeds]
-            with run_notes.batch([task.number for task in self._tasks]):
+            with run_notes.batch([task.number for task in self._tasks], self._may_run_again):
                 outputs = plan.servable.run(feeds, plan.fetches, options)
             parts = self._split(outputs)
         except StatusError as error:

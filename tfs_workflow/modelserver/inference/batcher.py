@@ -19,6 +19,7 @@ import itertools
 import threading
 import time
 from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +32,8 @@ from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.model_server_config_pb2 import BatchingParameters
 
-# A session, the names of its feeds, and its fetches.
-Key = tuple[int, tuple[str, ...], tuple[str, ...]]
+# A session, the names of its feeds, its fetches, and the number of a request that may share no batch.
+Key = tuple[int, tuple[str, ...], tuple[str, ...], int]
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Batcher:
         self._loop, self._loop_thread = loop, threading.get_ident()
         self._queues: dict[Key, deque[_Batch]] = {}
         self._lock = threading.Lock()
+        self._alone = threading.Lock()
         # The same lock under two names: `_ready` where a thread waits or is woken, `_lock` where only the queues are
         # read or changed.
         self._ready = threading.Condition(self._lock)
@@ -156,7 +158,12 @@ class Batcher:
         """The batch that the task has become part of, and the one that it did not fit into and that closed with it."""
         plan = task.plan
         # The session's identity and not the model's name: a version that replaces another must not share its batches.
-        key = (id(plan.servable.session), tuple(sorted([name for name, _ in plan.feeds])), tuple(plan.fetches))
+        key = (
+            id(plan.servable.session),
+            tuple(sorted([name for name, _ in plan.feeds])),
+            tuple(plan.fetches),
+            task.number if task.is_alone else 0,
+        )
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = deque()
@@ -229,4 +236,6 @@ class Batcher:
             self._ready.notify()
 
     def _run(self, batch: _Batch, options: bytes) -> None:
-        BatchRun(batch.tasks, self._options.allowed_batch_sizes, self._options.pads, self._metrics).run(options)
+        # One at a time, so that only the one that ends the engine ran when it did.
+        with self._alone if batch.tasks[0].is_alone else nullcontext():
+            BatchRun(batch.tasks, self._options.allowed_batch_sizes, self._options.pads, self._metrics).run(options)

@@ -109,6 +109,8 @@ class Servable:
     session: Session
     metrics: Metrics | None = None
     pace: Pace = field(default_factory=Pace)
+    # Whether its graph is known to keep nothing, so that a request may run twice.
+    may_run_again: bool = False
 
     @property
     def signatures(self) -> Mapping[str, saved_model_pb2.SignatureDef]:

@@ -36,10 +36,11 @@ from tfs_workflow.modelserver.exchange import (
     Watch,
 )
 from tfs_workflow.modelserver.json import array_text, small_numbers
-from tfs_workflow.modelserver.link import frames, held_requests
+from tfs_workflow.modelserver.link import frames, held_requests, run_notes
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
-from tfs_workflow.modelserver.link.held_requests import Held, HeldArray, HeldCall, HeldHttp, HeldRun, RunPlan
+from tfs_workflow.modelserver.link.held_requests import HeldArray, HeldCall, HeldHttp, HeldRun, RunPlan
+from tfs_workflow.modelserver.link.held_table import HeldTable
 from tfs_workflow.modelserver.status_error import StatusError
 
 _MAX_PLANS = 1024
@@ -48,21 +49,15 @@ _PROBES = {HEALTH.encode(): HEALTHY, READINESS.encode(): NOT_READY}
 
 
 class FrontSide:
-    """The connection to the engine; `first` is below the numbers of this front's requests and above all others'.
+    """The connection to the engine; `first` is below the numbers of this front's requests and above all others'."""
 
-    `headers` are those of every JSON answer. Large bodies together have `most_held_bytes`.
-    """
-
-    def __init__(self, first: int, timeout_ms: int, headers: bytes, most_held_bytes: int) -> None:
+    def __init__(self, first: int, table: HeldTable) -> None:
         self._loop = asyncio.get_running_loop()
         self._small: Channel | None = None
         self._large: Channel | None = None
-        self._held: dict[int, Any] = {}
-        self._ages = held_requests.Ages()
+        self._table = table
+        self._held: dict[int, Any] = table.by_number
         self._number = first
-        self._timeout_ms = timeout_ms
-        self._headers = headers
-        self._most_held_bytes = most_held_bytes
         self._messages: list[Message] = []
         self._plans: dict[bytes, RunPlan] = {}
         self._deferred: deque[HeldArray] = deque()
@@ -96,12 +91,12 @@ class FrontSide:
             plan.number = 0
         self._plans.clear()
 
-    def fail(self, numbers: Iterable[int], error: StatusError) -> None:
-        """Answer these requests with an error, those of them that are not answered."""
+    def run_alone(self, numbers: Iterable[int]) -> None:
+        """Have the next engine run these without others, those of them that are not answered."""
         for number in numbers:
             held = self._held.pop(number, None)
             if held is not None:
-                held_requests.fail(held, error, self._headers)
+                self._held[number | run_notes.ALONE] = held
 
     def hold(self) -> None:
         """Wait for the next engine with what is held, within the time that each request has."""
@@ -112,7 +107,7 @@ class FrontSide:
                 del self._held[number]
                 held.reply(_PROBES[held.request.target])
             else:
-                self._expire_later(number, held)
+                self._table.expire_later(number, held)
 
     def pause(self) -> None:
         """Refuse what comes from now on, until there is an engine."""
@@ -120,21 +115,13 @@ class FrontSide:
 
     def sweep(self, now_s: float) -> None:
         """Answer what an engine that hangs leaves without an answer; called each second."""
-        last = self._ages.last_older(now_s, self._number, self._timeout_ms / 1000 + 1)
-        if self._timeout_ms > 0 and last:
-            old = [number for number, held in self._held.items() if number <= last and not isinstance(held, HeldCall)]
-            self.fail(old, held_requests.TIMED_OUT)
+        self._table.sweep(now_s, self._number)
 
     def give_up(self) -> None:
         """No other engine will come: without one, refuse what is held and what comes."""
         if self._small is None:
             self.pause()
-            self.fail(list(self._held), held_requests.PAUSED)
-
-    def _expire_later(self, number: int, held: Held) -> None:
-        timeout_ms = held.timeout_ms if isinstance(held, HeldCall) else self._timeout_ms
-        if timeout_ms > 0:
-            self._loop.call_later(timeout_ms / 1000, self.fail, (number,), held_requests.TIMED_OUT)
+            self._table.fail(list(self._held), held_requests.PAUSED)
 
     # requests
 
@@ -192,15 +179,14 @@ class FrontSide:
         if not self.is_up and isinstance(held, HeldHttp) and held.request.target in _PROBES:
             held.reply(_PROBES[held.request.target])
             return
-        if self._is_paused or not self._has_room(held):
-            error = held_requests.PAUSED if self._is_paused else held_requests.FULL
-            held_requests.fail(held, error, self._headers)
+        if self._is_paused or not self._table.has_room(held):
+            self._table.refuse(held, held_requests.PAUSED if self._is_paused else held_requests.FULL)
             return
         self._number = number = self._number + 1
         self._held[number] = held
         self._send_held(number, held)
         if not self.is_up:
-            self._expire_later(number, held)
+            self._table.expire_later(number, held)
 
     def _send_held(self, number: int, held: Any) -> None:
         if isinstance(held, HeldCall):
@@ -214,12 +200,6 @@ class FrontSide:
             self._send((*start, body, last))
         elif self._large is not None:
             self._large.send_large((*start, None, last), [body])
-
-    def _has_room(self, held: HeldHttp | HeldCall) -> bool:
-        """Whether a large body may be held beside the others; small ones are bounded by the connections."""
-        size = held_requests.size_bytes(held)
-        total = 0 if size < frames.LARGE_BYTES else sum(map(held_requests.size_bytes, self._held.values()))
-        return total < frames.LARGE_BYTES or size + total <= self._most_held_bytes
 
     def _send(self, message: Message) -> None:
         """A lone message at once; else together with those of the same iteration of the loop."""

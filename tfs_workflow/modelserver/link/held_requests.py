@@ -15,12 +15,22 @@ from tfs_workflow.modelserver.exchange import JSON, RETRY_AFTER, GrpcReply, Http
 from tfs_workflow.modelserver.json import json_writer
 from tfs_workflow.modelserver.status_error import StatusError
 
-TIMED_OUT = StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification")
-PAUSED = StatusError(
-    Code.UNAVAILABLE, "The process that runs TensorFlow has ended repeatedly and is not running; try again later."
-)
 
-FULL = StatusError(Code.UNAVAILABLE, "Too many large requests are waiting; try again later.")
+class Failure(NamedTuple):
+    """Why the engine has not answered a request: under this reason it is counted, this error the client gets."""
+
+    reason: str
+    error: StatusError
+
+
+TIMED_OUT = Failure("timed_out", StatusError(Code.DEADLINE_EXCEEDED, "Timed out waiting for notification"))
+PAUSED = Failure(
+    "no_engine",
+    StatusError(
+        Code.UNAVAILABLE, "The process that runs TensorFlow has ended repeatedly and is not running; try again later."
+    ),
+)
+FULL = Failure("no_room", StatusError(Code.UNAVAILABLE, "Too many large requests are waiting; try again later."))
 
 
 class RunPlan:
@@ -113,7 +123,8 @@ def fail(held: Held, error: StatusError, headers: bytes) -> None:
     held.reply(Response(HTTP_STATUS[error.code], text.encode(), JSON, headers + retry))
 
 
-def engine_ended(number: int) -> StatusError:
-    """The error for a request that ran when the engine ended, by this signal; 0 where it ended by itself."""
+def engine_ended(number: int) -> Failure:
+    """That of a request that ran when the engine ended, by this signal; 0 where it ended by itself."""
     how = f" by {signal.Signals(number).name}" if number else ""
-    return StatusError(Code.INTERNAL, f"The process that runs TensorFlow ended{how} while it ran this request.")
+    text = f"The process that runs TensorFlow ended{how} while it ran this request."
+    return Failure("engine_ended", StatusError(Code.INTERNAL, text))

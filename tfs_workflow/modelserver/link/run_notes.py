@@ -17,8 +17,9 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-# Places for numbers of eight bytes; 0 is none. The first is for the time of the last message to the engine.
+# Places for numbers of eight bytes; 0 is none. The first two are for times: of the last message, of the last heartbeat.
 PLACES = 4096
+_TIMES = 2
 # The first of them may note a kind: the number of its request, its length, and its text.
 _KIND_PLACES = 128
 _KIND_BYTES = 512
@@ -31,6 +32,11 @@ _LENGTH = struct.Struct("<I")
 SIZE_BYTES = _REFUSED_START + _REFUSED_BYTES
 
 Numbers = memoryview
+
+# In the number that a front gives: the request ran in a batch when the engine ended, and now runs in none.
+ALONE = 1 << 62
+# In a note: the request runs in a batch, and may run again alone should the engine end.
+_MAY_RUN_AGAIN = 1 << 63
 
 
 class _Notes:
@@ -49,7 +55,7 @@ class _Thread(threading.local):
         self.place = min(next(_places), PLACES // 2 - 1)
 
 
-_places = itertools.count(1)
+_places = itertools.count(_TIMES)
 _lock = threading.Lock()
 _batch_places = list(range(PLACES // 2, PLACES))
 _notes = _Notes()
@@ -101,15 +107,17 @@ def is_refused(kind: bytes) -> bool:
 
 
 @contextmanager
-def batch(numbers: Sequence[int]) -> Iterator[None]:
-    """Several requests run in this thread together during the block."""
+def batch(numbers: Sequence[int], may_run_again: bool) -> Iterator[None]:
+    """Several requests run in this thread together during the block; afterwards each may run again, if need be."""
     memory, before = _notes.numbers, noted()
     with _lock:
         places = [_batch_places.pop() for _ in numbers[: len(_batch_places)]]
     try:
-        note(numbers[0])
+        # The kind of a batch is not noted where each request shows by itself what it does.
+        note(0 if may_run_again else numbers[0])
+        mark = _MAY_RUN_AGAIN if may_run_again else 0
         for one, number in zip(places, numbers, strict=False):
-            memory[one] = number
+            memory[one] = number | mark
         yield
     finally:
         for one in places:
@@ -122,9 +130,24 @@ def batch(numbers: Sequence[int]) -> Iterator[None]:
 # For the readers.
 
 
+def heartbeat_in(content: memoryview) -> memoryview[float]:
+    """Where the engine writes the time of its last heartbeat."""
+    return content[8:16].cast("d")
+
+
 def numbers_in(content: memoryview) -> set[int]:
     """The numbers of the requests that run, or ran when the engine ended."""
-    return set(content[8:_KINDS_START].cast("Q")) - {0}
+    return {number & ~_MAY_RUN_AGAIN for number in _noted_in(content)}
+
+
+def to_run_again(content: memoryview) -> set[int]:
+    """Those of them that are to run again alone: mates of a batch, of which one may have ended the engine."""
+    noted = _noted_in(content)
+    return {number & ~_MAY_RUN_AGAIN for number in noted if number & _MAY_RUN_AGAIN} if len(noted) > 1 else set()
+
+
+def _noted_in(content: memoryview) -> set[int]:
+    return set(content[8 * _TIMES : _KINDS_START].cast("Q")) - {0}
 
 
 def kinds_in(content: memoryview) -> set[bytes]:

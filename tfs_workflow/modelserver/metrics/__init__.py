@@ -1,1 +1,1 @@
-"""What the server counts, under the names, labels and buckets of TensorFlow Serving 2.20."""
+"""What the server counts, under TensorFlow Serving's names, in memory that outlives the process that counts."""

@@ -1,20 +1,21 @@
 """Counters and histograms, and their text as TensorFlow Serving prints it (prometheus_exporter.cc).
 
-Every request adds to several of them, on the event loop or on any thread. So adding only appends to a list, which needs
-no lock and takes a quarter of a microsecond; the values of a list are counted together, now and then.
+Every request adds to several of them, on the event loop or on any thread. Each value is counted at once, in memory that
+is still there when a run ends the process.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
-import numpy as np
+from tfs_workflow.modelserver.metrics.counts import Counts, Key, Values
 
 Labels = tuple[str, ...]
-
-# So many values wait at most to be counted.
-_MOST_WAITING = 1024
+# The values of every combination of labels, by name and labels.
+Totals = Mapping[Key, Sequence[float]]
 
 
 class Histogram:
@@ -25,56 +26,45 @@ class Histogram:
 
     kind = "histogram"
 
-    def __init__(self, name: str, bounds: Sequence[float], *labels: str, scale: float = 1) -> None:
+    def __init__(self, counts: Counts, name: str, bounds: Sequence[float], *labels: str, scale: float = 1) -> None:
         self.name = name
-        self._bounds = np.array(bounds, np.float64)
-        self._names = labels
+        self._counts = counts
+        self._bounds = bounds
+        self._labels = labels
         self._scale = scale
         self._lock = threading.Lock()
-        self._waiting: dict[Labels, list[float]] = {}
         # For each bound how many values were below it and no other, then how many were not, then the sum.
-        self._counted: dict[Labels, list[int]] = {}
+        self._series: dict[Labels, Values] = {}
 
     def add(self, labels: Labels, value: float) -> None:
         """Count a value, under these values of the labels."""
-        waiting = self._waiting.get(labels)
-        if waiting is None:
-            waiting = self._waiting.setdefault(labels, [])
-        waiting.append(value)
-        if len(waiting) >= _MOST_WAITING:
-            self._count(labels)
+        values = self._series.get(labels)
+        if values is None:
+            values = self._new(labels)
+        whole = int(value * self._scale)
+        with self._lock:
+            values[bisect_right(self._bounds, whole)] += 1
+            values[-1] += whole
 
     def __contains__(self, labels: Labels) -> bool:
-        return labels in self._waiting
+        return labels in self._series
 
-    def _count(self, labels: Labels) -> list[int]:
-        with self._lock:
-            waiting = self._waiting[labels]
-            taken = waiting[:]
-            # Another thread may have appended to it since.
-            del waiting[: len(taken)]
-            values = (np.array(taken, np.float64) * self._scale).astype(np.int64)
-            places = np.searchsorted(self._bounds, values, side="right")
-            more = [*np.bincount(places, minlength=len(self._bounds) + 1).tolist(), int(values.sum())]
-            before = self._counted.get(labels, [0] * len(more))
-            self._counted[labels] = [a + b for a, b in zip(before, more, strict=True)]
-            return self._counted[labels]
+    def _new(self, labels: Labels) -> Values:
+        values = self._series[labels] = self._counts.values((self.name, *labels), len(self._bounds) + 2)
+        return values
 
-    def totals(self) -> Iterator[tuple[Labels, list[int], int]]:
-        """For each combination of labels how many values were below each bound and no other, and their sum."""
-        for labels in sorted(self._waiting):
-            *counts, total = self._count(labels)
-            yield labels, counts, total
-
-    def lines(self) -> Iterator[str]:
+    def lines(self, totals: Totals) -> Iterator[str]:
         """For each combination of labels a line for each bound, the sum and the number."""
         limits = [f"{bound:g}" for bound in self._bounds] + ["+Inf"]
-        for labels, counts, total in self.totals():
-            shown = _shown(self._names, labels)
-            for limit, count in zip(limits, np.cumsum(counts).tolist(), strict=True):
-                yield f'{self.name}_bucket{{{shown}{"," if shown else ""}le="{limit}"}} {count}'
-            yield f"{self.name}_sum{{{shown}}} {total}"
-            yield f"{self.name}_count{{{shown}}} {sum(counts)}"
+        for shown, (*counts, total) in self._shown(totals):
+            for limit, count in zip(limits, accumulate(counts), strict=True):
+                yield f'{self.name}_bucket{{{shown}{"," if shown else ""}le="{limit}"}} {count:.0f}'
+            yield f"{self.name}_sum{{{shown}}} {total:.0f}"
+            yield f"{self.name}_count{{{shown}}} {sum(counts):.0f}"
+
+    def _shown(self, totals: Totals) -> Iterator[tuple[str, Sequence[float]]]:
+        for key in sorted(key for key in totals if key[0] == self.name):
+            yield _labels_text(self._labels, key[1:]), totals[key]
 
 
 class Counter(Histogram):
@@ -82,24 +72,36 @@ class Counter(Histogram):
 
     kind = "counter"
 
-    def __init__(self, name: str, *labels: str, scale: float = 1) -> None:
-        super().__init__(name, (), *labels, scale=scale)
+    def __init__(self, counts: Counts, name: str, *labels: str, scale: float = 1) -> None:
+        super().__init__(counts, name, (), *labels, scale=scale)
 
-    def lines(self) -> Iterator[str]:
+    def add(self, labels: Labels, value: float) -> None:
+        """Add a value, under these values of the labels."""
+        values = self._series.get(labels)
+        if values is None:
+            values = self._new(labels)
+        with self._lock:
+            values[0] += int(value * self._scale)
+
+    def _new(self, labels: Labels) -> Values:
+        values = self._series[labels] = self._counts.values((self.name, *labels), 1)
+        return values
+
+    def lines(self, totals: Totals) -> Iterator[str]:
         """A line for each combination of labels."""
-        for labels, _, total in self.totals():
-            yield f"{self.name}{{{_shown(self._names, labels)}}} {total}"
+        for shown, (total,) in self._shown(totals):
+            yield f"{self.name}{{{shown}}} {total:.0f}"
 
 
-def page(families: Sequence[Histogram]) -> str:
+def page(families: Sequence[Histogram], totals: Totals) -> str:
     """All families, by name; one that has no value yet has its line of type."""
     lines: list[str] = []
     for family in sorted(families, key=lambda family: family.name):
-        lines += [f"# TYPE {family.name} {family.kind}", *family.lines()]
+        lines += [f"# TYPE {family.name} {family.kind}", *family.lines(totals)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _shown(names: Labels, values: Labels) -> str:
+def _labels_text(names: Labels, values: Labels) -> str:
     return ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 
 from tfs_workflow.formats.status_codes import Code
+from tfs_workflow.modelserver.metrics.counts import ENDS, REGION_BYTES, UNRUN, SharedCounts
 from tfs_workflow.modelserver.metrics.families import Counter, Histogram, page
 
 _SERVING, _CORE = ":tensorflow:serving:", ":tensorflow:core:"
@@ -27,30 +28,37 @@ _MAX_UNKNOWN = 100
 
 
 class Metrics:
-    """Counts for Prometheus; from any thread."""
+    """Counts for Prometheus, from any thread, in a region of memory that processes share; without one, of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: SharedCounts | None = None, region: int = 0) -> None:
+        self._shared = shared or SharedCounts(memoryview(bytearray(REGION_BYTES)))
+        self._region = region
+        self._counts = counts = self._shared.of(region)
         self._unknown = itertools.count()
-        self._requests = Counter(f"{_SERVING}request_count", "model_name", "status")
-        labels = ("model_name", "API")
-        self._latency = Histogram(f"{_SERVING}request_latency", _LATENCIES, *labels, "entrypoint", scale=_MICRO)
-        self._runtime = Histogram(f"{_SERVING}runtime_latency", _LATENCIES, *labels, "runtime", scale=_MICRO)
-        self._examples = Counter(f"{_SERVING}request_example_count_total", "model")
-        self._example_counts = Histogram(f"{_SERVING}request_example_counts", _EXAMPLES, "model")
-        self._request_logs = Counter(f"{_SERVING}request_log_count", "model_name", "status_code")
-        self._warmups = Histogram(f"{_SERVING}model_warmup_latency", _LATENCIES, "model_path", "status", scale=_MICRO)
-        self._loads = Counter(":tensorflow:cc:saved_model:load_attempt_count", "model_path", "status")
-        self._load_latency = Counter(":tensorflow:cc:saved_model:load_latency", "model_path", scale=_MICRO)
-        self._runs = Counter(f"{_CORE}graph_runs")
-        self._run_time = Counter(f"{_CORE}graph_run_time_usecs", scale=_MICRO)
-        self._run_times = Histogram(f"{_CORE}graph_run_time_usecs_histogram", _RUN_TIMES, scale=_MICRO)
-        self._input_bytes = Histogram(f"{_CORE}graph_run_input_tensor_bytes", _BYTES)
-        self._output_bytes = Histogram(f"{_CORE}graph_run_output_tensor_bytes", _BYTES)
-        self._queueing = Histogram(f"{_BATCHING}queuing_latency", _WAITS, "thread_pool_name", scale=_MICRO)
-        self._input_sizes = Histogram(f"{_BATCHING}input_batch_size", _ROWS)
-        self._batch_sizes = Histogram(f"{_BATCHING}processed_batch_size", _ROWS)
-        self._padding = Histogram(f"{_BATCHING}padding_size", _ROWS, "execution_batch_size")
-        self._batches = Counter(f"{_BATCHING}wrapped_run_count")
+        self._requests = Counter(counts, f"{_SERVING}request_count", "model_name", "status")
+        labels, path = ("model_name", "API"), "model_path"
+        self._latency = Histogram(counts, f"{_SERVING}request_latency", _LATENCIES, *labels, "entrypoint", scale=_MICRO)
+        self._runtime = Histogram(counts, f"{_SERVING}runtime_latency", _LATENCIES, *labels, "runtime", scale=_MICRO)
+        self._examples = Counter(counts, f"{_SERVING}request_example_count_total", "model")
+        self._example_counts = Histogram(counts, f"{_SERVING}request_example_counts", _EXAMPLES, "model")
+        self._request_logs = Counter(counts, f"{_SERVING}request_log_count", "model_name", "status_code")
+        self._warmups = Histogram(
+            counts, f"{_SERVING}model_warmup_latency", _LATENCIES, "model_path", "status", scale=_MICRO
+        )
+        self._loads = Counter(counts, ":tensorflow:cc:saved_model:load_attempt_count", path, "status")
+        self._load_latency = Counter(counts, ":tensorflow:cc:saved_model:load_latency", path, scale=_MICRO)
+        self._runs = Counter(counts, f"{_CORE}graph_runs")
+        self._run_time = Counter(counts, f"{_CORE}graph_run_time_usecs", scale=_MICRO)
+        self._run_times = Histogram(counts, f"{_CORE}graph_run_time_usecs_histogram", _RUN_TIMES, scale=_MICRO)
+        self._input_bytes = Histogram(counts, f"{_CORE}graph_run_input_tensor_bytes", _BYTES)
+        self._output_bytes = Histogram(counts, f"{_CORE}graph_run_output_tensor_bytes", _BYTES)
+        self._queueing = Histogram(counts, f"{_BATCHING}queuing_latency", _WAITS, "thread_pool_name", scale=_MICRO)
+        self._input_sizes = Histogram(counts, f"{_BATCHING}input_batch_size", _ROWS)
+        self._batch_sizes = Histogram(counts, f"{_BATCHING}processed_batch_size", _ROWS)
+        self._padding = Histogram(counts, f"{_BATCHING}padding_size", _ROWS, "execution_batch_size")
+        self._batches = Counter(counts, f"{_BATCHING}wrapped_run_count")
+        # Counted by fronts and the parent, and shown once there is something to show.
+        self._of_others = (Counter(counts, UNRUN, "reason"), Counter(counts, ENDS, "process", "exit_code"))
 
     def request(self, model: str, entrypoint: str, api: str, code: Code, latency_s: float) -> None:
         """A request has been answered; how long it took is counted where it succeeded."""
@@ -113,5 +121,8 @@ class Metrics:
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
-        own = page([value for value in vars(self).values() if isinstance(value, Histogram)])
-        return own.encode() + generate_latest(registry)
+        totals = self._shared.totals(self._region, self._counts)
+        names = {key[0] for key in totals}
+        families = [value for value in vars(self).values() if isinstance(value, Histogram)]
+        families += [family for family in self._of_others if family.name in names]
+        return page(families, totals).encode() + generate_latest(registry)

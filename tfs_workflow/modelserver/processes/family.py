@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import selectors
 import signal
@@ -14,10 +15,12 @@ from typing import NamedTuple
 from tfs_workflow.modelserver.access.access import Access
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.link import run_notes
+from tfs_workflow.modelserver.metrics.counts import FIRST_FRONT_REGION, Counts, SharedCounts, size_bytes
 from tfs_workflow.modelserver.net.listeners import Listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
+from tfs_workflow.modelserver.processes.heartbeat import Pulse
 
 _ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
 # Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
@@ -30,9 +33,10 @@ _LARGE_BUFFER_BYTES = 2**20
 class Child:
     """A process of the family, and the parent's end of its control socket."""
 
-    def __init__(self, pid: int, commands: Control, place: int = 0) -> None:
+    def __init__(self, pid: int, commands: Control, pulse: Pulse, place: int = 0) -> None:
         self.pid = pid
         self.commands = commands
+        self.pulse = pulse
         # Of a front: that of its counts, which its successor takes over.
         self.place = place
 
@@ -42,21 +46,30 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
 
 
-class EngineChild:
-    """The engine's process, with the file that it notes in."""
+class Kept(NamedTuple):
+    """What outlives an engine, as descriptors: the last reload's configuration, and all counts; and its region."""
 
-    def __init__(self, arguments: Sequence[str], refused: Iterable[bytes], kept_config: int) -> None:
+    config: int
+    counts: int
+    region: int
+
+
+class EngineChild:
+    """The engine's process, with the file that it notes in, and the region that it counts in."""
+
+    def __init__(self, arguments: Sequence[str], refused: Iterable[bytes], kept: Kept) -> None:
         ours, theirs = control.pair()
         self.notes = notes_file.create(refused)
-        passed = (theirs.socket.fileno(), self.notes, kept_config)
+        self.region = kept.region
+        passed = (theirs.socket.fileno(), self.notes, kept.config, kept.counts)
         for descriptor in passed:
             os.set_inheritable(descriptor, True)
-        command = [sys.executable, "-m", _ENGINE_MODULE, *map(str, passed), *arguments]
+        command = [sys.executable, "-m", _ENGINE_MODULE, *map(str, (*passed, kept.region)), *arguments]
         pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=_PARENTS_SIGNALS)
         for descriptor in passed:
             os.set_inheritable(descriptor, False)
         theirs.close()
-        self.child = Child(pid, ours)
+        self.child = Child(pid, ours, Pulse(run_notes.heartbeat_in(notes_file.mapped(os.dup(self.notes)))))
         self.is_available = False
 
     def was_busy(self) -> bool:
@@ -74,20 +87,42 @@ class EngineChild:
         os.close(self.notes)
 
 
+class SharedMemory:
+    """What all processes of the family read and write, each in its own place."""
+
+    def __init__(self, fronts: int) -> None:
+        self.open_counts = OpenCounts(fronts)
+        self.heartbeats = memoryview(mmap.mmap(-1, 8 * fronts)).cast("d")
+        self.counts_file = notes_file.unnamed()
+        os.ftruncate(self.counts_file, size_bytes(fronts))
+        self.counts = SharedCounts(notes_file.mapped(os.dup(self.counts_file)))
+
+
 class FrontStart(NamedTuple):
     """What a front is born with; `serial` counts all fronts that ever started from 1, `place` those of now from 0."""
 
     flags: Flags
     access: Access
     listeners: Listeners
-    open_counts: OpenCounts
+    shared: SharedMemory
     serial: int
     place: int
+
+    @property
+    def heartbeat(self) -> memoryview[float]:
+        """Where it writes the time of its last heartbeat."""
+        return self.shared.heartbeats[self.place : self.place + 1]
+
+    @property
+    def counts(self) -> Counts:
+        """What it counts, on top of what its predecessors counted."""
+        return self.shared.counts.of(FIRST_FRONT_REGION + self.place)
 
 
 def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:
     """A new front; `leave` closes in the child what belongs to the parent."""
     ours, theirs = control.pair()
+    start.heartbeat[0] = 0.0  # its predecessor has left one there
     signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
     pid = os.fork()
     if not pid:
@@ -96,7 +131,7 @@ def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:
         _become_front(start, theirs, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
     theirs.close()
-    return Child(pid, ours, start.place)
+    return Child(pid, ours, Pulse(start.heartbeat), start.place)
 
 
 def _become_front(start: FrontStart, commands: Control, leave: Callable[[], None]) -> None:

@@ -17,7 +17,8 @@ from tfs_workflow.modelserver.flags import FAILED
 from tfs_workflow.modelserver.front import Front
 from tfs_workflow.modelserver.link import held_requests, run_notes
 from tfs_workflow.modelserver.link.front_side import FrontSide
-from tfs_workflow.modelserver.processes import control, notes_file
+from tfs_workflow.modelserver.link.held_table import HeldTable
+from tfs_workflow.modelserver.processes import control, heartbeat, notes_file
 from tfs_workflow.modelserver.processes.control import Control
 from tfs_workflow.modelserver.processes.family import FrontStart
 
@@ -51,10 +52,10 @@ class _FrontProcess:
         start, loop = self._start, asyncio.get_running_loop()
         flags = start.flags
         headers = CORS if flags.rest_api_enable_cors_support else b""
-        self._side = side = FrontSide(
-            start.serial * _NUMBERS, flags.rest_api_timeout_in_ms, headers, _HELD_BYTES // flags.fronts
-        )
-        counts = [start.open_counts.of(start.place, port) for port in range(2)]
+        table = HeldTable(flags.rest_api_timeout_in_ms, headers, _HELD_BYTES // flags.fronts, start.counts)
+        self._table = table
+        self._side = side = FrontSide(start.serial * _NUMBERS, table)
+        counts = [start.shared.open_counts.of(start.place, port) for port in range(2)]
         self._front = front = Front(flags, (side.answer_http, side.answer_grpc), start.access, counts)
         self._sweeps = [loop.create_task(front.sweep()), loop.create_task(self._sweep())]
         self._accepting: asyncio.Task[None] | None = None
@@ -83,7 +84,9 @@ class _FrontProcess:
 
     def _engine_ended(self, _: list[int], number: int) -> None:
         self._side.read_to_end()
-        self._side.fail(run_notes.numbers_in(self._notes), held_requests.engine_ended(number))
+        again = run_notes.to_run_again(self._notes)
+        self._table.fail(run_notes.numbers_in(self._notes) - again, held_requests.engine_ended(number))
+        self._side.run_alone(again)
         self._side.hold()
 
     def _serve(self, _: list[int], __: int) -> None:
@@ -94,7 +97,8 @@ class _FrontProcess:
 
     async def _sweep(self) -> None:
         while True:
-            await asyncio.sleep(1)
+            heartbeat.beat(self._start.heartbeat)
+            await asyncio.sleep(heartbeat.EVERY_S)
             self._side.sweep(time.monotonic())
 
     def _end(self, _: list[int], __: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-import time
 from collections.abc import Iterable
 
 from tfs_workflow.modelserver.link import run_notes
@@ -35,6 +34,7 @@ def mapped(descriptor: int) -> memoryview:
 
 
 def is_recent(content: memoryview) -> bool:
-    """Whether the engine has received requests within the last second."""
-    last_s: float = content[:8].cast("d")[0]
-    return time.monotonic() - last_s < 1
+    """Whether the engine received requests within the second before its last heartbeat."""
+    message_s: float = content[:8].cast("d")[0]
+    beat_s: float = run_notes.heartbeat_in(content)[0]
+    return message_s > beat_s - 1

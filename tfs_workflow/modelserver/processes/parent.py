@@ -17,10 +17,10 @@ from math import inf
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.access.access import access_of
 from tfs_workflow.modelserver.flags import FAILED, Flags
+from tfs_workflow.modelserver.metrics.counts import ENDS, PARENT_REGION
 from tfs_workflow.modelserver.net import announced, listeners
-from tfs_workflow.modelserver.net.open_counts import OpenCounts
-from tfs_workflow.modelserver.processes import control, family, notes_file
-from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Signals
+from tfs_workflow.modelserver.processes import control, family, heartbeat, notes_file
+from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Kept, SharedMemory, Signals
 from tfs_workflow.modelserver.processes.restarts import Restarts
 from tfs_workflow.modelserver.status_error import StatusError
 
@@ -52,7 +52,8 @@ class Parent:
         self._engine: EngineChild | None = None
         self._fronts: dict[int, Child] = {}
         self._fronts_started = 0
-        self._open_counts = OpenCounts(flags.fronts)
+        self._shared = SharedMemory(flags.fronts)
+        self._ends = self._shared.counts.of(PARENT_REGION)
         self._restarts = Restarts()
         self._refused: set[bytes] = set()
         self._kept_config = notes_file.unnamed()
@@ -60,6 +61,7 @@ class Parent:
         self._exit_code: int | None = None
         # When the next engine is started, and when what is left is killed.
         self._start_s = self._kill_s = inf
+        self._look_s = time.monotonic()
         self._selector = selectors.DefaultSelector()
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD)
         Signals(numbers, self._selector, self._on_signals)
@@ -78,8 +80,8 @@ class Parent:
         return self._exit_code
 
     def _wait(self) -> None:
-        until_s = min(self._start_s, self._kill_s)
-        for key, _ in self._selector.select(None if until_s == inf else max(until_s - time.monotonic(), 0)):
+        until_s = min(self._start_s, self._kill_s, self._look_s)
+        for key, _ in self._selector.select(max(until_s - time.monotonic(), 0)):
             key.data()
         now_s = time.monotonic()
         if now_s >= self._start_s:
@@ -88,11 +90,27 @@ class Parent:
         if now_s >= self._kill_s:
             self._kill_s = inf
             self._kill()
+        if now_s >= self._look_s:
+            self._look_s = now_s + heartbeat.EVERY_S
+            self._look()
+
+    def _look(self) -> None:
+        """Kill a child that hangs; what follows is as for any other end."""
+        for child in self._children():
+            if child.pulse.is_lost():
+                what = "The engine" if self._engine is not None and child is self._engine.child else "A front"
+                log.error(_SERVER, f"{what} has shown no sign of life for {heartbeat.MOST_STILL_LOOKS} s; killing it.")
+                child.kill()
 
     # children
 
+    def _children(self) -> list[Child]:
+        return [*self._fronts.values(), *([self._engine.child] if self._engine else [])]
+
     def _start_engine(self) -> None:
-        self._engine = engine = EngineChild(self._arguments, self._refused, self._kept_config)
+        self._engine = engine = EngineChild(
+            self._arguments, self._refused, Kept(self._kept_config, self._shared.counts_file, region=0)
+        )
         self._selector.register(engine.child.commands.socket, selectors.EVENT_READ, self._on_word)
         for front in self._fronts.values():
             family.connect(front, engine)
@@ -100,7 +118,7 @@ class Parent:
     def _start_front(self) -> None:
         self._fronts_started += 1
         place = min(set(range(self._flags.fronts)) - {front.place for front in self._fronts.values()})
-        birth = FrontStart(self._flags, self._access, self._listeners, self._open_counts, self._fronts_started, place)
+        birth = FrontStart(self._flags, self._access, self._listeners, self._shared, self._fronts_started, place)
         front = family.fork_front(birth, self._leave)
         self._fronts[front.pid] = front
         if self._engine is not None:
@@ -176,6 +194,7 @@ class Parent:
 
     def _replace(self, engine: EngineChild, code: int, was_busy: bool) -> None:
         exit_code = _exit_code(code)
+        self._ends.add(ENDS, "engine", str(exit_code))
         # What a first engine refuses by itself, such as a wrong configuration, the next one would refuse, too.
         is_refusal = code >= 0 and not self._is_serving
         wait_s = None if is_refusal else self._restarts.wait_s(time.monotonic(), was_busy)
@@ -198,6 +217,7 @@ class Parent:
             if code == FAILED and not self._is_serving:
                 self._end(code)
             else:
+                self._ends.add(ENDS, "front", str(_exit_code(code)))
                 log.error(_SERVER, f"A front ended with exit code {_exit_code(code)}; another one is started.")
                 self._start_front()
         elif not self._fronts and self._engine is not None:
@@ -221,7 +241,7 @@ class Parent:
         self._kill_s = time.monotonic() + self._flags.drain_seconds + _GRACE_S
 
     def _kill(self) -> None:
-        for child in (*self._fronts.values(), *([self._engine.child] if self._engine else [])):
+        for child in self._children():
             child.kill()
 
 

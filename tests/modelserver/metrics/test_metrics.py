@@ -21,7 +21,7 @@ from tfs_workflow.protos.services import Method
 
 SERVING, CORE = ":tensorflow:serving:", ":tensorflow:core:"
 NAME = "half_plus_two"
-RECORDED = Path(__file__).parents[1] / "peers" / "recorded" / "metrics.txt"
+RECORDED = Path(__file__).parents[2] / "peers" / "recorded" / "metrics.txt"
 
 
 @pytest.fixture(scope="module")
