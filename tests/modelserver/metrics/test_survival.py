@@ -38,12 +38,12 @@ def test_counters_go_on_after_an_end_of_the_engine(tmp_path: Path) -> None:
             until(lambda engine=engine: engine_of(server).pid != engine.pid)  # type: ignore[misc]
             seen = page(server)
             assert seen[ok] == 20 * count
-            assert seen[f'{OWN}end_count{{exit_code="137",process="engine"}}'] == count
+            assert seen[f'{OWN}end_count{{process="engine",exit_code="137"}}'] == count
         latency = ":tensorflow:serving:request_latency"
-        labels = 'API="predict",entrypoint="REST"'
-        assert seen[f'{latency}_count{{{labels},model_name="half_plus_two"}}'] == 60
-        assert seen[f'{latency}_bucket{{{labels},le="+Inf",model_name="half_plus_two"}}'] == 60
-        assert seen[f'{latency}_sum{{{labels},model_name="half_plus_two"}}'] > 60 * 10
+        labels = 'model_name="half_plus_two",API="predict",entrypoint="REST"'
+        assert seen[f"{latency}_count{{{labels}}}"] == 60
+        assert seen[f'{latency}_bucket{{{labels},le="+Inf"}}'] == 60
+        assert seen[f"{latency}_sum{{{labels}}}"] > 60 * 10
         (loads,) = [value for key, value in seen.items() if "load_attempt_count{" in key]
         assert loads == 4
 
@@ -73,6 +73,6 @@ def test_a_crash_and_an_end_of_a_front_are_counted(tmp_path: Path) -> None:
         assert server.post("/v1/models/m:predict", {"inputs": []})[0] == 400
         seen = page(server)
         assert seen[f'{OWN}unrun_count{{reason="engine_ended"}}'] == 1
-        assert seen[f'{OWN}end_count{{exit_code="134",process="engine"}}'] == 1
-        assert seen[f'{OWN}end_count{{exit_code="137",process="front"}}'] == 1
+        assert seen[f'{OWN}end_count{{process="engine",exit_code="134"}}'] == 1
+        assert seen[f'{OWN}end_count{{process="front",exit_code="137"}}'] == 1
         assert seen[f'{REQUESTS}{{model_name="m",status="INVALID_ARGUMENT"}}'] == 1
