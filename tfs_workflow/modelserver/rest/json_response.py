@@ -43,7 +43,7 @@ def predictions(outputs: Mapping[str, Tensor], row_format: bool) -> Content:
 def float_rows(shape: tuple[int, ...], content: bytes) -> bytes:
     """A predict answer in row format, for the one output of float32 values with one or two dimensions and a value.
 
-    `content` is the values as they lie in memory. It is `predictions` with nothing that small answers need not wait for.
+    `content` is the values as they lie in memory. The same as `predictions`, and quicker.
     """
     values = np.frombuffer(content, np.float32)
     text = _numbers(values if len(shape) == 1 else values.reshape(shape))
