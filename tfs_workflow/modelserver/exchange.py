@@ -60,9 +60,8 @@ class Response(NamedTuple):
 
 # Stands for a response that the request's own reply function gets later.
 PENDING = Response(0, b"")
-# Float32 values as they lie in memory, with their shape, through a model: its result, the response that is to be sent
-# in its place, or None for a model that may not run at once.
-FloatRun = Callable[[Shape, bytes], "tuple[Shape, bytes] | Response | None"]
+# Float32 values as they lie in memory, with their shape, through a model: the response; None where it may not run now.
+FloatRun = Callable[[Shape, bytes], "Response | None"]
 
 
 # Signature name, key ("instances" or "inputs"), shape, doubles as they lie in memory, whether one may be denormal.

@@ -19,6 +19,9 @@ BODIES = {
     "flat": b'{"instances": [1.0, 2.0, 5.0]}',
     "rows": b'{"instances": [[1, 2], [3, 4.5]]}',
     "zero and unusual": b'{"instances": [0, -0.0, 1e-40, 3.4e38, 1e300]}',
+    "of every size": json.dumps(
+        {"instances": [CHANCE.choice((1, -1)) * 1.2345678 * 10**e for e in range(-38, 38)]}
+    ).encode(),
     "scalar in inputs": b'{"inputs": 3}',
     "named": b'{"signature_name": "serving_default", "instances": [{"x": 1.5}]}',
     "no rows": b'{"instances": []}',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -117,6 +118,41 @@ def test_answers_read_back_to_the_same_values(array: Any) -> None:
             flushed[np.abs(array) < np.finfo(array.dtype).tiny] = 0
         with np.errstate(over="ignore"):  # the largest float32, printed short, is a larger double
             np.testing.assert_array_equal(np.array(read, array.dtype), flushed)
+
+
+def texts(answer: bytes) -> list[bytes]:
+    """The numbers of an answer, as they are printed."""
+    return re.findall(rb"(?<=[\[ ])-?(?:[0-9][^],\s]*|NaN|Infinity)", answer)
+
+
+@settings(max_examples=60)
+@given(arrays.arrays(np.float32, st.integers(1, 60), elements=st.floats(width=32)))
+def test_a_float_has_one_text_on_every_path(array: Any) -> None:
+    tensor, count = Tensor(FLOAT, array.shape, array), len(array)
+    same = texts(json_response.float_rows(array.shape, array.tobytes()))
+    assert len(same) == count
+    paths = {
+        "rows": printed({"y": tensor}, row_format=True),
+        "columns": printed({"y": tensor}, row_format=False),
+        "two outputs": printed({"y": tensor, "z": Tensor(STRING, (count,), np.full(count, b"", object))}, True),
+        "classify": json_response.classifications([[(b"", value) for value in array.tolist()]]),
+        "regress": json_response.regressions(array),
+    }
+    assert {path: texts(answer) for path, answer in paths.items()} == dict.fromkeys(paths, same)
+    # Beside others: a large array is printed in pieces, and one with a number that is none number by number.
+    for others in (np.ones(20_000, np.float32), np.array([np.nan], np.float32)):
+        beside = np.concatenate([array, others])
+        assert texts(printed({"y": Tensor(FLOAT, beside.shape, beside)}, row_format=True))[:count] == same
+
+
+@settings(max_examples=60)
+@given(arrays.arrays(np.float64, st.integers(1, 60), elements=st.floats()))
+def test_a_double_has_one_text_on_every_path(array: Any) -> None:
+    same = texts(printed({"y": Tensor(DOUBLE, array.shape, array)}, row_format=True))
+    for others in (np.ones(20_000), np.array([np.inf])):
+        beside = np.concatenate([array, others])
+        for row_format in (True, False):
+            assert texts(printed({"y": Tensor(DOUBLE, beside.shape, beside)}, row_format))[: len(array)] == same
 
 
 @given(st.lists(st.binary(max_size=6), min_size=1, max_size=5))

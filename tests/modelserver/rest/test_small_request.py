@@ -6,13 +6,12 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.modelserver import graphs
-from tests.support.modelserver.running import BUNDLED, Running, configured, serving
+from tests.support.modelserver.running import BUNDLED, Running, configured, read_response, serving
 
 BODIES = [
     b'{"instances":[1.0,2.0,5.0]}',
@@ -105,14 +104,26 @@ def test_both_ways_give_the_same_answer_to_larger_requests(
     assert_same_answers(both, head + b", ".join(LARGER[name]) + b"]}")
 
 
+def raw_answer(server: Running, body: bytes) -> tuple[int, bytes]:
+    with server.connect() as connection:
+        head = b"POST /v1/models/half_plus_two:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % len(body) + body)
+        status, _, answer = read_response(connection)
+        return status, answer
+
+
 def assert_same_answers(both: tuple[Running, Running], body: bytes) -> None:
-    answers: list[tuple[int, Any]] = [
-        server.request("POST", "/v1/models/half_plus_two:predict", body) for server in both
-    ]
-    assert answers[0][0] == answers[1][0]
-    # Six or nine digits, or the shortest: they are the same float32.
-    same = [json.loads(json.dumps(answer), parse_float=lambda text: str(np.float32(text))) for _, answer in answers]
-    assert same[0] == same[1]
+    quick, general = (raw_answer(server, body) for server in both)
+    assert quick == general
+
+
+@pytest.mark.parametrize("count", [1, 5, 60, 2000])
+def test_both_ways_print_the_same_digits(both: tuple[Running, Running], count: int) -> None:
+    chance = np.random.default_rng(count)
+    for _ in range(20):
+        patterns = chance.integers(0, 2**32, count, np.uint32).view(np.float32)
+        values = np.where(np.isfinite(patterns), patterns, np.float32(0.1)).tolist()
+        assert_same_answers(both, json.dumps({"instances": values}).encode())
 
 
 def test_a_client_that_stays_gets_the_same_answers(both: tuple[Running, Running]) -> None:

@@ -1,8 +1,6 @@
-"""JSON values and numbers as RapidJSON and TensorFlow Serving print them, in messages and in answers.
+"""JSON values as TensorFlow Serving quotes them in messages: as RapidJSON's PrettyWriter does, with Grisu2's digits.
 
-Numbers in answers follow WriteDecimal of json_tensor.cc: six digits, or all where six do not read back to the same
-value. Values quoted in error messages follow RapidJSON's PrettyWriter, whose digits are Grisu2's (grisu.py).
-Both are visible to clients, so both are here.
+The numbers of answers are printed elsewhere (rest/json_response.py).
 """
 
 from __future__ import annotations
@@ -117,31 +115,6 @@ def _shortest(value: float) -> str:
         return f"{sign}0.{'0' * -point}{digits}"
     tail = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{tail}e{point - 1}"
-
-
-def decimal(value: float, single: bool) -> str:
-    """A number with six significant digits where they read back to it, else with all (WriteDecimal).
-
-    `single`: it came out of a float32, or goes into one.
-    """
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    if single:
-        return single_decimal(to_single(value))
-    text = f"{value:.6g}"
-    if float(text) != value:
-        text = f"{value:.17g}"
-    return text if "." in text or "e" in text else text + ".0"
-
-
-def single_decimal(value: float) -> str:
-    """The same for what is a finite float32 value already."""
-    text = f"{value:.6g}"
-    # Most values read back as doubles already, which saves packing them.
-    read = float(text)
-    if read != value and to_single(read) != value:
-        text = f"{value:.9g}"
-    return text if "." in text or "e" in text else text + ".0"
 
 
 def to_single(value: float) -> float:

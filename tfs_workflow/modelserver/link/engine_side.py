@@ -141,13 +141,14 @@ class _Front:
     def _run(self, message: Message) -> None:
         _, number, plan, shape, content = message
         run = self._side.runs[plan]
-        result = run(shape, content) if run is not None else None
-        if type(result) is tuple:
-            self._results.append((frames.RESULT, number, *result))
-        elif isinstance(result, Response):
-            self._respond(number, result)
-        else:
+        response = run(shape, content) if run is not None else None
+        if response is None:
             self._results.append((frames.OUTDATED, number))
+        elif response.status == 200 and type(response.body) is bytes and len(response.body) < frames.LARGE_BYTES:
+            # What else belongs to the response stands in the plan.
+            self._results.append((frames.RESULT, number, response.body))
+        else:
+            self._respond(number, response)
 
     def _call(self, message: Message, large: bytearray | None) -> None:
         """Call the API for a request that is sent as it came."""

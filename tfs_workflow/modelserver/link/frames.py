@@ -25,7 +25,7 @@ GRPC = 2
 # ARRAY: id, plan, signature name, key, shape, whether one may be denormal; the doubles stand behind the batch.
 ARRAY = 3
 
-# From the engine. RESULT: id, shape, float32 values.
+# From the engine. RESULT: id, body of a 200.
 RESULT = 0
 # OUTDATED: id; the request is to be sent as it came.
 OUTDATED = 1

@@ -225,8 +225,7 @@ class FrontSide:
             if request is None:
                 continue
             if kind == frames.RESULT:
-                body = small_numbers.printed(message[2], message[3])
-                request.reply(Response(200, body, JSON, request.plan.headers, shortcut=request.shortcut))
+                request.reply(Response(200, message[2], JSON, request.plan.headers, shortcut=request.shortcut))
             else:
                 _TAKE[kind](self, request, message, large)
 

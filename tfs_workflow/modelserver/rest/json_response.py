@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 from tfs_workflow.formats.floats import flush_denormals, is_zero_or_normal
 from tfs_workflow.formats.tensors import BFLOAT16, NUMPY_TYPES, STRING, Array, Tensor, dtype_string, from_bfloat16
 from tfs_workflow.modelserver.exchange import Content
-from tfs_workflow.modelserver.json.json_writer import decimal, quoted
+from tfs_workflow.modelserver.json.json_writer import quoted
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.protos.tensor_pb2 import DataType
 
@@ -40,6 +40,18 @@ def predictions(outputs: Mapping[str, Tensor], row_format: bool) -> Content:
     return _rows(outputs) if row_format else _columns(outputs)
 
 
+def float_rows(shape: tuple[int, ...], content: bytes) -> bytes:
+    """A predict answer in row format, for the one output of float32 values with one or two dimensions and a value.
+
+    `content` is the values as they lie in memory. The same as `predictions`, and quicker.
+    """
+    values = np.frombuffer(content, np.float32)
+    text = _numbers(values if len(shape) == 1 else values.reshape(shape))
+    if b"e" in text or b"n" in text:
+        text = _nested(values, shape)
+    return b'{\n    "predictions": ' + text[:-1] + b"\n    ]\n}"
+
+
 def classifications(scores: list[list[tuple[bytes, float]]]) -> bytes:
     """A classify answer: for each example its labels and scores.
 
@@ -47,7 +59,8 @@ def classifications(scores: list[list[tuple[bytes, float]]]) -> bytes:
     """
     if not scores:
         raise invalid_argument("Cannot convert empty ClassificationResults to JSON")
-    rows = [b", ".join(b"[%s, %s]" % (_text(label), _float(score)) for label, score in row) for row in scores]
+    texts = iter(_texts(np.array([score for row in scores for _, score in row], np.float32)))
+    rows = [b", ".join(b"[%s, %s]" % (_text(label), next(texts)) for label, _ in row) for row in scores]
     return b'{\n    "results": [' + b", ".join(b"[%s]" % row for row in rows) + b"\n    ]\n}"
 
 
@@ -163,11 +176,17 @@ def _nested(values: Array, shape: tuple[int, ...]) -> bytes:
     # Only what is printed with an exponent, or as null, may be tiny or no number.
     if values.dtype.kind != "f" or not (b"e" in text or b"n" in text) or is_zero_or_normal(values):
         return text
+    return _join(_texts(values), shape)
+
+
+def _texts(values: Array) -> list[bytes]:
+    """Each of the floats on its own."""
     values = flush_denormals(values)
-    if np.isfinite(values).all():
-        return _laid_out(values, shape)
-    single = values.dtype.itemsize < 8
-    return _join([decimal(value, single).encode() for value in values.tolist()], shape)
+    finite = np.isfinite(values)
+    texts = _numbers(np.where(finite, values, 0))[1:-1].split(b", ") if values.size else []
+    for i in np.flatnonzero(~finite).tolist():
+        texts[i] = b"NaN" if np.isnan(values[i]) else b"Infinity" if values[i] > 0 else b"-Infinity"
+    return texts
 
 
 def _laid_out(values: Array, shape: tuple[int, ...]) -> bytes:
@@ -223,7 +242,3 @@ def _text(value: bytes) -> bytes:
 
 def _bytes_object(value: bytes) -> bytes:
     return b'{ "b64": "%s" }' % base64.b64encode(value)
-
-
-def _float(value: float) -> bytes:
-    return decimal(value, single=True).encode()

@@ -36,7 +36,6 @@ from tfs_workflow.modelserver.inference import methods
 from tfs_workflow.modelserver.inference.lanes import NUMBER_ARRAY_BYTES, prepared_call
 from tfs_workflow.modelserver.inference.scheduler import Scheduler
 from tfs_workflow.modelserver.inference.servable import Plan, Servable
-from tfs_workflow.modelserver.json.small_numbers import MOST_OUTPUT_BYTES
 from tfs_workflow.modelserver.metrics.metrics import Metrics
 from tfs_workflow.modelserver.models.model_repository import ModelRepository
 from tfs_workflow.modelserver.rest import (
@@ -209,8 +208,8 @@ class RestApi:
 
         self._scheduler.submit(servable, len(array[3]), prepare, done, fast=prepare)
 
-    def _run_floats(self, route: Route, shape: Shape, content: bytes) -> tuple[Shape, bytes] | Response | None:
-        """The same for numbers that were read elsewhere; a result that cannot be printed there comes as a response."""
+    def _run_floats(self, route: Route, shape: Shape, content: bytes) -> Response | None:
+        """The same for numbers that were read elsewhere."""
         started_s = time.perf_counter()
         servable = self._likely(route)
         call = None if servable is None else prepared_call(servable)
@@ -218,10 +217,7 @@ class RestApi:
             return None
         try:
             shape, content = servable.run_floats(call, shape, content)
-            if 1 <= len(shape) <= 2 and 0 < len(content) <= MOST_OUTPUT_BYTES:
-                self._count(route, started_s, Code.OK)
-                return shape, content
-            return self._finished(route, started_s, small_request.printed_any(call, shape, content))
+            return self._finished(route, started_s, small_request.printed(call, shape, content))
         except SessionClosedError:
             return None
         except StatusError as error:

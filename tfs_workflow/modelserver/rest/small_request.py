@@ -15,12 +15,13 @@ from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.exchange import Content, Shape
 from tfs_workflow.modelserver.inference.servable import Servable
 from tfs_workflow.modelserver.json import small_numbers
-from tfs_workflow.modelserver.json.small_numbers import MOST_OUTPUT_BYTES
 from tfs_workflow.modelserver.rest import json_response
 from tfs_workflow.modelserver.tensorflow.session import FloatCall
 from tfs_workflow.protos.tensor_pb2 import DataType
 
 _FLOAT = DataType.DT_FLOAT
+# The largest result that needs no care for what waits meanwhile, in bytes of float32.
+MOST_AT_ONCE_BYTES = 2**12
 
 
 def predictions(servable: Servable, call: FloatCall, body: bytes) -> Content | None:
@@ -30,13 +31,12 @@ def predictions(servable: Servable, call: FloatCall, body: bytes) -> Content | N
         return None
     shape, values = numbers
     shape, content = servable.run_floats(call, shape, array("f", values))
-    # The run is done, so that the general printer takes over and not the general way.
-    if 1 <= len(shape) <= 2 and 0 < len(content) <= MOST_OUTPUT_BYTES:
-        return small_numbers.printed(shape, content)
-    return printed_any(call, shape, content)
+    return printed(call, shape, content)
 
 
-def printed_any(call: FloatCall, shape: Shape, content: bytes) -> Content:
-    """The answer for a result that is not small; raises StatusError when it does not fit the format."""
+def printed(call: FloatCall, shape: Shape, content: bytes) -> Content:
+    """The answer for a result; raises StatusError when it does not fit the format."""
+    if 1 <= len(shape) <= 2 and 0 < len(content) <= MOST_AT_ONCE_BYTES:
+        return json_response.float_rows(shape, content)
     tensor = Tensor(_FLOAT, shape, np.frombuffer(content, np.float32))
     return json_response.predictions({call.aliases[1]: tensor}, row_format=True)
