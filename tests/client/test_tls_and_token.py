@@ -84,6 +84,20 @@ def test_a_token_that_is_changed_counts_without_a_restart(lab: CommandLine) -> N
     assert lab.ok_json("serve")["unchanged"] is True
 
 
+def test_a_verb_trusts_no_other_certificate(lab: CommandLine) -> None:
+    lab.ok("serve")
+    (lab.directory / "other").mkdir()
+    certificate = lab.directory / "secrets/certificate.pem"
+    before = certificate.read_bytes()
+    # For the same name; the server keeps the one before, since this one does not fit its key.
+    certificate.write_bytes(self_signed(lab.directory / "other").certificate.read_bytes())
+    assert "the server's certificate is not the expected one" in lab.fails(5, "status")
+    assert "the server's certificate is not the expected one" in lab.fails(5, "predict")
+    lab.fails(5, "predict", "--transport", "grpc")
+    certificate.write_bytes(before)
+    lab.ok("status")
+
+
 def test_a_server_is_replaced_where_tls_and_token_come_or_go(lab: CommandLine) -> None:
     lab.ok("serve")
     (lab.directory / "secrets/token").unlink()

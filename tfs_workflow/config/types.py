@@ -142,8 +142,8 @@ class Batching(Frozen):
 class Tls(Frozen):
     """The server's certificate, for REST and gRPC; the files are read again when they change."""
 
-    certificate: str = Field(min_length=1, description="PEM file with the certificate chain, beside this file.")
-    key: str = Field(min_length=1, description="PEM file with its key, for nobody else to read.")
+    certificate: str = Field(min_length=1, description="PEM file with the certificate chain; a path from this YAML.")
+    key: str = Field(min_length=1, description="PEM file with its key, which other users must not read.")
 
 
 class Server(Frozen):
