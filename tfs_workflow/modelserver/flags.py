@@ -42,6 +42,7 @@ OWN = (
     Flag("rest_api_max_connections", 4096, "Most connections of a port at a time; more are answered with 503."),
     Flag("max_waiting_requests", 1000, "Most requests that wait for a thread; more are answered with 503."),
     Flag("drain_seconds", 10.0, "Longest wait, after SIGTERM, for requests in work."),
+    Flag("max_held_bytes", 2**30, "Most bytes of bodies in work, with --fronts; more are answered with 503."),
     Flag("fronts", 0, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process in all."),
 )
 FLAGS: tuple[Flag, ...] = (

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tfs_workflow.modelserver.exchange import GrpcApp, HttpApp
+from tfs_workflow.modelserver.exchange import Cancel, GrpcApp, HttpApp
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
@@ -26,14 +26,19 @@ class Front:
     """All connections of a process; `counts` are those of REST and gRPC in all processes of the server."""
 
     def __init__(
-        self, flags: Flags, http_app: HttpApp, grpc_app: GrpcApp, counts: Sequence[PortCount | None] = (None, None)
+        self,
+        flags: Flags,
+        http_app: HttpApp,
+        grpc_app: GrpcApp,
+        counts: Sequence[PortCount | None] = (None, None),
+        cancel: Cancel | None = None,
     ) -> None:
         limits = ConnectionLimits(
             max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections
         )
         self._drain_s = flags.drain_seconds
-        self._http = Connections(HttpConnection, http_app, limits, counts[0])
-        self._grpc = Connections(GrpcConnection, grpc_app, limits, counts[1])
+        self._http = Connections(HttpConnection, http_app, limits, counts[0], cancel)
+        self._grpc = Connections(GrpcConnection, grpc_app, limits, counts[1], cancel)
         self._servers: list[asyncio.AbstractServer] = []
         self._fair: list[FairAccept] = []
 

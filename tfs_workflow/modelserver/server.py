@@ -47,7 +47,8 @@ async def _serve(engine: ModelEngine, flags: Flags) -> None:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
-    front = Front(flags, *engine.apis())
+    rest, grpc, _ = engine.apis()
+    front = Front(flags, rest, grpc)
     await front.accept(listeners.bind(flags).listen(), tls_context(flags))
     tasks = [loop.create_task(front.sweep()), loop.create_task(engine.watch_config())]
     await ending.wait()
