@@ -15,7 +15,7 @@ Served = tuple[socket.socket, Connections[Any]]
 
 
 @contextmanager
-def connected(protocol: Any, app: Callable[..., None], limits: ConnectionLimits) -> Iterator[Served]:
+def connected(protocol: Any, app: Callable[..., object], limits: ConnectionLimits) -> Iterator[Served]:
     """A client of a server with these limits, on a loop of its own that sweeps often."""
     loop = asyncio.new_event_loop()
     connections = Connections(protocol, app, limits)

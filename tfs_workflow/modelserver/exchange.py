@@ -85,7 +85,10 @@ class Shortcut(NamedTuple):
 HEALTHY = Response(200, b"ok\n", b"text/plain")
 NOT_READY = Response(503, b"not ready\n", b"text/plain")
 HttpReply = Callable[[Response], None]
-HttpApp = Callable[[Request, HttpReply], None]
+# Returns a number by which the request can be cancelled, if there is one.
+HttpApp = Callable[[Request, HttpReply], "int | None"]
+# The client does not wait for the request with this number any more.
+Cancel = Callable[[int], None]
 
 
 class Watch(NamedTuple):
@@ -96,8 +99,8 @@ class Watch(NamedTuple):
 
 # Bytes are a serialized message; a StatusError ends the call with its code.
 GrpcReply = Callable[["bytes | Watch | StatusError"], None]
-# Takes a path, a serialized message, and the client's timeout in milliseconds, 0 for none.
-GrpcApp = Callable[[bytes, bytes, int, GrpcReply], None]
+# Takes a path, a serialized message, and the client's timeout in milliseconds, 0 for none; returns as an HttpApp does.
+GrpcApp = Callable[[bytes, bytes, int, GrpcReply], "int | None"]
 
 
 def error_page(status: int, headers: bytes = b"") -> Response:

@@ -46,6 +46,7 @@ OWN = (
     Flag("tls_certificate_file", "", "PEM file with the certificate chain of REST and gRPC: both over TLS."),
     Flag("tls_key_file", "", "PEM file with its key."),
     Flag("token_file", "", "File with the bearer token that every request but a probe must have."),
+    Flag("max_held_bytes", 2**30, "Most bytes of bodies in work, with --fronts; more are answered with 503."),
     Flag("fronts", 0, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process in all."),
 )
 FLAGS: tuple[Flag, ...] = (

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfs_workflow.modelserver.access.access import Access
-from tfs_workflow.modelserver.exchange import GrpcApp, HttpApp
+from tfs_workflow.modelserver.exchange import Cancel, GrpcApp, HttpApp
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.grpc.grpc_connection import GrpcConnection
 from tfs_workflow.modelserver.grpc.guarded_grpc import GuardedGrpcConnection
@@ -38,6 +38,7 @@ class Front:
         apps: tuple[HttpApp, GrpcApp],
         access: Access,
         counts: Sequence[PortCount | None] = (None, None),
+        cancel: Cancel | None = None,
     ) -> None:
         limits = ConnectionLimits(
             max_body_bytes=flags.rest_api_max_body_bytes, max_connections=flags.rest_api_max_connections
@@ -47,8 +48,12 @@ class Front:
         self._has_health = flags.enable_grpc_healthcheck_service
         self._access = access
         guarded = access.token is not None
-        self._http = Connections(GuardedHttpConnection if guarded else HttpConnection, apps[0], limits, counts[0])
-        self._grpc = Connections(GuardedGrpcConnection if guarded else GrpcConnection, apps[1], limits, counts[1])
+        self._http = Connections(
+            GuardedHttpConnection if guarded else HttpConnection, apps[0], limits, counts[0], cancel
+        )
+        self._grpc = Connections(
+            GuardedGrpcConnection if guarded else GrpcConnection, apps[1], limits, counts[1], cancel
+        )
         self._token_serial = 0
         if access.token is not None:
             self._token_serial = access.token.serial

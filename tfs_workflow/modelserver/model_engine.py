@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver.exchange import Cancel
 from tfs_workflow.modelserver.flags import Flags
 from tfs_workflow.modelserver.inference import batcher
 from tfs_workflow.modelserver.inference.batcher import Batcher
@@ -111,8 +112,8 @@ class ModelEngine:
             config = ModelServerConfig(model_config_list={"config": list(models.values())})
             self._kept.keep(config.SerializeToString())
 
-    def apis(self) -> tuple[RestApi, GrpcApi]:
-        """The applications of REST and gRPC, for the running event loop."""
+    def apis(self) -> tuple[RestApi, GrpcApi, Cancel]:
+        """The applications of REST and gRPC, and what cancels their requests, for the running event loop."""
         flags = self._flags
         workers = Workers("request", flags.rest_api_num_threads, flags.max_waiting_requests)
         batches = Batcher(self._batching, self._metrics, asyncio.get_running_loop()) if self._batching else None
@@ -122,6 +123,7 @@ class ModelEngine:
         return (
             RestApi(self._repository, scheduler, self._metrics, cors, self._metrics_path, has_fronts=flags.fronts > 0),
             GrpcApi(self._repository, scheduler, self._metrics, as_content, health),
+            scheduler.cancel,
         )
 
     async def watch_config(self) -> None:

@@ -49,7 +49,8 @@ async def _serve(engine: ModelEngine, flags: Flags, access: Access) -> None:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ending.set)
-    front = Front(flags, engine.apis(), access)
+    rest, grpc, _ = engine.apis()
+    front = Front(flags, (rest, grpc), access)
 
     def announce() -> None:
         log.info("model_servers/server.cc", announced.LOGGED)

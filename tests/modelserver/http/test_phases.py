@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tfs_workflow.modelserver.exchange import HttpReply, Request, Response
+from tfs_workflow.modelserver.exchange import HttpApp, HttpReply, Request, Response
 from tfs_workflow.modelserver.http.http_connection import HttpConnection
 from tfs_workflow.modelserver.http.phases import TRANSITIONS, Phase
 from tfs_workflow.modelserver.net.connections import ConnectionLimits, Connections
@@ -24,7 +24,7 @@ class Recording(HttpConnection):
 
     __slots__ = ("_current", "changes")
 
-    def __init__(self, connections: Connections[Callable[[Request, HttpReply], None]]) -> None:
+    def __init__(self, connections: Connections[HttpApp]) -> None:
         self.changes: list[Change] = []
         self._current = Phase.IDLE
         super().__init__(connections)

@@ -15,6 +15,7 @@ from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.exchange import Request, Response, Watch
 from tfs_workflow.modelserver.link import held_requests
 from tfs_workflow.modelserver.link.front_side import FrontSide
+from tfs_workflow.modelserver.link.held_bytes import HeldBytes
 from tfs_workflow.modelserver.link.held_table import HeldTable
 from tfs_workflow.modelserver.metrics.counts import Counts
 from tfs_workflow.modelserver.status_error import StatusError
@@ -22,15 +23,16 @@ from tfs_workflow.modelserver.status_error import StatusError
 MOST_BYTES = 200_000
 
 
-def counts() -> Counts:
-    return Counts(memoryview(bytearray(10_000)))
+def table_of(timeout_ms: int, held_bytes: HeldBytes | None = None) -> HeldTable:
+    counts = Counts(memoryview(bytearray(10_000)))
+    return HeldTable(timeout_ms, b"", counts, (held_bytes or HeldBytes(1)).of(0, MOST_BYTES))
 
 
 def front_side(timeout_ms: int = 0) -> FrontSide:
-    return FrontSide(0, HeldTable(timeout_ms, b"", MOST_BYTES, counts()))
+    return FrontSide(0, table_of(timeout_ms))
 
 
-def answers_of(act: Callable[[FrontSide, Callable[[Response], None]], None]) -> list[Response]:
+def answers_of(act: Callable[[FrontSide, Callable[[Response], None]], object]) -> list[Response]:
     """The responses that a front gives while it does this."""
 
     async def run() -> list[Response]:
@@ -62,12 +64,54 @@ def test_one_large_body_is_held_whatever_its_size() -> None:
     assert answers_of(lambda side, reply: side.answer_http(post(2 * MOST_BYTES), reply)) == []
 
 
-def test_small_requests_pass_the_bound() -> None:
+def test_small_bodies_count_and_those_without_a_body_pass() -> None:
     def act(side: FrontSide, reply: Callable[[Response], None]) -> None:
         side.answer_http(post(MOST_BYTES), reply)
         side.answer_http(post(10), reply)
+        side.answer_http(post(0), reply)
 
-    assert answers_of(act) == []
+    assert [response.status for response in answers_of(act)] == [503]
+
+
+def test_the_bound_holds_for_all_fronts_together() -> None:
+    async def run() -> list[int]:
+        taken: list[Response] = []
+        held_bytes = HeldBytes(2)
+        other = held_bytes.of(1, MOST_BYTES)
+        assert other.take(MOST_BYTES)
+        side = FrontSide(0, table_of(0, held_bytes))
+        side.answer_http(post(10), taken.append)
+        other.give_back(MOST_BYTES)
+        side.answer_http(post(10), taken.append)
+        return [response.status for response in taken]
+
+    assert asyncio.run(run()) == [503]
+
+
+def test_what_is_answered_or_cancelled_makes_room() -> None:
+    async def run() -> list[int]:
+        taken: list[Response] = []
+        table = table_of(0)
+        side = FrontSide(0, table)
+        side.cancel(side.answer_http(post(MOST_BYTES), taken.append))
+        table.fail({side.answer_http(post(MOST_BYTES), taken.append)}, held_requests.TIMED_OUT)
+        side.answer_http(post(MOST_BYTES), taken.append)
+        return [response.status for response in taken]
+
+    assert asyncio.run(run()) == [504]
+
+
+def test_a_request_that_is_to_run_alone_can_be_cancelled() -> None:
+    async def run() -> list[Response]:
+        taken: list[Response] = []
+        side = front_side()
+        number = side.answer_http(post(MOST_BYTES), taken.append)
+        side.run_alone({number})
+        side.cancel(number)
+        side.answer_http(post(MOST_BYTES), taken.append)
+        return taken
+
+    assert asyncio.run(run()) == []
 
 
 def test_a_request_that_waits_too_long_gets_504() -> None:
@@ -101,7 +145,7 @@ def test_without_hope_of_an_engine_everything_is_refused() -> None:
 def test_a_call_that_ran_when_the_engine_ended_gets_internal() -> None:
     async def run() -> list[bytes | Watch | StatusError]:
         taken: list[bytes | Watch | StatusError] = []
-        table = HeldTable(0, b"", MOST_BYTES, counts())
+        table = table_of(0)
         FrontSide(0, table).answer_grpc(b"/p", b"message", 0, taken.append)
         table.fail({1}, held_requests.engine_ended(6))
         return taken

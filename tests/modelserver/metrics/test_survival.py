@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.modelserver.families import clients_of, crashing, engine_of, fronts_of
-from tests.support.modelserver.running import Running, serving
+from tests.support.modelserver.families import clients_of, crashing, engine_of, fronts_of, metrics_of, monitored, unrun
+from tests.support.modelserver.running import serving
 from tests.support.waiting import until
 
-PAGE = "/monitoring/prometheus/metrics"
 REQUESTS = ":tensorflow:serving:request_count"
 OWN = ":tfs_workflow:modelserver:"
-
-
-def monitored(tmp_path: Path) -> str:
-    path = tmp_path / "monitoring.config"
-    path.write_text("prometheus_config { enable: true }")
-    return f"--monitoring_config_file={path}"
-
-
-def page(server: Running) -> Mapping[str, float]:
-    status, text = server.get(PAGE)
-    assert status == 200
-    lines = [line.rpartition(" ") for line in text.decode().splitlines() if not line.startswith("#")]
-    return {key: float(value) for key, _, value in lines}
 
 
 def test_counters_go_on_after_an_end_of_the_engine(tmp_path: Path) -> None:
@@ -36,7 +21,7 @@ def test_counters_go_on_after_an_end_of_the_engine(tmp_path: Path) -> None:
             engine = engine_of(server)
             engine.kill()
             until(lambda engine=engine: engine_of(server).pid != engine.pid)  # type: ignore[misc]
-            seen = page(server)
+            seen = metrics_of(server)
             assert seen[ok] == 20 * count
             assert seen[f'{OWN}end_count{{process="engine",exit_code="137"}}'] == count
         latency = ":tensorflow:serving:request_latency"
@@ -55,9 +40,9 @@ def test_under_load_every_right_answer_is_counted(tmp_path: Path) -> None:
             engine.kill()
             until(lambda: engine_of(server).pid != engine.pid)
             clients.wait_for_more()
-        seen = page(server)
+        seen = metrics_of(server)
         counted = seen[f'{REQUESTS}{{model_name="half_plus_two",status="OK"}}']
-        failed = seen.get(f'{OWN}unrun_count{{reason="engine_ended"}}', 0)
+        failed = unrun(server, "engine_ended")
         assert failed == sum(count for what, count in clients.seen.items() if what != "right")
         # An answer that was counted and not sent any more is given, and counted, by the next engine.
         assert clients.seen["right"] <= counted <= clients.seen["right"] + 8 + failed
@@ -71,8 +56,8 @@ def test_a_crash_and_an_end_of_a_front_are_counted(tmp_path: Path) -> None:
         server.wait_for("A front ended with exit code 137")
         until(lambda: len(fronts_of(server)) == 1)
         assert server.post("/v1/models/m:predict", {"inputs": []})[0] == 400
-        seen = page(server)
-        assert seen[f'{OWN}unrun_count{{reason="engine_ended"}}'] == 1
+        seen = metrics_of(server)
+        assert unrun(server, "engine_ended") == 1
         assert seen[f'{OWN}end_count{{process="engine",exit_code="134"}}'] == 1
         assert seen[f'{OWN}end_count{{process="front",exit_code="137"}}'] == 1
         assert seen[f'{REQUESTS}{{model_name="m",status="INVALID_ARGUMENT"}}'] == 1

@@ -17,6 +17,7 @@ from tfs_workflow.modelserver.exchange import HttpReply, Request, Response
 from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.link.engine_side import EngineSide
 from tfs_workflow.modelserver.link.front_side import FrontSide
+from tfs_workflow.modelserver.link.held_bytes import HeldBytes
 from tfs_workflow.modelserver.link.held_table import HeldTable
 from tfs_workflow.modelserver.metrics.counts import Counts
 from tfs_workflow.modelserver.model_engine import ModelEngine
@@ -27,7 +28,7 @@ BODY = json.dumps({"instances": [number / 7 for number in range(1000)]}).encode(
 
 async def sent(engine: ModelEngine) -> tuple[int, list[int]]:
     """The number of requests that came whole, and every status."""
-    rest, grpc = engine.apis()
+    rest, grpc, cancel = engine.apis()
     whole: list[Request] = []
 
     def counted(request: Request, reply: HttpReply) -> None:
@@ -35,8 +36,8 @@ async def sent(engine: ModelEngine) -> tuple[int, list[int]]:
         rest(request, reply)
 
     notes = run_notes.attach(memoryview(bytearray(run_notes.SIZE_BYTES)))
-    engine_side = EngineSide(counted, grpc, notes, run_notes.place())
-    front = FrontSide(0, HeldTable(30_000, b"", 2**20, Counts(memoryview(bytearray(4096)))))
+    engine_side = EngineSide(counted, grpc, cancel, notes, run_notes.place())
+    front = FrontSide(0, HeldTable(30_000, b"", Counts(memoryview(bytearray(4096))), HeldBytes(1).of(0, 2**20)))
     pairs = socket.socketpair(), socket.socketpair()
     engine_side.add(*(pair[1] for pair in pairs))
     front.connect(*(pair[0] for pair in pairs))

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -68,6 +68,26 @@ def predict(connection: socket.socket) -> bytes:
     """The answer to a small request, which is RIGHT where it is."""
     connection.sendall(b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (PATH.encode(), len(BODY), BODY))
     return read_response(connection)[2]
+
+
+def monitored(directory: Path) -> str:
+    """The flag of a configuration file, written into the directory, that serves metrics."""
+    path = directory / "monitoring.config"
+    path.write_text("prometheus_config { enable: true }")
+    return f"--monitoring_config_file={path}"
+
+
+def metrics_of(server: Running) -> Mapping[str, float]:
+    """The values of the metrics page, by name and labels."""
+    status, text = server.get("/monitoring/prometheus/metrics")
+    assert status == 200
+    lines = [line.rpartition(" ") for line in text.decode().splitlines() if not line.startswith("#")]
+    return {key: float(value) for key, _, value in lines}
+
+
+def unrun(server: Running, reason: str) -> float:
+    """How many requests the engine has not answered for this reason."""
+    return metrics_of(server).get(f':tfs_workflow:modelserver:unrun_count{{reason="{reason}"}}', 0)
 
 
 @dataclass

@@ -58,10 +58,11 @@ class GrpcConnection(asyncio.Protocol):
         self._connections = connections
         self._transport: Any = None
         self._session: Any = ngh2.Connection(ngh2.Role.SERVER)
-        # Streams that are being read, and what has come of their bodies; that are in work; that are answered on and on.
+        # Streams that are being read, and what has come of their bodies; that are in work, with the numbers of their
+        # requests; that are answered on and on.
         self._heads: dict[int, Head] = {}
         self._bodies: dict[int, _Body] = {}
-        self._calls: set[int] = set()
+        self._calls: dict[int, int | None] = {}
         self._watches: set[int] = set()
         self._is_reading = self._paused = self._has_ended = False
         self._answered = 0
@@ -91,10 +92,9 @@ class GrpcConnection(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
-        """The client is gone; what is in work for it goes on and its answer is dropped."""
+        """The client is gone; what has begun for it goes on and its answer is dropped."""
         self._connections.open.discard(self)
-        for streams in (self._calls, self._watches, self._heads, self._bodies):
-            streams.clear()
+        self._forget_all()
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -160,24 +160,26 @@ class GrpcConnection(asyncio.Protocol):
         body.size_bytes += len(data)
         if error := grpc_framing.overrun(body.chunks[0], body.size_bytes):
             del self._heads[stream], self._bodies[stream]
-            self._calls.add(stream)
+            self._calls[stream] = None
             self._answer(stream, error)
             self._flush()  # the answer, before the word that the rest need not be sent
             self._session.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
 
     def _submit(self, stream: int, head: Head, body: bytes) -> None:
-        self._calls.add(stream)
+        self._calls[stream] = None
         try:
             message = grpc_framing.message_of(body, head.encoding, self._connections.limits.max_body_bytes)
         except StatusError as error:
             self._answer(stream, error)
             return
-        self._connections.app(head.path, message, head.timeout_ms, partial(self._answer, stream))
+        number = self._connections.app(head.path, message, head.timeout_ms, partial(self._answer, stream))
+        if number and stream in self._calls:
+            self._calls[stream] = number
 
     def _answer(self, stream: int, result: bytes | Watch | StatusError) -> None:
         if stream not in self._calls:
             return  # the client has gone, or has cancelled the call
-        self._calls.discard(stream)
+        del self._calls[stream]
         self._answered += 1
         session = self._session
         try:
@@ -201,7 +203,14 @@ class GrpcConnection(asyncio.Protocol):
         self._heads.pop(stream, None)
         self._bodies.pop(stream, None)
         self._watches.discard(stream)
-        self._calls.discard(stream)
+        # One that is still there has been reset by the client.
+        self._connections.cancel(self._calls.pop(stream, None))
+
+    def _forget_all(self) -> None:
+        for stream in list(self._calls):
+            self._forget(stream)
+        for streams in (self._watches, self._heads, self._bodies):
+            streams.clear()
 
     # bytes out
 
@@ -224,8 +233,7 @@ class GrpcConnection(asyncio.Protocol):
         if self._has_ended:
             return
         self._has_ended = True
-        for streams in (self._calls, self._watches, self._heads, self._bodies):
-            streams.clear()
+        self._forget_all()
         with suppress(ngh2.NGH2Error):  # what does not speak HTTP/2 at all is told nothing
             while data := self._session.data_to_send(_WRITE_BYTES):
                 self._transport.write(data)

@@ -64,8 +64,10 @@ class HttpConnection(ResponseStream):
             self._reject(error_page(503, b"Retry-After: 1\r\n"))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio calls it so
-        """The client is gone; what is in work for it goes on and its answer is dropped."""
+        """The client is gone; what has begun for it goes on and its answer is dropped."""
         self._connections.open.discard(self)
+        if self.in_work is not None:
+            self._connections.cancel(self._number)
         # The shortcut of the last head may refer to this connection.
         self._phase, self.in_work, self._last = CLOSED, None, None
         self._waiting.clear()

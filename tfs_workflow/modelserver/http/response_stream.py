@@ -22,8 +22,8 @@ class ResponseStream(asyncio.Protocol):
     """The writing half of a connection."""
 
     __slots__ = (
-        "_connections", "_farewell", "_last", "_next_part", "_parts", "_paused", "_phase", "_transport", "_waiting",
-        "deadline_s", "in_work",
+        "_connections", "_farewell", "_last", "_next_part", "_number", "_parts", "_paused", "_phase", "_transport",
+        "_waiting", "deadline_s", "in_work",
     )  # fmt: skip
 
     def __init__(self, connections: Connections[HttpApp]) -> None:
@@ -37,6 +37,8 @@ class ResponseStream(asyncio.Protocol):
         self._paused = False
         self._last: LastHead | None = None
         self.in_work: Request | None = None
+        # What the application returned for it.
+        self._number: int | None = None
         self.deadline_s = 0.0
 
     def pause_writing(self) -> None:
@@ -68,7 +70,7 @@ class ResponseStream(asyncio.Protocol):
         while self._waiting and self.in_work is None and not self._paused:
             request = self.in_work = self._waiting.popleft()
             self.deadline_s = inf
-            self._connections.app(request, self._respond)
+            self._number = self._connections.app(request, self._respond)
             if len(self._waiting) == self._connections.limits.max_pipelined:
                 self._transport.resume_reading()
 

@@ -42,6 +42,7 @@ class BatchTask:
     size: int
     done: Done
     enqueued_s: float
+    is_dropped: Callable[[], bool]
     # That of the request, which another thread may run.
     number: int = field(default_factory=run_notes.noted)
 

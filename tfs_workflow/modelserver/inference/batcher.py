@@ -19,6 +19,7 @@ import itertools
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,14 +115,16 @@ class Batcher:
         for _ in range(options.threads):
             threading.Thread(target=self._work, name="batch", daemon=True).start()
 
-    def submit(self, plan: Plan[Any], done: Done) -> None:
+    def submit(self, plan: Plan[Any], done: Done, is_dropped: Callable[[], bool] = lambda: False) -> None:
         """Run a plan as part of a batch; `done` gets its result or StatusError, on any thread.
+
+        One that is dropped until then is left out.
 
         StatusError is UNAVAILABLE when too many batches wait, INVALID_ARGUMENT when the inputs have no common first
         dimension or more rows than a batch may have.
         """
         try:
-            task = BatchTask(plan, self._size(plan), done, time.monotonic())
+            task = BatchTask(plan, self._size(plan), done, time.monotonic(), is_dropped)
             with self._lock:
                 batch, overtaken = self._enqueue(task)
                 # A batch that begins or is full is looked after; to wake a thread for each task costs too much.
@@ -236,6 +239,9 @@ class Batcher:
             self._ready.notify()
 
     def _run(self, batch: _Batch, options: bytes) -> None:
+        tasks = [task for task in batch.tasks if not task.is_dropped()]
+        if not tasks:
+            return
         # One at a time, so that only the one that ends the engine ran when it did.
-        with self._alone if batch.tasks[0].is_alone else nullcontext():
-            BatchRun(batch.tasks, self._options.allowed_batch_sizes, self._options.pads, self._metrics).run(options)
+        with self._alone if tasks[0].is_alone else nullcontext():
+            BatchRun(tasks, self._options.allowed_batch_sizes, self._options.pads, self._metrics).run(options)

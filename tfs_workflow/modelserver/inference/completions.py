@@ -32,6 +32,8 @@ class Completions:
         self._loop = loop
         self._loop_thread = threading.get_ident()
         self._usual_timeout_ms = usual_timeout_ms
+        # Of those that a front may cancel.
+        self._by_number: dict[int, Completion] = {}
         self._arrived: deque[tuple[Completion, Any]] = deque()
         self._is_woken = False
         # Those with the usual timeout expire in the order in which they came: one timer is enough for all.
@@ -41,6 +43,8 @@ class Completions:
     def register(self, done: Done, timeout_ms: int | None = None) -> Completion:
         """A completion that calls `done` on the loop; without a timeout the usual one applies, 0 is none."""
         completion = Completion(self, done)
+        if completion.number:
+            self._by_number[completion.number] = completion
         if timeout_ms is not None:
             if timeout_ms > 0:
                 self._loop.call_later(timeout_ms / 1000, completion.expire)
@@ -49,6 +53,16 @@ class Completions:
             if not self._has_timer:
                 self._set_timer()
         return completion
+
+    def cancel(self, number: int) -> None:
+        """Nobody waits for this request any more: it is not run, unless it has begun."""
+        completion = self._by_number.get(number)
+        if completion is not None:
+            completion.drop()
+
+    def forget(self, number: int) -> None:
+        """This request is answered."""
+        self._by_number.pop(number, None)
 
     def deliver(self, completion: Completion, result: Any) -> None:
         """Take a result from any thread to the event loop.
@@ -108,9 +122,16 @@ class Completion:
     def complete(self, result: Any) -> None:
         """On the event loop."""
         # Taken away first: `done` may cause another completion of the same request.
-        done, self._done = self._done, None
+        done = self._done
         if done is not None:
+            self.drop()
             done(result)
+
+    def drop(self) -> None:
+        """Whatever comes is not answered."""
+        self._done = None
+        if self.number:
+            self._completions.forget(self.number)
 
     def expire(self) -> None:
         """The time has passed; in TensorFlow's own words for a run that took too long."""

@@ -45,8 +45,8 @@ Fast = Callable[[], "Plan[T] | None"]
 class BatchQueue(Protocol):
     """What puts plans together (batcher.py)."""
 
-    def submit(self, plan: Plan[T], done: Done) -> None:
-        """Run a plan as part of a batch; `done` gets its result or StatusError on any thread."""
+    def submit(self, plan: Plan[T], done: Done, is_dropped: Callable[[], bool]) -> None:
+        """Run a plan as part of a batch, unless it is dropped; `done` gets its result or StatusError on any thread."""
 
 
 class Scheduler:
@@ -102,6 +102,10 @@ class Scheduler:
             else:
                 to_thread()
 
+    def cancel(self, number: int) -> None:
+        """Nobody waits for the request with this number any more: it is not run, unless it has begun."""
+        self._completions.cancel(number)
+
     def _defer(self, work: Callable[[], None]) -> None:
         """One in each iteration of the loop, so that small requests pass by.
 
@@ -150,7 +154,7 @@ class Scheduler:
         except Exception as error:  # noqa: BLE001  # a fault of ours ends one request, not the server
             completion.complete_threadsafe(internal(error))
         else:
-            batching.submit(plan, done)
+            batching.submit(plan, done, lambda: completion.is_expired)
 
 
 def _unless_slow(general: General[T]) -> Plan[T] | None:

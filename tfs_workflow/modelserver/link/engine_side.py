@@ -16,7 +16,17 @@ from functools import partial
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver import log
-from tfs_workflow.modelserver.exchange import ArrayRun, FloatRun, GrpcApp, HttpApp, Request, Response, Shortcut, Watch
+from tfs_workflow.modelserver.exchange import (
+    ArrayRun,
+    Cancel,
+    FloatRun,
+    GrpcApp,
+    HttpApp,
+    Request,
+    Response,
+    Shortcut,
+    Watch,
+)
 from tfs_workflow.modelserver.link import frames
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
@@ -38,12 +48,13 @@ _MAX_PLANS = 4096
 class EngineSide:
     """The connections to all fronts."""
 
-    def __init__(self, http_app: HttpApp, grpc_app: GrpcApp, running: Numbers, place: int) -> None:
+    def __init__(self, http_app: HttpApp, grpc_app: GrpcApp, cancel: Cancel, running: Numbers, place: int) -> None:
         self.running = running
         self._received_s = running[:1].cast("B").cast("d")
         self.place = place
         self.http_app = http_app
         self.grpc_app = grpc_app
+        self.cancel = cancel
         # By plan number; the number 0 stands for no plan.
         self.runs: list[FloatRun | None] = [None]
         self.array_runs: list[ArrayRun | None] = [None]
@@ -164,6 +175,8 @@ class _Front:
                 self._respond_or_refuse(number, None)
             else:
                 run((name, key, shape, large, may_be_tiny), partial(self._respond_or_refuse, number))
+        elif kind == frames.CANCEL:
+            self._side.cancel(number)
         else:
             _, _, path, content, timeout_ms = message
             content = content if large is None else bytes(large)

@@ -24,6 +24,8 @@ HTTP = 1
 GRPC = 2
 # ARRAY: id, plan, signature name, key, shape, whether one may be denormal; the doubles stand behind the batch.
 ARRAY = 3
+# CANCEL: id of a request whose client has left.
+CANCEL = 4
 
 # From the engine. RESULT: id, body of a 200.
 RESULT = 0

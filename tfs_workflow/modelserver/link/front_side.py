@@ -100,11 +100,11 @@ class FrontSide:
 
     def hold(self) -> None:
         """Wait for the next engine with what is held, within the time that each request has."""
+        self._table.as_they_came()
         for number, held in list(self._held.items()):
-            if isinstance(held, (HeldRun, HeldArray)):
-                self._held[number] = held_requests.as_it_came(held)
             if isinstance(held, HeldHttp) and held.request.target in _PROBES:
                 del self._held[number]
+                self._table.release(held)
                 held.reply(_PROBES[held.request.target])
             else:
                 self._table.expire_later(number, held)
@@ -125,7 +125,7 @@ class FrontSide:
 
     # requests
 
-    def answer_http(self, request: Request, reply: HttpReply) -> None:
+    def answer_http(self, request: Request, reply: HttpReply) -> int:
         """The application of HTTP connections."""
         plan = self._plans.get(request.target)
         if plan is not None and request.method == "POST":
@@ -133,14 +133,23 @@ class FrontSide:
                 head = request._replace(body=b"")
                 shortcut = Shortcut(partial(self._run, plan, head, reply))
                 if self._run(plan, head, reply, bytes(request.body), shortcut) is not None:
-                    return
+                    return 0
             elif plan.takes_arrays and array_text.LEAST_BYTES <= len(request.body) <= array_text.PIECE_BYTES:
                 self._defer(HeldArray(reply, request, plan))
-                return
-        self._take(HeldHttp(reply, request))
+                return 0
+        return self._take(HeldHttp(reply, request))
+
+    def cancel(self, number: int) -> None:
+        """The client of this request has left: what has not begun in the engine need not be run."""
+        known = self._table.cancel(number)
+        if known and self._small is not None:
+            self._send((frames.CANCEL, known))
 
     def _defer(self, held: HeldArray) -> None:
         """One large array in each iteration of the loop, so that small requests pass by."""
+        if not self._table.admit(held):
+            self._table.refuse(held, held_requests.FULL)
+            return
         self._deferred.append(held)
         if len(self._deferred) == 1:
             self._loop.call_soon(self._run_deferred)
@@ -151,6 +160,7 @@ class FrontSide:
             self._loop.call_soon(self._run_deferred)
         array = array_text.read(held.request.body) if held.plan.number else None
         if array is None or self._large is None:
+            self._table.release(held)
             self._take(HeldHttp(held.reply, held.request))
             return
         self._number = number = self._number + 1
@@ -158,9 +168,9 @@ class FrontSide:
         about = (array.signature_name, array.key, array.shape, array.may_be_tiny)
         self._large.send_large((frames.ARRAY, number, held.plan.number, *about), array.parts)
 
-    def answer_grpc(self, path: bytes, content: bytes, timeout_ms: int, reply: GrpcReply) -> None:
+    def answer_grpc(self, path: bytes, content: bytes, timeout_ms: int, reply: GrpcReply) -> int:
         """The application of gRPC connections."""
-        self._take(HeldCall(reply, path, content, timeout_ms))
+        return self._take(HeldCall(reply, path, content, timeout_ms))
 
     def _run(
         self, plan: RunPlan, head: Request, reply: HttpReply, body: bytes, shortcut: Shortcut | None = None
@@ -175,18 +185,20 @@ class FrontSide:
         self._send((frames.RUN, number, plan.number, shape, array("f", values)))
         return PENDING
 
-    def _take(self, held: HeldHttp | HeldCall) -> None:
+    def _take(self, held: HeldHttp | HeldCall) -> int:
+        """Hold it and send it; returns its number, 0 where it is answered already."""
         if not self.is_up and isinstance(held, HeldHttp) and held.request.target in _PROBES:
             held.reply(_PROBES[held.request.target])
-            return
-        if self._is_paused or not self._table.has_room(held):
+            return 0
+        if self._is_paused or not self._table.admit(held):
             self._table.refuse(held, held_requests.PAUSED if self._is_paused else held_requests.FULL)
-            return
+            return 0
         self._number = number = self._number + 1
         self._held[number] = held
         self._send_held(number, held)
         if not self.is_up:
             self._table.expire_later(number, held)
+        return number
 
     def _send_held(self, number: int, held: Any) -> None:
         if isinstance(held, HeldCall):
@@ -227,6 +239,7 @@ class FrontSide:
             if kind == frames.RESULT:
                 request.reply(Response(200, message[2], JSON, request.plan.headers, shortcut=request.shortcut))
             else:
+                self._table.release(request)
                 _TAKE[kind](self, request, message, large)
 
     def _take_outdated(self, held: Any, message: Message, large: bytearray | None) -> None:  # noqa: ARG002

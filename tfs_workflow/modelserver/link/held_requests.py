@@ -30,7 +30,10 @@ PAUSED = Failure(
         Code.UNAVAILABLE, "The process that runs TensorFlow has ended repeatedly and is not running; try again later."
     ),
 )
-FULL = Failure("no_room", StatusError(Code.UNAVAILABLE, "Too many large requests are waiting; try again later."))
+FULL = Failure(
+    "no_room",
+    StatusError(Code.UNAVAILABLE, "The requests in work have more than --max_held_bytes together; try again later."),
+)
 
 
 class RunPlan:
@@ -106,10 +109,8 @@ def as_it_came(held: HeldRun | HeldArray) -> HeldHttp:
     return HeldHttp(held.reply, request)
 
 
-def size_bytes(held: Held) -> int:
+def size_bytes(held: HeldArray | HeldHttp | HeldCall) -> int:
     """What its body takes."""
-    if isinstance(held, HeldRun):
-        return len(held.body)
     return len(held.content if isinstance(held, HeldCall) else held.request.body)
 
 

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from tfs_workflow.modelserver.link import frames, held_requests
-from tfs_workflow.modelserver.link.held_requests import Ages, Failure, Held, HeldCall
+from tfs_workflow.modelserver.link import held_requests, run_notes
+from tfs_workflow.modelserver.link.held_bytes import OwnBytes
+from tfs_workflow.modelserver.link.held_requests import Ages, Failure, Held, HeldArray, HeldCall, HeldHttp, HeldRun
 from tfs_workflow.modelserver.metrics.counts import UNRUN, Counts
+
+# The reason under which a request counts whose client has left, or has reset its stream.
+CANCELLED = "cancelled"
 
 
 class HeldTable:
-    """All that a front holds; `headers` are those of every JSON answer, and `counts` are the front's own."""
+    """All that a front holds; `headers` are those of every JSON answer, `counts` and `bytes_held` are the front's own.
 
-    def __init__(self, timeout_ms: int, headers: bytes, most_bytes: int, counts: Counts) -> None:
+    Requests that are run by a plan are small, and do not count among the bytes.
+    """
+
+    def __init__(self, timeout_ms: int, headers: bytes, counts: Counts, bytes_held: OwnBytes) -> None:
         # Read and written in place by each request.
         self.by_number: dict[int, Held] = {}
         self._loop = asyncio.get_running_loop()
         self._timeout_ms = timeout_ms
         self._headers = headers
-        self._most_bytes = most_bytes
         self._counts = counts
+        self._bytes = bytes_held
         self._ages = Ages()
 
     def fail(self, numbers: Iterable[int], failure: Failure) -> None:
@@ -28,6 +35,7 @@ class HeldTable:
         for number in numbers:
             held = self.by_number.pop(number, None)
             if held is not None:
+                self.release(held)
                 self.refuse(held, failure)
 
     def refuse(self, held: Held, failure: Failure) -> None:
@@ -49,10 +57,29 @@ class HeldTable:
             old = [number for number, one in held if number <= last and not isinstance(one, HeldCall)]
             self.fail(old, held_requests.TIMED_OUT)
 
-    def has_room(self, held: Held) -> bool:
-        """Whether a large body may be held beside the others; small ones are bounded by the connections."""
-        size = held_requests.size_bytes(held)
-        total = 0
-        if size >= frames.LARGE_BYTES:
-            total = sum(map(held_requests.size_bytes, self.by_number.values()))
-        return total < frames.LARGE_BYTES or size + total <= self._most_bytes
+    def admit(self, held: HeldHttp | HeldArray | HeldCall) -> bool:
+        """Count its body among those that are held, if there is room for it."""
+        return self._bytes.take(held_requests.size_bytes(held))
+
+    def as_they_came(self) -> None:
+        """None of them is run by a plan any more."""
+        for number, held in self.by_number.items():
+            if isinstance(held, HeldRun):
+                self._bytes.add(len(held.body))
+            if isinstance(held, (HeldRun, HeldArray)):
+                self.by_number[number] = held_requests.as_it_came(held)
+
+    def release(self, held: Held) -> None:
+        """Its body is not held any more."""
+        if not isinstance(held, HeldRun):
+            self._bytes.give_back(held_requests.size_bytes(held))
+
+    def cancel(self, number: int) -> int:
+        """The client does not wait any more; returns the number that the engine knows, 0 where it is answered."""
+        for known in (number, number | run_notes.ALONE):
+            held = self.by_number.pop(known, None)
+            if held is not None:
+                self.release(held)
+                self._counts.add(UNRUN, CANCELLED)
+                return known
+        return 0

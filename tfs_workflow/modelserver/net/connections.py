@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from tfs_workflow.modelserver.exchange import Cancel
 from tfs_workflow.modelserver.net.open_counts import CountedConnections, PortCount
 
 AppT = TypeVar("AppT")
@@ -69,7 +70,8 @@ class Connection(Protocol):
 class Connections(Generic[AppT]):
     """The connections of one port, each speaking the protocol to the application.
 
-    `count` is what the processes of a server share; a server of one process has none.
+    `count` is what the processes of a server share; a server of one process has none. `cancel` takes what the
+    application returned for a request whose client has left.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Connections(Generic[AppT]):
         app: AppT,
         limits: ConnectionLimits,
         count: PortCount | None = None,
+        cancel: Cancel | None = None,
     ) -> None:
         self.app = app
+        self._cancel = cancel
         self.limits = limits
         self.open: set[Any] = set() if count is None else CountedConnections(count)
         self.count = count
@@ -100,6 +104,11 @@ class Connections(Generic[AppT]):
         # The new connection counts already, so that exactly `max_connections` are served.
         total = len(self.open) if self.count is None else self.count.total()
         return total > self.limits.max_connections
+
+    def cancel(self, number: int | None) -> None:
+        """The client of a request has left; `number` is what the application returned for it."""
+        if number and self._cancel is not None:
+            self._cancel(number)
 
     def sweep(self) -> None:
         """End every connection whose client is late; called each second."""

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tfs_workflow.modelserver.access.access import Access
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.link import run_notes
+from tfs_workflow.modelserver.link.held_bytes import HeldBytes
 from tfs_workflow.modelserver.metrics.counts import FIRST_FRONT_REGION, Counts, SharedCounts, size_bytes
 from tfs_workflow.modelserver.net.listeners import Listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
@@ -92,6 +93,7 @@ class SharedMemory:
 
     def __init__(self, fronts: int) -> None:
         self.open_counts = OpenCounts(fronts)
+        self.held_bytes = HeldBytes(fronts)
         self.heartbeats = memoryview(mmap.mmap(-1, 8 * fronts)).cast("d")
         self.counts_file = notes_file.unnamed()
         os.ftruncate(self.counts_file, size_bytes(fronts))

@@ -24,8 +24,6 @@ from tfs_workflow.modelserver.processes.family import FrontStart
 
 # A front counts its requests from its own number times this, so that no two in the family have the same number.
 _NUMBERS = 2**40
-# Of the bodies that all fronts hold together, for as long as they are not answered.
-_HELD_BYTES = 2**31
 
 
 def run(start: FrontStart, parent: Control) -> int:
@@ -52,11 +50,12 @@ class _FrontProcess:
         start, loop = self._start, asyncio.get_running_loop()
         flags = start.flags
         headers = CORS if flags.rest_api_enable_cors_support else b""
-        table = HeldTable(flags.rest_api_timeout_in_ms, headers, _HELD_BYTES // flags.fronts, start.counts)
+        held_bytes = start.shared.held_bytes.of(start.place, flags.max_held_bytes)
+        table = HeldTable(flags.rest_api_timeout_in_ms, headers, start.counts, held_bytes)
         self._table = table
         self._side = side = FrontSide(start.serial * _NUMBERS, table)
         counts = [start.shared.open_counts.of(start.place, port) for port in range(2)]
-        self._front = front = Front(flags, (side.answer_http, side.answer_grpc), start.access, counts)
+        self._front = front = Front(flags, (side.answer_http, side.answer_grpc), start.access, counts, side.cancel)
         self._sweeps = [loop.create_task(front.sweep()), loop.create_task(self._sweep())]
         self._accepting: asyncio.Task[None] | None = None
         self._actions: dict[bytes, Callable[[list[int], int], object]] = {
