@@ -72,7 +72,7 @@ def test_a_request_in_a_batch_that_has_not_begun_is_not_run(tmp_path: Path) -> N
         until(lambda: unrun(server, "cancelled") == 1)
         # It fills the batch, which then has one row.
         server.post(REMEMBERING, {"inputs": [1.0]})
-        assert metrics_of(server)[":tensorflow:serving:batching_session:processed_batch_size_sum"] == 1
+        assert metrics_of(server)[":tensorflow:serving:batching_session:processed_batch_size_sum{}"] == 1
 
 
 def test_one_that_has_begun_is_finished_and_not_answered(tmp_path: Path) -> None:
