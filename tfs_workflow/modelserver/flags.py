@@ -8,17 +8,17 @@ as well, which TensorFlow does not.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tfs_workflow.modelserver import log
+from tfs_workflow.modelserver import log, processors
 
 # TensorFlow Serving's exit code for a start that failed: main returns -1 (model_servers/main.cc).
 FAILED = 255
-# A container or taskset may allow fewer processors than the machine has.
-CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+CPUS = processors.usable()
+# One front keeps up with an engine for small requests; large arrays are read by several side by side.
+_FRONTS = min(max(CPUS // 2, 1), 4)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ OWN = (
     Flag("tls_key_file", "", "PEM file with its key."),
     Flag("token_file", "", "File with the bearer token that every request but a probe must have."),
     Flag("max_held_bytes", 2**30, "Most bytes of bodies in work, with --fronts; more are answered with 503."),
-    Flag("fronts", 0, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process in all."),
+    Flag("fronts", _FRONTS, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process."),
 )
 FLAGS: tuple[Flag, ...] = (
     Flag("port", 8500, "TCP port of the gRPC API. Disabled if set to zero."),
