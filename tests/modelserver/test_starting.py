@@ -78,7 +78,10 @@ def test_a_model_that_cannot_be_loaded_ends_the_start(tmp_path: Path) -> None:
             'name: "m" base_path: "relative/m" model_platform: "tensorflow"',
             "INVALID_ARGUMENT: Expected model m to have an absolute path or URI; got base_path()=relative/m",
         ),
-        ('name: "m" base_path: "/m"', "INVALID_ARGUMENT: Illegal setting neither ModelServerConfig::model_type"),
+        (
+            'name: "m" base_path: "/m"',
+            "(deprecated) nor ModelServerConfig::model_platform, model name is m",
+        ),
         ('name: "m" base_path: "/m" model_platform: "onnx"', "Model m requests unsupported platform onnx"),
         (
             'name: "m" base_path: "/m" model_platform: "tensorflow" model_type: TENSORFLOW',
@@ -91,6 +94,26 @@ def test_a_wrong_configuration_is_refused_at_once(tmp_path: Path, model: str, me
     code, log = refused(config(tmp_path, f"model_config_list {{ config {{ {model} }} }}"))
     assert code == 255
     assert message in log
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (
+            "variables",
+            "NOT_FOUND: Specified file path does not appear to contain a SavedModel bundle (should have a file called "
+            "`saved_model.pb`)\nSpecified file path: {version}",
+        ),
+        ("export.meta", "UNIMPLEMENTED: Session Bundle is deprecated and removed."),
+    ],
+)
+def test_a_version_without_a_saved_model_is_named(tmp_path: Path, file: str, message: str) -> None:
+    version = tmp_path / "m" / "1"
+    version.mkdir(parents=True)
+    (version / file).touch()
+    code, log = refused(f"--model_base_path={tmp_path}/m", "--model_name=m", "--max_num_load_retries=0")
+    assert code == 255
+    assert message.format(version=version) in log
 
 
 def test_a_model_named_twice_is_refused(tmp_path: Path) -> None:

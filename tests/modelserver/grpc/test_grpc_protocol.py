@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import ngh2
 import pytest
@@ -125,6 +125,54 @@ def test_a_body_that_is_too_long_is_answered_before_its_end(server: Running, sta
         client.session.send_data(stream, start)  # and no end
         assert int(client.answers(stream)[b"grpc-status"]) == code
     assert is_well(server)
+
+
+def frame(kind: int, stream: int, payload: bytes) -> bytes:
+    """An HTTP/2 frame without flags (RFC 9113, 4.1)."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, 0]) + stream.to_bytes(4, "big") + payload
+
+
+def last_words(client: Client) -> list[int]:
+    """The reasons that the server gives for ending the connection, which it then ends."""
+    while data := client.wire.recv(65536):
+        client.session.receive_data(data)
+    return [event.error_code for event in client.session.events() if isinstance(event, ngh2.GoAwayReceived)]
+
+
+@pytest.mark.parametrize("start", [b"\0\xff\xff\xff\xff", b"\0\0\0\0\1"], ids=["too large", "more than declared"])
+@pytest.mark.parametrize("size_bytes", [2**14, 2**20])
+def test_a_client_that_overruns_its_window_leaves_no_traceback(start: bytes, size_bytes: int) -> None:
+    with serving() as server:
+        with connected(server) as client:
+            stream = client.session.send_request(HEAD)
+            client.send()
+            data = frame(0, stream, start + bytes(size_bytes - 5)) + frame(0, stream, bytes(size_bytes)) * (
+                2**23 // size_bytes
+            )
+            with suppress(OSError):  # it has been cut off already
+                client.wire.sendall(data)
+                client.wire.shutdown(socket.SHUT_WR)
+                while client.wire.recv(65536):
+                    pass
+        assert is_well(server)
+        assert not any("Traceback" in line or "Error" in line for line in server.lines)
+
+
+def test_a_flood_of_window_updates_ends_the_connection(server: Running) -> None:
+    with connected(server) as client:
+        client.answers(client.request(HEAD, grpc_framing.framed(ASK)))
+        with suppress(OSError):
+            client.wire.sendall(frame(8, 0, (1).to_bytes(4, "big")) * 100_000)
+        assert last_words(client) == [ngh2.ErrorCode.ENHANCE_YOUR_CALM]
+    assert is_well(server)
+
+
+def test_many_window_updates_for_many_calls_are_no_flood(server: Running) -> None:
+    with connected(server) as client:
+        client.send()
+        for _ in range(5):
+            client.wire.sendall(frame(8, 0, (1).to_bytes(4, "big")) * 4000)
+            assert client.answers(client.request(HEAD, grpc_framing.framed(ASK)))[b"grpc-status"] == b"0"
 
 
 def test_a_method_that_is_not_there(server: Running) -> None:

@@ -95,6 +95,13 @@ def test_inputs_of_different_length_are_padded_where_asked(tmp_path: Path) -> No
         assert answers == [[[2.5, 3.0, 3.5]], [[5.5, 5.5, 5.5]]]
 
 
+def test_only_ranks_up_to_six_are_padded(tmp_path: Path) -> None:
+    parameters = "max_batch_size { value: 2 } batch_timeout_micros { value: 600000000 } num_batch_threads { value: 1 }"
+    with batching(tmp_path, parameters + " pad_variable_length_inputs: true") as server:
+        answers = together(server, [[[[[[[[1.0]]]]]]], [[[[[[[1.0, 2.0]]]]]]]])
+        assert answers == [{"error": "Only tensors with rank from 1 to 6 can be padded."}] * 2
+
+
 def test_inputs_of_different_length_are_refused_otherwise(tmp_path: Path) -> None:
     with batching(tmp_path, SHARED_RUN) as server:
         for answer in together(server, [[[1.0, 2.0, 3.0]], [[7.0]]]):
@@ -152,11 +159,18 @@ def test_no_request_is_lost_while_versions_change(tmp_path: Path) -> None:
     ("parameters", "message"),
     [
         (
-            "allowed_batch_sizes: 4 allowed_batch_sizes: 2",
+            "max_batch_size { value: 8 } allowed_batch_sizes: 4",
+            "Last entry in allowed_batch_sizes must match max_batch_size; last entry was 4; expected 8",
+        ),
+        (
+            "max_batch_size { value: 4 } allowed_batch_sizes: 2 allowed_batch_sizes: 2 allowed_batch_sizes: 4 "
+            "enable_large_batch_splitting { value: true }",
             "allowed_batch_sizes entries must be monotonically increasing",
         ),
-        ("max_batch_size { value: 8 } allowed_batch_sizes: 4", "Last entry in allowed_batch_sizes must match"),
-        ("num_batch_threads { value: 0 }", "must be positive"),
+        ("num_batch_threads { value: 0 }", "num_batch_threads must be positive; was 0"),
+        ("max_batch_size { value: 0 }", "input_batch_size_limit must be positive; was 0"),
+        ("max_enqueued_batches { value: 0 }", "max_enqueued_batches must be positive; was 0"),
+        ("batch_timeout_micros { value: -1 }", "batch_timeout_micros must be non-negative; was -1"),
         ("nonsense: 1", "Invalid protobuf file"),
     ],
 )
@@ -166,6 +180,12 @@ def test_wrong_parameters_are_refused_at_the_start(tmp_path: Path, parameters: s
     with launched(f"--model_base_path={BUNDLED}", *flags) as server:
         assert server.process.wait(timeout=60) == 255
         server.wait_for(message)
+
+
+def test_sizes_that_repeat_are_taken_where_nothing_is_split(tmp_path: Path) -> None:
+    parameters = "max_batch_size { value: 4 } allowed_batch_sizes: 2 allowed_batch_sizes: 2 allowed_batch_sizes: 4"
+    with batching(tmp_path, parameters) as server:
+        assert server.predict([1.0]) == [2.5]
 
 
 def test_parameters_without_batching_are_refused(tmp_path: Path) -> None:

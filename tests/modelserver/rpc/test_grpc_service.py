@@ -388,6 +388,13 @@ def test_an_input_that_is_left_out_takes_the_default_of_the_signature(tmp_path: 
         target = f"127.0.0.1:{server.grpc_port}"
         request = apis.PredictRequest(model_spec=spec("m"), inputs={"x": floats(1.0, 2.0)})
         assert list(call(target, services.PREDICT, request).outputs["total"].float_val) == [11.0, 12.0]
+        _, metadata = server.get("/v1/models/m/metadata")
+        default = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]["defaults"]["y"]
+        assert default.keys() == {
+            "dtype", "tensor_shape", "version_number", "tensor_content", "half_val", "float_val", "double_val",
+            "int_val", "string_val", "scomplex_val", "int64_val", "bool_val", "dcomplex_val", "resource_handle_val",
+            "variant_val", "uint32_val", "uint64_val", "float8_val",
+        }  # fmt: skip
         request.inputs["y"].CopyFrom(floats(1.0, 1.0))
         assert list(call(target, services.PREDICT, request).outputs["total"].float_val) == [2.0, 3.0]
         del request.inputs["x"]

@@ -62,7 +62,7 @@ MODELS = (
         "saved-model-missing",
         "a version directory holds no saved_model.pb",
         f"each version directory must hold saved_model.pb: {EXPORT_AGAIN}",
-        log=r"Could not find SavedModel \.pb or \.pbtxt",
+        log=r"does not appear to contain a SavedModel bundle|Could not find SavedModel \.pb or \.pbtxt",
     ),
     Row(
         "saved-model-corrupt",
@@ -181,7 +181,8 @@ MODELS = (
         "batching-refused",
         "the batching parameters contradict each other",
         "allowed_batch_sizes must increase and end in max_batch_size; numbers must be positive: see server.batching",
-        log=r"allowed_batch_sizes|num_batch_threads.* must be positive|max_batch_size.* must be positive",
+        log=r"allowed_batch_sizes|(num_batch_threads|input_batch_size_limit|max_enqueued_batches) must be positive"
+        r"|batch_timeout_micros must be non-negative",
     ),
     Row(
         "start-up-failed",

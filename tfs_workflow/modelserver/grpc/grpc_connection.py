@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import ngh2
-from ngh2 import DataReceived, RequestReceived, StreamClosed
+from ngh2 import DataReceived, RequestReceived, StreamClosed, WindowUpdated
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.exchange import GrpcApp, Watch
@@ -23,6 +23,8 @@ _WINDOW_BYTES = 4 * 2**20
 _FRAME_BYTES = 2**20
 # What is written at once, between two looks at whether the client still reads.
 _WRITE_BYTES = 2**20
+# So many frames may open the client's window while nothing waits for it; libnghttp2 bounds the other floods itself.
+_MOST_IDLE_UPDATES = 10_000
 
 
 class _Body:
@@ -45,6 +47,7 @@ class GrpcConnection(asyncio.Protocol):
         "_connections",
         "_has_ended",
         "_heads",
+        "_idle_updates",
         "_is_reading",
         "_paused",
         "_seen",
@@ -66,6 +69,8 @@ class GrpcConnection(asyncio.Protocol):
         self._watches: set[int] = set()
         self._is_reading = self._paused = self._has_ended = False
         self._answered = 0
+        # Frames that open the client's window, since its last request or since an answer waited for one.
+        self._idle_updates = 0
         # What the client had to do when its deadline was last looked at, and since when. See `is_late`.
         self._seen: tuple[str, int] = ("", 0)
         self._seen_s = 0.0
@@ -102,7 +107,7 @@ class GrpcConnection(asyncio.Protocol):
             return
         session = self._session
         # Answers given while events are read are flushed together at the end: one write for many small calls.
-        self._is_reading = True
+        self._is_reading, updates = True, 0
         try:
             session.receive_data(data)
         except ngh2.NGH2Error:
@@ -117,8 +122,17 @@ class GrpcConnection(asyncio.Protocol):
             # Every stream is closed at its end: most of them have been forgotten already.
             elif kind is StreamClosed and (self._calls or self._watches or self._heads):
                 self._forget(event.stream_id)
+            else:
+                updates += kind is WindowUpdated
         self._is_reading = False
+        if updates:
+            self._bound_updates(updates)
         self._flush()
+
+    def _bound_updates(self, more: int) -> None:
+        self._idle_updates = 0 if self._session.queued_body_size() else self._idle_updates + more
+        if self._idle_updates > _MOST_IDLE_UPDATES:
+            self._session.terminate_connection(ngh2.ErrorCode.ENHANCE_YOUR_CALM)
 
     def pause_writing(self) -> None:
         """The client reads slower than we answer."""
@@ -133,6 +147,7 @@ class GrpcConnection(asyncio.Protocol):
 
     def _begin(self, event: RequestReceived) -> None:
         head, stream = grpc_framing.read_head(event.headers), event.stream_id
+        self._idle_updates = 0
         if not isinstance(head, Head):
             self._session.send_response(stream, head, end_stream=True)
         elif event.end_stream:
@@ -163,7 +178,8 @@ class GrpcConnection(asyncio.Protocol):
             self._calls[stream] = None
             self._answer(stream, error)
             self._flush()  # the answer, before the word that the rest need not be sent
-            self._session.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
+            with suppress(ngh2.NGH2Error):  # the same bytes have ended the connection: they overran its window, too
+                self._session.reset_stream(stream, ngh2.ErrorCode.NO_ERROR)
 
     def _submit(self, stream: int, head: Head, body: bytes) -> None:
         self._calls[stream] = None

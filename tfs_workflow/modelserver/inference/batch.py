@@ -142,8 +142,13 @@ def _cut(tensor: Tensor, sizes: Sequence[int]) -> list[Tensor]:
     return parts
 
 
+_MAX_PADDED_RANK = 6
+
+
 def _padded(tensor: Tensor, rest: tuple[int, ...]) -> Tensor:
     """The tensor made larger in every dimension but the first, with its own first value (batching_util.cc)."""
+    if not 1 <= len(tensor.shape) <= _MAX_PADDED_RANK:
+        raise invalid_argument("Only tensors with rank from 1 to 6 can be padded.")
     if not tensor.values.size:
         raise invalid_argument("Got empty tensor in batch of non-empty tensors.")
     shape = (tensor.shape[0], *rest)

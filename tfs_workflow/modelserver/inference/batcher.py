@@ -63,25 +63,35 @@ def options_of(parameters: BatchingParameters) -> BatchingOptions:
     default = BatchingOptions()
     max_batch_size = given("max_batch_size", default.max_batch_size)
     sizes = tuple(parameters.allowed_batch_sizes)
-    if any(earlier >= later for earlier, later in itertools.pairwise(sizes)):
-        raise invalid_argument("allowed_batch_sizes entries must be monotonically increasing")
+    splits, threads = given("enable_large_batch_splitting", False), given("num_batch_threads", default.threads)
+    timeout_micros = given("batch_timeout_micros", 0)
+    max_enqueued_batches = given("max_enqueued_batches", default.max_enqueued_batches)
     if sizes and sizes[-1] != max_batch_size:
-        raise invalid_argument("Last entry in allowed_batch_sizes must match max_batch_size")
-    # One thread at least: without one no batch of a slow model would ever run.
-    threads = given("num_batch_threads", default.threads)
-    if threads < 1 or max_batch_size < 1:
         raise invalid_argument(
-            f"num_batch_threads and max_batch_size must be positive; were {threads}, {max_batch_size}"
+            f"Last entry in allowed_batch_sizes must match max_batch_size; last entry was {sizes[-1]}; "
+            f"expected {max_batch_size}"
         )
+    if splits and any(earlier >= later for earlier, later in itertools.pairwise(sizes)):
+        raise invalid_argument("allowed_batch_sizes entries must be monotonically increasing")
+    _check_positive("num_batch_threads", threads)
+    _check_positive("input_batch_size_limit", max_batch_size)
+    if timeout_micros < 0:
+        raise invalid_argument(f"batch_timeout_micros must be non-negative; was {timeout_micros}")
+    _check_positive("max_enqueued_batches", max_enqueued_batches)
     return BatchingOptions(
         max_batch_size=max_batch_size,
-        timeout_s=given("batch_timeout_micros", 0) / 1e6,
-        max_enqueued_batches=given("max_enqueued_batches", default.max_enqueued_batches),
+        timeout_s=timeout_micros / 1e6,
+        max_enqueued_batches=max_enqueued_batches,
         threads=threads,
         allowed_batch_sizes=sizes,
         pads=parameters.pad_variable_length_inputs,
-        splits=given("enable_large_batch_splitting", False),
+        splits=splits,
     )
+
+
+def _check_positive(name: str, value: float) -> None:
+    if value < 1:
+        raise invalid_argument(f"{name} must be positive; was {value}")
 
 
 @dataclass(eq=False)

@@ -109,6 +109,7 @@ def _platform(model: ModelConfig) -> str:
         return PLATFORM
     if not model.model_platform:
         raise invalid_argument(
-            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform."
+            "Illegal setting neither ModelServerConfig::model_type (deprecated) nor ModelServerConfig::model_platform, "
+            f"model name is {model.name}"
         )
     return model.model_platform

@@ -26,6 +26,8 @@ from tfs_workflow.modelserver.tensorflow import c_tensors, capi
 from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
 from tfs_workflow.protos import saved_model_pb2, session_pb2
 
+_SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
+
 # The caller's thread computes: half the time of handing a small graph to TensorFlow's own pool and back.
 CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
 
@@ -55,6 +57,7 @@ class Session:
 
     def __init__(self, version_dir: Path, tags: Sequence[str], config: session_pb2.ConfigProto) -> None:
         """Load it; raises StatusError with TensorFlow's own message."""
+        _check_directory(version_dir)
         ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
         options = lib.TF_NewSessionOptions()
         serialized = config.SerializeToString()
@@ -252,6 +255,17 @@ def _shape_and_content(result: Any) -> tuple[tuple[int, ...], bytes]:
     shape = (lib.TF_Dim(result, 0),) if rank == 1 else tuple([lib.TF_Dim(result, i) for i in range(rank)])
     size_bytes = 4 * math.prod(shape)
     return shape, capi.ffi.buffer(lib.TF_TensorData(result), size_bytes)[:] if size_bytes else b""
+
+
+def _check_directory(version_dir: Path) -> None:
+    """Raise StatusError for what holds no SavedModel, with TensorFlow Serving's text (session_bundle_util.cc)."""
+    if (version_dir / "export.meta").exists():
+        raise StatusError(Code.UNIMPLEMENTED, "Session Bundle is deprecated and removed.")
+    if not any((version_dir / name).exists() for name in _SAVED_MODEL_FILES):
+        raise not_found(
+            "Specified file path does not appear to contain a SavedModel bundle (should have a file called "
+            f"`saved_model.pb`)\nSpecified file path: {version_dir}"
+        )
 
 
 def _signatures(meta_graph: bytes) -> dict[str, saved_model_pb2.SignatureDef]:
