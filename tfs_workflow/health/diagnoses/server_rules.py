@@ -125,7 +125,7 @@ SERVERS = (
         "the key or the certificate for TLS cannot be used",
         "give server_key and server_cert as PEM text, not as paths, and of one pair; invoke doctor names the mistake",
         # Our own server; gRPC's ssl_security_connector.cc and ssl_transport_security.cc.
-        log=r"Invalid SSL config file|Cannot use the certificate|Handshaker factory creation failed|Invalid (private key|cert chain)",
+        log=r"Invalid (SSL config file|private key|cert chain)|Cannot use the certificate|Handshaker factory creation",
     ),
     Row(
         "grpc-port-taken",
