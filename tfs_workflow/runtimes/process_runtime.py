@@ -66,9 +66,7 @@ class ProcessRuntime:
         return sorted((s for s in found if s.runtime == self.name), key=lambda s: s.started_at, reverse=True)
 
     def start(self, spec: ServerSpec) -> ModelServer:
-        """Start the process; raises ServerNotReadyError when a port is taken and ToolMissingError when there is
-        nothing to run.
-        """
+        """Start it; raises ServerNotReadyError when a port is taken, ToolMissingError when there is nothing to run."""
         command = server_command(replace(spec, runtime=self.name))
         rest, grpc = spec.ports()
         rest_port, grpc_port = _port(spec, "rest_port", rest), _port(spec, "grpc_port", grpc)

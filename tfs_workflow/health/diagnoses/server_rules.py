@@ -125,8 +125,7 @@ SERVERS = (
         "the key or the certificate for TLS cannot be used",
         "give server_key and server_cert as PEM text, not as paths, and of one pair; invoke doctor names the mistake",
         # Our own server; gRPC's ssl_security_connector.cc and ssl_transport_security.cc.
-        log=r"Invalid SSL config file|Cannot use the certificate"
-        r"|Handshaker factory creation failed|Invalid (private key|cert chain)",
+        log=r"Invalid (SSL config file|private key|cert chain)|Cannot use the certificate|Handshaker factory creation",
     ),
     Row(
         "grpc-port-taken",
@@ -174,9 +173,9 @@ SERVERS = (
     ),
     Row(
         "file-unparsable",
-        "a file that a flag names is empty or not in protobuf's text format",
+        "a file that a flag names is not in protobuf's text format",
         "see the file; where tfs-workflow did not write it, `server.flags` in the YAML names it",
-        log=r"Invalid protobuf file|Error parsing text-format|INVALID_ARGUMENT: \S+; Invalid argument",
+        log=r"Invalid protobuf file|Error parsing text-format",
         issues=(408,),
     ),
     Row(
