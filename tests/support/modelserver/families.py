@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -90,13 +91,15 @@ class Clients:
     """What came of the requests of several clients, each on a connection of its own that it keeps."""
 
     seen: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _is_over: bool = False
 
-    def note(self, what: str) -> None:
+    def note(self, what: str, elapsed_s: float = 0) -> None:
         """Count an answer."""
         with self._changed:
             self.seen[what] += 1
+            self.slowest_s = max(self.slowest_s, elapsed_s)
             self._changed.notify_all()
 
     def wait_for_more(self, count: int = 100) -> None:
@@ -109,15 +112,20 @@ class Clients:
         """Send one request after another until it is over; reconnect when the connection breaks."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while not self._is_over:
+            started_s = time.monotonic()
             try:
                 connection.request("POST", PATH, BODY)
                 response = connection.getresponse()
                 content = response.read()
+            except TimeoutError:
+                self.note("no answer within 60 s")
+                connection.close()
             except (OSError, http.client.HTTPException):
                 self.note("broken")
                 connection.close()
             else:
-                self.note("right" if content == RIGHT else f"{response.status} {content.decode()}")
+                what = "right" if content == RIGHT else f"{response.status} {json.loads(content)['error']}"
+                self.note(what, time.monotonic() - started_s)
         connection.close()
 
     def end(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import resource
 import signal
 import socket
 import sys
@@ -70,10 +71,12 @@ def pair() -> tuple[Control, Control]:
 
 
 def follow_parent() -> None:
-    """Leave the signals of the terminal and of `docker stop` to the parent, and end when it ends."""
+    """Leave the signals of the terminal and of `docker stop` to the parent; end when it ends, without a core file."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # That of a process with large models would fill the disk, again after each restart.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Linux alone has it; elsewhere the end of the control socket has to do.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

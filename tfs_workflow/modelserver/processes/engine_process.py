@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import socket
 import sys
 import threading
@@ -41,8 +40,6 @@ class Kept(NamedTuple):
 def main() -> int:
     """Serve until the control socket ends; returns the exit code."""
     control.follow_parent()
-    # A core file of a process with large models would fill the disk, again after each restart.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     *descriptors, region = map(int, sys.argv[1:6])
     for descriptor in descriptors:
         # Not for what TensorFlow may start.
