@@ -91,7 +91,8 @@ def end(process: psutil.Process, way: str, limit: Path | None, server: Running) 
         else:
             (limit / "cgroup.procs").write_text(str(process.pid))
             until(lambda: not process.is_running() or needs_more(server))
-    until(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    # The parent reaps it.
+    until(lambda: not process.is_running())
 
 
 def needs_more(server: Running) -> bool:

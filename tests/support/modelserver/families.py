@@ -35,8 +35,13 @@ def crashing(base_path: Path, *flags: str) -> Iterator[Running]:
 
 def engine_of(server: Running) -> psutil.Process:
     """The process that runs TensorFlow; waits for it where it is being replaced."""
-    until(lambda: bool(_children(server, is_engine=True)))
-    return _children(server, is_engine=True)[0]
+    until(lambda: bool(engines_of(server)))
+    return engines_of(server)[0]
+
+
+def engines_of(server: Running) -> list[psutil.Process]:
+    """That process, and during a switch a second one."""
+    return _children(server, is_engine=True)
 
 
 def fronts_of(server: Running) -> list[psutil.Process]:
@@ -124,7 +129,8 @@ class Clients:
                 self.note("broken")
                 connection.close()
             else:
-                what = "right" if content == RIGHT else f"{response.status} {json.loads(content)['error']}"
+                told = content.decode().removeprefix('{\n    "error": "').removesuffix('"\n}')
+                what = "right" if content == RIGHT else f"{response.status} {told}"
                 self.note(what, time.monotonic() - started_s)
         connection.close()
 

@@ -87,6 +87,8 @@ async def _serve(engine: ModelEngine, parent: Control, notes: Numbers) -> None:
         command, passed, _ = parent.receive()
         if command == control.FRONT:
             side.add(*(socket.socket(fileno=descriptor) for descriptor in passed))
+        elif command == control.LEAVE:
+            side.when_left(ending.set)
         elif not command:
             loop.remove_reader(parent.socket)
             ending.set()
