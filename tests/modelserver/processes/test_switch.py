@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.modelserver import graphs
 from tests.support.modelserver.families import clients_of, engine_of, engines_of, metrics_of, monitored, send
-from tests.support.modelserver.running import BUNDLED, Running, configured, read_response, serving
+from tests.support.modelserver.running import BUNDLED, Running, configured, launched, read_response, serving
 from tests.support.waiting import until
 
 SLOW = "/v1/models/s:predict"
@@ -149,3 +149,13 @@ def test_a_crash_while_the_new_engine_loads_waits_for_that(tmp_path: Path) -> No
         assert json.loads(read_response(connection)[2]) == {"predictions": [2.5]}
         assert server.predict([1.0], model="t") == [1.0]
         assert len(engines_of(server)) == 1
+
+
+def test_one_process_reads_its_flags_from_a_file_too(tmp_path: Path) -> None:
+    write_flags(tmp_path, ["--enable_batching=maybe", "--enable_batching"])
+    with launched(f"--flagfile={tmp_path}/flags") as server:
+        assert server.process.wait(timeout=60) == 255
+        server.wait_for("Couldn't interpret value maybe for flag enable_batching.")
+    write_flags(tmp_path, ["--model_name=n"])
+    with serving(f"--flagfile={tmp_path}/flags") as server:
+        assert server.predict([1.0], model="n") == [2.5]
