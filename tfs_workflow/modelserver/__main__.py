@@ -18,7 +18,8 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGUSR1,))
     # Usage errors and --help need no packages, so they are answered before any is imported.
     try:
-        parsed = flags.parse(sys.argv[1:])
+        arguments = flags.expanded(sys.argv[1:])
+        parsed = flags.parse(arguments)
     except flags.UsageError as error:
         sys.stderr.write(f"{error}\n{flags.usage(sys.argv[0])}")
         return flags.FAILED
@@ -26,19 +27,19 @@ def main() -> int:
         sys.stdout.write(flags.usage("tensorflow_model_server"))
         return 0
     try:
-        return _run(parsed)
+        return _run(parsed, arguments)
     except ImportError as error:
         return startup.report_missing(str(error))
 
 
-def _run(parsed: Flags) -> int:
+def _run(parsed: Flags, arguments: list[str]) -> int:
     code = startup.packages_missing()
     if code:
         return code
     if parsed.fronts > 0 and parsed.names_a_model and not parsed.version:
         from tfs_workflow.modelserver.processes import parent  # noqa: PLC0415  # a server of one process needs none
 
-        return parent.run(parsed, sys.argv[1:])
+        return parent.run(parsed, arguments, sys.argv[1:])
 
     def imported() -> Callable[[], int]:
         from tfs_workflow.modelserver import server  # noqa: PLC0415  # beside the load of the library

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tfs_workflow.modelserver import log, processors
@@ -47,6 +48,7 @@ OWN = (
     Flag("tls_key_file", "", "PEM file with its key."),
     Flag("token_file", "", "File with the bearer token that every request but a probe must have."),
     Flag("max_held_bytes", 2**30, "Most bytes of bodies in work, with --fronts; more are answered with 503."),
+    Flag("flagfile", "", "Text file with a flag a line, read after the command line; with --fronts again on SIGHUP."),
     Flag("fronts", _FRONTS, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process."),
 )
 FLAGS: tuple[Flag, ...] = (
@@ -101,6 +103,12 @@ FLAGS: tuple[Flag, ...] = (
     _ignored("enable_per_model_metrics", False, "Enable the GetModelMetrics API."),
     *OWN,
 )
+# What the parent and the fronts of a server have read at its start; a new engine cannot change it.
+FIXED = (
+    *("fronts", "flagfile", "port", "grpc_socket_path", "rest_api_port", "bind_address", "ssl_config_file"),
+    *("rest_api_timeout_in_ms", "rest_api_enable_cors_support", "rest_api_max_body_bytes", "rest_api_max_connections"),
+    *("max_held_bytes", "drain_seconds"),
+)
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 
 
@@ -150,6 +158,18 @@ def parse(arguments: Sequence[str]) -> Flags:
         if not flag.has_meaning and flags.values[name] != flag.default:
             flags.meaningless.append(name)
     return flags
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """The arguments and, after them, the lines of the file that --flagfile names; raises UsageError."""
+    path = parse(arguments).flagfile
+    if not path:
+        return list(arguments)
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Couldn't read --flagfile={path}: {error}") from error
+    return [*arguments, *(line for line in lines if line and not line.startswith("#"))]
 
 
 def usage(command: str) -> str:

@@ -104,9 +104,10 @@ def test_what_is_answered_or_cancelled_makes_room() -> None:
 def test_a_request_that_is_to_run_alone_can_be_cancelled() -> None:
     async def run() -> list[Response]:
         taken: list[Response] = []
-        side = front_side()
+        table = table_of(0)
+        side = FrontSide(0, table)
         number = side.answer_http(post(MOST_BYTES), taken.append)
-        side.run_alone({number})
+        table.run_alone({number})
         side.cancel(number)
         side.answer_http(post(MOST_BYTES), taken.append)
         return taken

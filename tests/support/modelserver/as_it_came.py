@@ -40,7 +40,7 @@ async def sent(engine: ModelEngine) -> tuple[int, list[int]]:
     front = FrontSide(0, HeldTable(30_000, b"", Counts(memoryview(bytearray(4096))), HeldBytes(1).of(0, 2**20)))
     pairs = socket.socketpair(), socket.socketpair()
     engine_side.add(*(pair[1] for pair in pairs))
-    front.connect(*(pair[0] for pair in pairs))
+    front.open(*(pair[0] for pair in pairs))
     statuses = []
     for _ in range(5):
         answered: asyncio.Future[Response] = asyncio.get_running_loop().create_future()

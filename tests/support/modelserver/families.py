@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -39,8 +40,13 @@ def crashing(base_path: Path, *flags: str) -> Iterator[Running]:
 
 def engine_of(server: Running) -> psutil.Process:
     """The process that runs TensorFlow; waits for it where it is being replaced."""
-    until(lambda: bool(_children(server, is_engine=True)))
-    return _children(server, is_engine=True)[0]
+    until(lambda: bool(engines_of(server)))
+    return engines_of(server)[0]
+
+
+def engines_of(server: Running) -> list[psutil.Process]:
+    """That process, and during a switch a second one."""
+    return _children(server, is_engine=True)
 
 
 def fronts_of(server: Running) -> list[psutil.Process]:
@@ -95,13 +101,15 @@ class Clients:
     """What came of the requests of several clients, each on a connection of its own that it keeps."""
 
     seen: Counter[str] = field(default_factory=Counter)
+    slowest_s: float = 0.0
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _is_over: bool = False
 
-    def note(self, what: str) -> None:
+    def note(self, what: str, elapsed_s: float = 0) -> None:
         """Count an answer."""
         with self._changed:
             self.seen[what] += 1
+            self.slowest_s = max(self.slowest_s, elapsed_s)
             self._changed.notify_all()
 
     def wait_for_more(self, count: int = 100) -> None:
@@ -116,15 +124,21 @@ class Clients:
         while not self._is_over:
             if not is_kept:
                 connection.close()
+            started_s = time.monotonic()
             try:
                 connection.request("POST", PATH, BODY)
                 response = connection.getresponse()
                 content = response.read()
+            except TimeoutError:
+                self.note("no answer within 60 s")
+                connection.close()
             except (OSError, http.client.HTTPException):
                 self.note("broken")
                 connection.close()
             else:
-                self.note("right" if content == RIGHT else f"{response.status} {content.decode()}")
+                told = content.decode().removeprefix('{\n    "error": "').removesuffix('"\n}')
+                what = "right" if content == RIGHT else f"{response.status} {told}"
+                self.note(what, time.monotonic() - started_s)
         connection.close()
 
     def run_until_closed(self, port: int) -> None:

@@ -28,7 +28,7 @@ class Channel:
     def __init__(self, connected: socket.socket, receive: Receive, lost: Callable[[], None]) -> None:
         connected.setblocking(False)
         self.socket = connected
-        self._receive = receive
+        self.receive = receive
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
@@ -64,7 +64,7 @@ class Channel:
         self._large_filled += count
         if self._large_filled == len(large):
             batch, self._batch, self._large = self._batch, [], None
-            self._receive(batch, large)
+            self.receive(batch, large)
         return count
 
     def _take_frames(self) -> None:
@@ -81,7 +81,7 @@ class Channel:
             if large_bytes:
                 start += self._begin_large(messages, bytearray(large_bytes), buffer[start:end])
             else:
-                self._receive(messages, None)
+                self.receive(messages, None)
         self._filled = end - start
         if start and self._filled:
             self._buffer[: self._filled] = bytes(buffer[start:end])
@@ -91,7 +91,7 @@ class Channel:
         count = min(len(large), len(present))
         large[:count] = present[:count]
         if count == len(large):
-            self._receive(messages, large)
+            self.receive(messages, large)
         else:
             self._batch, self._large, self._large_filled = messages, large, count
         return count

@@ -12,6 +12,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Callable
 from functools import partial
 
 from tfs_workflow.formats.status_codes import Code
@@ -60,6 +61,7 @@ class EngineSide:
         self.array_runs: list[ArrayRun | None] = [None]
         self._numbers: dict[FloatRun, int] = {}
         self._channels: list[Channel] = []
+        self._on_left: Callable[[], None] | None = None
         self._last_s = 0.0
 
     def add(self, small: socket.socket, large: socket.socket) -> None:
@@ -73,6 +75,14 @@ class EngineSide:
     def remove(self, channel: Channel) -> None:
         """Forget a front that has ended."""
         self._channels = [other for other in self._channels if other is not channel]
+        if not self._channels and self._on_left is not None:
+            self._on_left()
+
+    def when_left(self, act: Callable[[], None]) -> None:
+        """Do this once no front is connected any more."""
+        self._on_left = act
+        if not self._channels:
+            act()
 
     def plan_of(self, shortcut: Shortcut | None) -> int:
         """The number under which fronts name it; 0 for none, and when there are too many."""

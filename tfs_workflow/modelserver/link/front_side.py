@@ -5,8 +5,7 @@ numbers of its JSON, the engine runs the model on them, and the front prints the
 that gave it, and rules about models stay with the engine: it may refuse a run at any time, and gets the request as it
 came.
 
-Every request is held until it is answered. When the engine ends, its sockets are read to their end first. Of the
-requests that are then without an answer, those that ran fail; the rest is sent to the next engine.
+Every request is held until it is answered, also when the engine ends (engine_changes.py).
 """
 
 from __future__ import annotations
@@ -15,18 +14,14 @@ import asyncio
 import socket
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.modelserver.exchange import (
-    HEALTH,
-    HEALTHY,
     JSON,
-    NOT_READY,
     PENDING,
-    READINESS,
     Content,
     GrpcReply,
     HttpReply,
@@ -36,16 +31,14 @@ from tfs_workflow.modelserver.exchange import (
     Watch,
 )
 from tfs_workflow.modelserver.json import array_text, small_numbers
-from tfs_workflow.modelserver.link import frames, held_requests, run_notes
+from tfs_workflow.modelserver.link import frames, held_requests
 from tfs_workflow.modelserver.link.channel import Channel
 from tfs_workflow.modelserver.link.frames import Message
-from tfs_workflow.modelserver.link.held_requests import HeldArray, HeldCall, HeldHttp, HeldRun, RunPlan
+from tfs_workflow.modelserver.link.held_requests import PROBES, HeldArray, HeldCall, HeldHttp, HeldRun, RunPlan
 from tfs_workflow.modelserver.link.held_table import HeldTable
 from tfs_workflow.modelserver.status_error import StatusError
 
 _MAX_PLANS = 1024
-# To the probes of orchestrators while the engine loads: restarting the server would not make it faster.
-_PROBES = {HEALTH.encode(): HEALTHY, READINESS.encode(): NOT_READY}
 
 
 class FrontSide:
@@ -67,47 +60,35 @@ class FrontSide:
 
     # the engine
 
-    def connect(self, small: socket.socket, large: socket.socket) -> None:
-        """Talk to a new engine over these connections; it gets what is held."""
-        self._small = Channel(small, self._receive, _ignore)
-        self._large = Channel(large, self._receive, _ignore)
+    def open(self, small: socket.socket, large: socket.socket) -> None:
+        """Talk to an engine over these connections."""
+        self._small = Channel(small, self.receive, _ignore)
+        self._large = Channel(large, self.receive, _ignore)
         self._loop.add_reader(small, self._small.read)
         self._loop.add_reader(large, self._large.read)
-        self._is_paused = False
+        # What is not sent yet is held, and sent with that.
         self._messages.clear()
-        for number, held in list(self._held.items()):
-            self._send_held(number, held)
-        self._flush()
+        self._is_paused = False
 
-    def read_to_end(self) -> None:
-        """The engine has ended: take the answers that it still sent, and disconnect."""
-        for channel in (self._small, self._large):
-            if channel is not None:
-                channel.read_to_end()
-                channel.close()
-        self._small = self._large = None
-        self.is_up = False
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is an engine to talk to, which may not serve yet."""
+        return self._small is not None
+
+    def detach(self) -> Sequence[Channel] | None:
+        """The connections to the engine, which is not used any more, nor are its plans; None where there is none."""
+        self._flush()
         for plan in self._plans.values():
             plan.number = 0
         self._plans.clear()
+        small, large, self._small, self._large = self._small, self._large, None, None
+        return None if small is None or large is None else (small, large)
 
-    def run_alone(self, numbers: Iterable[int]) -> None:
-        """Have the next engine run these without others, those of them that are not answered."""
+    def send_held(self, numbers: Iterable[int]) -> None:
+        """Send these, which were not sent to this engine yet."""
         for number in numbers:
-            held = self._held.pop(number, None)
-            if held is not None:
-                self._held[number | run_notes.ALONE] = held
-
-    def hold(self) -> None:
-        """Wait for the next engine with what is held, within the time that each request has."""
-        self._table.as_they_came()
-        for number, held in list(self._held.items()):
-            if isinstance(held, HeldHttp) and held.request.target in _PROBES:
-                del self._held[number]
-                self._table.release(held)
-                held.reply(_PROBES[held.request.target])
-            else:
-                self._table.expire_later(number, held)
+            self._send_held(number, self._held[number])
+        self._flush()
 
     def pause(self) -> None:
         """Refuse what comes from now on, until there is an engine."""
@@ -187,8 +168,8 @@ class FrontSide:
 
     def _take(self, held: HeldHttp | HeldCall) -> int:
         """Hold it and send it; returns its number, 0 where it is answered already."""
-        if not self.is_up and isinstance(held, HeldHttp) and held.request.target in _PROBES:
-            held.reply(_PROBES[held.request.target])
+        if not self.is_up and isinstance(held, HeldHttp) and held.request.target in PROBES:
+            held.reply(PROBES[held.request.target])
             return 0
         if self._is_paused or not self._table.admit(held):
             self._table.refuse(held, held_requests.PAUSED if self._is_paused else held_requests.FULL)
@@ -229,7 +210,8 @@ class FrontSide:
 
     # answers
 
-    def _receive(self, messages: list[Message], large: bytearray | None) -> None:
+    def receive(self, messages: list[Message], large: bytearray | None) -> None:
+        """Answer what an engine has answered."""
         held = self._held
         for message in messages:
             kind = message[0]

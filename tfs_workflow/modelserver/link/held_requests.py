@@ -15,6 +15,9 @@ from tfs_workflow.modelserver.exchange import JSON, RETRY_AFTER, GrpcReply, Http
 from tfs_workflow.modelserver.json import json_writer
 from tfs_workflow.modelserver.status_error import StatusError
 
+# To the probes of orchestrators while the engine loads: restarting the server would not make it faster.
+PROBES = {b"/healthz": Response(200, b"ok\n", b"text/plain"), b"/readyz": Response(503, b"not ready\n", b"text/plain")}
+
 
 class Failure(NamedTuple):
     """Why the engine has not answered a request: under this reason it is counted, this error the client gets."""

@@ -61,9 +61,20 @@ class HeldTable:
         """Count its body among those that are held, if there is room for it."""
         return self._bytes.take(held_requests.size_bytes(held))
 
-    def as_they_came(self) -> None:
-        """None of them is run by a plan any more."""
-        for number, held in self.by_number.items():
+    def run_alone(self, numbers: Iterable[int]) -> set[int]:
+        """The next engine is to run these without others, those of them that are not answered; their new numbers."""
+        alone = set()
+        for number in numbers:
+            held = self.by_number.pop(number, None)
+            if held is not None:
+                alone.add(number | run_notes.ALONE)
+                self.by_number[number | run_notes.ALONE] = held
+        return alone
+
+    def as_they_came(self, numbers: Iterable[int]) -> None:
+        """None of these is run by a plan any more."""
+        for number in numbers:
+            held = self.by_number[number]
             if isinstance(held, HeldRun):
                 self._bytes.add(len(held.body))
             if isinstance(held, (HeldRun, HeldArray)):

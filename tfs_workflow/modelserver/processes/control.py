@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import resource
 import signal
 import socket
 import sys
@@ -12,6 +13,10 @@ from contextlib import suppress
 
 # To a front: talk to the engine over these two sockets, and read what it notes in this file.
 ENGINE = b"E"
+# To a front: the same for an engine that serves already; the one before finishes what it has.
+TURN = b"N"
+# To a front: the engine before has ended, by the signal that the second byte names, if any.
+LEFT = b"L"
 # To a front: the engine has ended, by the signal that the second byte names, if any.
 ENDED = b"D"
 # To a front: the engine is not started again for a while.
@@ -24,6 +29,8 @@ ANNOUNCE = b"N"
 END = b"T"
 # To the engine: serve a front over these two sockets.
 FRONT = b"F"
+# To the engine: end when the last front has disconnected.
+LEAVE = b"Q"
 # From the engine: the first models are AVAILABLE.
 AVAILABLE = b"A"
 
@@ -72,10 +79,12 @@ def pair() -> tuple[Control, Control]:
 
 
 def follow_parent() -> None:
-    """Leave the signals of the terminal and of `docker stop` to the parent, and end when it ends."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    """Leave the signals of the terminal and of `docker stop` to the parent; end when it ends, without a core file."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # That of a process with large models would fill the disk, again after each restart.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # Linux alone has it; elsewhere the end of the control socket has to do.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import socket
 import sys
 import threading
@@ -41,8 +40,6 @@ class Kept(NamedTuple):
 def main() -> int:
     """Serve until the control socket ends; returns the exit code."""
     control.follow_parent()
-    # A core file of a process with large models would fill the disk, again after each restart.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     *descriptors, region = map(int, sys.argv[1:6])
     for descriptor in descriptors:
         # Not for what TensorFlow may start.
@@ -90,6 +87,8 @@ async def _serve(engine: ModelEngine, parent: Control, notes: Numbers) -> None:
         command, passed, _ = parent.receive()
         if command == control.FRONT:
             side.add(*(socket.socket(fileno=descriptor) for descriptor in passed))
+        elif command == control.LEAVE:
+            side.when_left(ending.set)
         elif not command:
             loop.remove_reader(parent.socket)
             ending.set()

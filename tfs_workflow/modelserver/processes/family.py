@@ -25,7 +25,7 @@ from tfs_workflow.modelserver.processes.heartbeat import Pulse
 
 _ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
 # Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
-_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 
 
 _LARGE_BUFFER_BYTES = 2**20
@@ -59,6 +59,8 @@ class EngineChild:
     """The engine's process, with the file that it notes in, and the region that it counts in."""
 
     def __init__(self, arguments: Sequence[str], refused: Iterable[bytes], kept: Kept) -> None:
+        self.arguments = arguments
+        self.kept_config = kept.config
         ours, theirs = control.pair()
         self.notes = notes_file.create(refused)
         self.region = kept.region
@@ -148,14 +150,14 @@ def _become_front(start: FrontStart, commands: Control, leave: Callable[[], None
         os._exit(code)
 
 
-def connect(front: Child, engine: EngineChild) -> None:
-    """Give a front and an engine the ends of two new sockets."""
+def connect(front: Child, engine: EngineChild, command: bytes = control.ENGINE) -> None:
+    """Give a front and an engine the ends of two new sockets; the command tells the front how to take them up."""
     pairs = [socket.socketpair() for _ in range(2)]
     for end in pairs[1]:
         # Each time that the buffer is full the other side has to wake; the kernel bounds it (net.core.wmem_max).
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGE_BUFFER_BYTES)
     fronts, engines = ([pair[side].fileno() for pair in pairs] for side in range(2))
-    front.commands.send(control.ENGINE, [*fronts, engine.notes])
+    front.commands.send(command, [*fronts, engine.notes])
     engine.child.commands.send(control.FRONT, engines)
     for end in (end for pair in pairs for end in pair):
         end.close()

@@ -9,13 +9,14 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 
 import uvloop
 
 from tfs_workflow.modelserver.exchange import CORS
 from tfs_workflow.modelserver.flags import FAILED
 from tfs_workflow.modelserver.front import Front
-from tfs_workflow.modelserver.link import held_requests, run_notes
+from tfs_workflow.modelserver.link.engine_changes import EngineChanges
 from tfs_workflow.modelserver.link.front_side import FrontSide
 from tfs_workflow.modelserver.link.held_table import HeldTable
 from tfs_workflow.modelserver.processes import control, heartbeat, notes_file
@@ -24,6 +25,9 @@ from tfs_workflow.modelserver.processes.family import FrontStart
 
 # A front counts its requests from its own number times this, so that no two in the family have the same number.
 _NUMBERS = 2**40
+
+# How to take up an engine's two connections and its notes.
+Connect = Callable[[socket.socket, socket.socket, memoryview], None]
 
 
 def run(start: FrontStart, parent: Control) -> int:
@@ -43,7 +47,6 @@ class _FrontProcess:
         self._start = start
         self._parent = parent
         self._ending = asyncio.Event()
-        self._notes = memoryview(bytes(run_notes.SIZE_BYTES))
 
     async def serve(self) -> None:
         """Serve until the parent wants the end."""
@@ -52,15 +55,17 @@ class _FrontProcess:
         headers = CORS if flags.rest_api_enable_cors_support else b""
         held_bytes = start.shared.held_bytes.of(start.place, flags.max_held_bytes)
         table = HeldTable(flags.rest_api_timeout_in_ms, headers, start.counts, held_bytes)
-        self._table = table
         self._side = side = FrontSide(start.serial * _NUMBERS, table)
+        changes = EngineChanges(side, table)
         counts = [start.shared.open_counts.of(start.place, port) for port in range(2)]
         self._front = front = Front(flags, (side.answer_http, side.answer_grpc), start.access, counts, side.cancel)
         self._sweeps = [loop.create_task(front.sweep()), loop.create_task(self._sweep())]
         self._accepting: asyncio.Task[None] | None = None
         self._actions: dict[bytes, Callable[[list[int], int], object]] = {
-            control.ENGINE: self._connect,
-            control.ENDED: self._engine_ended,
+            control.ENGINE: partial(self._connect, changes.connect),
+            control.TURN: partial(self._connect, changes.turn),
+            control.ENDED: lambda _, number: changes.ended(number),
+            control.LEFT: lambda _, number: changes.leaving_ended(number),
             control.PAUSE: lambda *_: side.pause(),
             control.SERVE: self._serve,
             control.ANNOUNCE: lambda *_: front.announce(),
@@ -76,17 +81,9 @@ class _FrontProcess:
         command, descriptors, argument = self._parent.receive()
         self._actions[command](descriptors, argument)
 
-    def _connect(self, descriptors: list[int], _: int) -> None:
+    def _connect(self, connect: Connect, descriptors: list[int], _: int) -> None:
         small, large, notes = descriptors
-        self._notes = notes_file.mapped(notes)
-        self._side.connect(socket.socket(fileno=small), socket.socket(fileno=large))
-
-    def _engine_ended(self, _: list[int], number: int) -> None:
-        self._side.read_to_end()
-        again = run_notes.to_run_again(self._notes)
-        self._table.fail(run_notes.numbers_in(self._notes) - again, held_requests.engine_ended(number))
-        self._side.run_alone(again)
-        self._side.hold()
+        connect(socket.socket(fileno=small), socket.socket(fileno=large), notes_file.mapped(notes))
 
     def _serve(self, _: list[int], __: int) -> None:
         self._side.is_up = True

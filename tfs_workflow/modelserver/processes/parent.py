@@ -1,6 +1,6 @@
 """The parent: binds the sockets, starts engine and fronts, replaces what ends, and ends them all.
 
-It does one thing at a time: it waits for a signal, the end of a child, a word from the engine, or a point in time. It
+It does one thing at a time: it waits for a signal, the end of a child, a word from an engine, or a point in time. It
 has no threads and imports little, so that it can fork and stays small.
 """
 
@@ -19,23 +19,24 @@ from tfs_workflow.modelserver.access.access import access_of
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.metrics.counts import ENDS, PARENT_REGION
 from tfs_workflow.modelserver.net import announced, listeners
-from tfs_workflow.modelserver.processes import control, family, heartbeat, notes_file
-from tfs_workflow.modelserver.processes.family import Child, EngineChild, FrontStart, Kept, SharedMemory, Signals
-from tfs_workflow.modelserver.processes.restarts import Restarts
+from tfs_workflow.modelserver.processes import control, family, heartbeat
+from tfs_workflow.modelserver.processes.engines import CommandLine, Engines, Events, exit_code_of
+from tfs_workflow.modelserver.processes.family import Child, FrontStart, SharedMemory, Signals
 from tfs_workflow.modelserver.status_error import StatusError
 
 _SERVER = "model_servers/server.cc"
 # What a child gets to end by itself, beyond the time for requests in work.
 _GRACE_S = 2.0
-# What a kernel may end the process by; a kill from outside says nothing about the request that ran.
-_CRASHES = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-def run(flags: Flags, arguments: Sequence[str]) -> int:
-    """Serve with several processes until SIGTERM or SIGINT; returns the exit code."""
+def run(flags: Flags, arguments: Sequence[str], given: Sequence[str]) -> int:
+    """Serve with several processes until SIGTERM or SIGINT; returns the exit code.
+
+    `given` is the command line, `arguments` the same with the lines of --flagfile.
+    """
     flags.warn()
     try:
-        return Parent(flags, arguments).run()
+        return Parent(CommandLine(flags, given, arguments)).run()
     except StatusError as error:
         log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
         return FAILED
@@ -44,49 +45,46 @@ def run(flags: Flags, arguments: Sequence[str]) -> int:
 class Parent:
     """Watches over the processes of one server."""
 
-    def __init__(self, flags: Flags, arguments: Sequence[str]) -> None:
-        self._flags = flags
-        self._arguments = arguments
+    def __init__(self, command: CommandLine) -> None:
+        self._flags = flags = command.flags
         self._access = access_of(flags)
         self._listeners = listeners.bind(flags)
-        self._engine: EngineChild | None = None
         self._fronts: dict[int, Child] = {}
         self._fronts_started = 0
         self._shared = SharedMemory(flags.fronts)
         self._ends = self._shared.counts.of(PARENT_REGION)
-        self._restarts = Restarts()
-        self._refused: set[bytes] = set()
-        self._kept_config = notes_file.unnamed()
         self._is_serving = self._is_announced = False
         self._exit_code: int | None = None
-        # When the next engine is started, and when what is left is killed.
-        self._start_s = self._kill_s = inf
+        # When what is left is killed, and when to look for signs of life.
+        self._kill_s = inf
         self._look_s = time.monotonic()
         self._selector = selectors.DefaultSelector()
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGCHLD)
+        self._engines = Engines(
+            command, self._shared, self._fronts.values, self._selector, Events(self._on_available, self._end)
+        )
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
         Signals(numbers, self._selector, self._on_signals)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGUSR1,))
 
     def run(self) -> int:
         """Start the family and return its exit code once it has ended; raises StatusError where it cannot listen."""
         try:
-            self._start_engine()
+            self._engines.start()
             for _ in range(self._flags.fronts):
                 self._start_front()
-            while self._exit_code is None or self._engine or self._fronts:
+            while self._exit_code is None or self._children():
                 self._wait()
         finally:
             self._kill()
         return self._exit_code
 
     def _wait(self) -> None:
-        until_s = min(self._start_s, self._kill_s, self._look_s)
+        until_s = min(self._engines.start_s, self._kill_s, self._look_s)
         for key, _ in self._selector.select(max(until_s - time.monotonic(), 0)):
             key.data()
         now_s = time.monotonic()
-        if now_s >= self._start_s:
-            self._start_s = inf
-            self._start_engine()
+        if now_s >= self._engines.start_s:
+            self._engines.start()
         if now_s >= self._kill_s:
             self._kill_s = inf
             self._kill()
@@ -98,22 +96,14 @@ class Parent:
         """Kill a child that hangs; what follows is as for any other end."""
         for child in self._children():
             if child.pulse.is_lost():
-                what = "The engine" if self._engine is not None and child is self._engine.child else "A front"
+                what = "A front" if child.pid in self._fronts else "The engine"
                 log.error(_SERVER, f"{what} has shown no sign of life for {heartbeat.MOST_STILL_LOOKS} s; killing it.")
                 child.kill()
 
     # children
 
     def _children(self) -> list[Child]:
-        return [*self._fronts.values(), *([self._engine.child] if self._engine else [])]
-
-    def _start_engine(self) -> None:
-        self._engine = engine = EngineChild(
-            self._arguments, self._refused, Kept(self._kept_config, self._shared.counts_file, region=0)
-        )
-        self._selector.register(engine.child.commands.socket, selectors.EVENT_READ, self._on_word)
-        for front in self._fronts.values():
-            family.connect(front, engine)
+        return [*self._fronts.values(), *[engine.child for engine in self._engines.all()]]
 
     def _start_front(self) -> None:
         self._fronts_started += 1
@@ -121,10 +111,7 @@ class Parent:
         birth = FrontStart(self._flags, self._access, self._listeners, self._shared, self._fronts_started, place)
         front = family.fork_front(birth, self._leave)
         self._fronts[front.pid] = front
-        if self._engine is not None:
-            family.connect(front, self._engine)
-        if self._is_serving and self._engine is not None and self._engine.is_available:
-            front.commands.send(control.SERVE)
+        self._engines.connect(front)
         if self._is_announced:
             front.commands.send(control.ANNOUNCE)
 
@@ -133,21 +120,13 @@ class Parent:
         self._selector.close()
         for front in self._fronts.values():
             front.commands.close()
-        if self._engine is not None:
-            self._engine.close()
+        for engine in self._engines.all():
+            engine.close()
 
     # events
 
-    def _on_word(self) -> None:
-        """The engine has sent something, or closed its end."""
-        engine = self._engine
-        if engine is None:
-            return
-        command, _, _ = engine.child.commands.receive()
-        if not command:
-            self._selector.unregister(engine.child.commands.socket)
-            return
-        engine.is_available = True
+    def _on_available(self) -> None:
+        """An engine serves."""
         if not self._is_serving:
             self._is_serving = True
             self._listeners = self._listeners.listen()
@@ -160,8 +139,12 @@ class Parent:
             self._is_announced = True
             log.info(_SERVER, announced.LOGGED)
             self._send_fronts(control.ANNOUNCE)
-        if (signal.SIGTERM in numbers or signal.SIGINT in numbers) and self._exit_code is None:
+        if self._exit_code is not None:
+            return
+        if signal.SIGTERM in numbers or signal.SIGINT in numbers:
             self._end(0)
+        elif signal.SIGHUP in numbers:
+            self._engines.switch()
 
     def _reap(self) -> None:
         """Take note of every child that has ended; as the first process of a container of all others, too."""
@@ -170,42 +153,17 @@ class Parent:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if not pid:
                     return
-                code = os.waitstatus_to_exitcode(status)
-                if self._engine is not None and pid == self._engine.child.pid:
-                    self._engine_ended(self._engine, code)
-                elif pid in self._fronts:
-                    self._front_ended(self._fronts.pop(pid), code)
+                self._ended(pid, os.waitstatus_to_exitcode(status))
 
-    def _engine_ended(self, engine: EngineChild, code: int) -> None:
-        self._engine = None
-        with suppress(KeyError, ValueError):
-            self._selector.unregister(engine.child.commands.socket)
-        was_busy = engine.was_busy()
-        if -code in _CRASHES:
-            self._refused |= engine.kinds()
-        engine.close()
-        for front in self._fronts.values():
-            front.commands.send(control.ENDED, argument=max(-code, 0))
-        if self._exit_code is None:
-            self._replace(engine, code, was_busy)
-        else:
+    def _ended(self, pid: int, code: int) -> None:
+        if pid in self._fronts:
+            self._front_ended(self._fronts.pop(pid), code)
+        for engine in self._engines.all():
+            if engine.child.pid == pid:
+                self._engines.ended(engine, code, is_ending=self._exit_code is not None)
+        if self._exit_code is not None and self._engines.current is None:
             # Nobody answers what is still in work.
             self._send_fronts(control.END)
-
-    def _replace(self, engine: EngineChild, code: int, was_busy: bool) -> None:
-        exit_code = _exit_code(code)
-        self._ends.add(ENDS, "engine", str(exit_code))
-        # What a first engine refuses by itself, such as a wrong configuration, the next one would refuse, too.
-        is_refusal = code >= 0 and not self._is_serving
-        wait_s = None if is_refusal else self._restarts.wait_s(time.monotonic(), was_busy)
-        if wait_s is None:
-            self._end(exit_code)
-            return
-        doing = "answering requests" if was_busy else "idle" if engine.is_available else "loading"
-        log.error(_SERVER, f"The engine ended with exit code {exit_code} while {doing}; starting it in {wait_s:g} s.")
-        self._start_s = time.monotonic() + wait_s
-        if wait_s:
-            self._send_fronts(control.PAUSE)
 
     def _send_fronts(self, command: bytes) -> None:
         for front in self._fronts.values():
@@ -217,21 +175,19 @@ class Parent:
             if code == FAILED and not self._is_serving:
                 self._end(code)
             else:
-                self._ends.add(ENDS, "front", str(_exit_code(code)))
-                log.error(_SERVER, f"A front ended with exit code {_exit_code(code)}; another one is started.")
+                self._ends.add(ENDS, "front", str(exit_code_of(code)))
+                log.error(_SERVER, f"A front ended with exit code {exit_code_of(code)}; another one is started.")
                 self._start_front()
-        elif not self._fronts and self._engine is not None:
-            # Nothing is in work any more: the end of its control socket ends the engine.
-            with suppress(KeyError, ValueError):
-                self._selector.unregister(self._engine.child.commands.socket)
-            self._engine.child.commands.close()
+        elif not self._fronts and self._engines.all():
+            # Nothing is in work any more.
+            self._engines.stop()
             self._kill_s = time.monotonic() + _GRACE_S
 
     # the end
 
     def _end(self, code: int) -> None:
         """Finish what is in work, then end with this code; at once where nothing is served yet."""
-        self._exit_code, self._start_s = code, inf
+        self._exit_code, self._engines.start_s = code, inf
         if not self._is_serving:
             self._kill()
             return
@@ -243,8 +199,3 @@ class Parent:
     def _kill(self) -> None:
         for child in self._children():
             child.kill()
-
-
-def _exit_code(code: int) -> int:
-    """As a shell has it: 128 and the number of the signal."""
-    return code if code >= 0 else 128 - code
