@@ -46,7 +46,7 @@ class Front:
         self._drain_s = flags.drain_seconds
         self._linger_s = max(flags.drain_linger_seconds, _ON_THEIR_WAY_S)
         self._has_health = flags.enable_grpc_healthcheck_service
-        self._access = access
+        self._access, self._apps = access, apps
         guarded = access.token is not None
         self._http = Connections(
             GuardedHttpConnection if guarded else HttpConnection, apps[0], limits, counts[0], cancel
@@ -103,8 +103,9 @@ class Front:
 
     def announce(self) -> None:
         """Tell balancers and clients that the server will end, and serve on, new connections, too."""
-        self._http.announce(announced.http_app(self._http.app))
-        self._grpc.announce(announced.grpc_app(self._grpc.app) if self._has_health else self._grpc.app)
+        http_app, grpc_app = self._apps
+        self._http.announce(announced.http_app(http_app))
+        self._grpc.announce(announced.grpc_app(grpc_app) if self._has_health else grpc_app)
 
     async def drain(self) -> None:
         """Take no new connections, and return once what is in work is finished or the time for that has passed."""
