@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.modelserver import graphs
@@ -149,6 +150,30 @@ def test_a_crash_while_the_new_engine_loads_waits_for_that(tmp_path: Path) -> No
         assert json.loads(read_response(connection)[2]) == {"predictions": [2.5]}
         assert server.predict([1.0], model="t") == [1.0]
         assert len(engines_of(server)) == 1
+
+
+def test_an_end_while_the_new_engine_loads_ends_both(tmp_path: Path) -> None:
+    graphs.toiling(tmp_path / "t" / "1", products=400)
+    with switchable(tmp_path) as server:
+        children = psutil.Process(server.process.pid).children()
+        write_flags(tmp_path, [configured(tmp_path, {"half_plus_two": BUNDLED, "t": tmp_path / "t"})])
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("Loading servable version {name: t")
+        children += engines_of(server)
+        assert server.end() == 0
+        assert psutil.wait_procs(children, timeout=60)[1] == []
+        assert not any("The new engine ended" in line for line in server.lines)
+
+
+def test_a_second_signal_during_a_switch_is_a_second_switch(tmp_path: Path) -> None:
+    with switchable(tmp_path) as server:
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("SIGHUP: starting another engine")
+        write_flags(tmp_path, ["--model_name=n"])
+        server.process.send_signal(signal.SIGHUP)
+        server.wait_for("The new engine serves", count=2)
+        assert server.predict([1.0], model="n") == [2.5]
+        until(lambda: len(engines_of(server)) == 1)
 
 
 def test_one_process_reads_its_flags_from_a_file_too(tmp_path: Path) -> None:

@@ -155,6 +155,12 @@ class Engines:
             self._wants_switch = False
             self.switch()
 
+    def give_up_switch(self) -> None:
+        """The server is to end: no other engine is to serve."""
+        self._wants_switch = False
+        if self._next is not None:
+            self._next.child.kill()
+
     # the end of one
 
     def ended(self, engine: EngineChild, code: int, is_ending: bool) -> None:
@@ -170,7 +176,9 @@ class Engines:
             self._current_ended(engine, code, was_busy, is_ending)
         elif engine is self._next:
             self._next = None
-            log.error(_SERVER, f"The new engine ended with exit code {exit_code_of(code)} before it served. {_STAYS}")
+            if not is_ending:
+                exit_code = exit_code_of(code)
+                log.error(_SERVER, f"The new engine ended with exit code {exit_code} before it served. {_STAYS}")
         else:
             self._leaving = None
             self._send(control.LEFT, max(-code, 0))
@@ -179,10 +187,11 @@ class Engines:
             self._switch_if_wanted()
 
     def _current_ended(self, engine: EngineChild, code: int, was_busy: bool, is_ending: bool) -> None:
-        self.current, self._next = self._next, None
+        self.current = None
         self._send(control.ENDED, max(-code, 0))
         if is_ending:
             return
+        self.current, self._next = self._next, None
         if self.current is None:
             self._replace(engine, code, was_busy)
             return

@@ -192,6 +192,7 @@ class Parent:
             self._kill()
             return
         log.info(_SERVER, "Ending: no new connections; requests in work are finished.")
+        self._engines.give_up_switch()
         self._listeners.close()
         self._send_fronts(control.END)
         self._kill_s = time.monotonic() + self._flags.drain_seconds + _GRACE_S

@@ -11,7 +11,16 @@ from tfs_workflow.modelserver import packages
 
 _MISSING = 3
 # The packages with extension modules that the engine imports, and the server of one process with its front.
-ENGINE_EXTENSIONS = ("google.protobuf.descriptor", "google_crc32c", "mmap", "numpy", "orjson", "simdjson", "uvloop")
+ENGINE_EXTENSIONS = (
+    "bisect",
+    "google.protobuf.descriptor",
+    "google_crc32c",
+    "mmap",
+    "numpy",
+    "orjson",
+    "simdjson",
+    "uvloop",
+)
 SERVER_EXTENSIONS = (*ENGINE_EXTENSIONS, "httptools", "ngh2", "zlib")
 
 
