@@ -140,7 +140,7 @@ def test_sigterm_finishes_what_is_in_work_and_takes_nothing_new(tmp_path: Path) 
             idle.sendall(b"GET /v1/models/slow HTTP/1.1\r\n\r\n")
             assert read_response(idle)[0] == 200
             server.process.terminate()
-            server.wait_for("Ending: no new requests")
+            server.wait_for("Ending: no new connections")
             assert idle.recv(1) == b""
             status, headers, text = read_response(working)
             assert (status, json.loads(text)) == (200, {"predictions": [1.0]})
