@@ -1,8 +1,8 @@
 """How many bytes of bodies all fronts hold together, in memory that they share.
 
-Each front writes down its own sum and adds up those of all. It does so once the sum has changed by some kilobytes, since
-each small request would pay for it, and may hold so much more. Two fronts that look in the same microsecond may both let
-a body in.
+Each front writes down its own sum and adds up those of all. It does so once the sum has changed by some kilobytes, and
+may hold so much more: each small request would pay for it. Two fronts that look in the same microsecond may both let a
+body in.
 """
 
 from __future__ import annotations
