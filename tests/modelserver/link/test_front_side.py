@@ -64,13 +64,14 @@ def test_one_large_body_is_held_whatever_its_size() -> None:
     assert answers_of(lambda side, reply: side.answer_http(post(2 * MOST_BYTES), reply)) == []
 
 
-def test_small_bodies_count_and_those_without_a_body_pass() -> None:
+def test_small_bodies_count_once_they_are_some_kilobytes_and_those_without_a_body_pass() -> None:
     def act(side: FrontSide, reply: Callable[[Response], None]) -> None:
         side.answer_http(post(MOST_BYTES), reply)
-        side.answer_http(post(10), reply)
+        for _ in range(20):
+            side.answer_http(post(1000), reply)
         side.answer_http(post(0), reply)
 
-    assert [response.status for response in answers_of(act)] == [503]
+    assert [response.status for response in answers_of(act)] == [503] * 4
 
 
 def test_the_bound_holds_for_all_fronts_together() -> None:
@@ -80,9 +81,9 @@ def test_the_bound_holds_for_all_fronts_together() -> None:
         other = held_bytes.of(1, MOST_BYTES)
         assert other.take(MOST_BYTES)
         side = FrontSide(0, table_of(0, held_bytes))
-        side.answer_http(post(10), taken.append)
+        side.answer_http(post(20_000), taken.append)
         other.give_back(MOST_BYTES)
-        side.answer_http(post(10), taken.append)
+        side.answer_http(post(20_000), taken.append)
         return [response.status for response in taken]
 
     assert asyncio.run(run()) == [503]

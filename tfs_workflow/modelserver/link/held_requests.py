@@ -112,11 +112,6 @@ def as_it_came(held: HeldRun | HeldArray) -> HeldHttp:
     return HeldHttp(held.reply, request)
 
 
-def size_bytes(held: HeldArray | HeldHttp | HeldCall) -> int:
-    """What its body takes."""
-    return len(held.content if isinstance(held, HeldCall) else held.request.body)
-
-
 def fail(held: Held, error: StatusError, headers: bytes) -> None:
     """Answer a request with an error; `headers` are those of every JSON answer."""
     if isinstance(held, HeldCall):
