@@ -11,7 +11,9 @@ from tfs_workflow.modelserver import flags, model_engine
 from tfs_workflow.modelserver.status_error import StatusError
 
 
-@pytest.mark.parametrize(("text", "disabled"), [("", True), ("experimental { disable_thread_spinning: false }", False)])
+@pytest.mark.parametrize(
+    ("text", "disabled"), [("# all as it is", True), ("experimental { disable_thread_spinning: false }", False)]
+)
 def test_threads_do_not_spin_unless_the_file_says_so(tmp_path: Path, text: str, disabled: bool) -> None:
     config_file = tmp_path / "session.config"
     config_file.write_text(text)
@@ -33,9 +35,13 @@ def test_a_file_may_name_all_that_tensorflow_knows(tmp_path: Path) -> None:
         assert running.predict([1.0, 2.0]) == [2.5, 3.0]
 
 
-def test_a_field_that_does_not_exist_ends_the_start_with_its_place(tmp_path: Path) -> None:
+def test_a_field_that_does_not_exist_ends_the_start_with_its_place(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     config_file = tmp_path / "session.config"
     config_file.write_text("allow_soft_placement: true\nno_such_field: 1")
     parsed = flags.parse([f"--tensorflow_session_config_file={config_file}"])
-    with pytest.raises(StatusError, match="no_such_field"):
+    with pytest.raises(StatusError, match=f"Invalid protobuf file: '{config_file}'"):
         model_engine.session_config(parsed)
+    assert "Error parsing text-format tensorflow.ConfigProto: 2:1: " in (logged := capfd.readouterr().err)
+    assert "no_such_field" in logged
