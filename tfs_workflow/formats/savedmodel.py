@@ -7,9 +7,10 @@ version are those of TensorFlow Serving's file system source (file_system_storag
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ RANK_CHECKED = ("MaxPool3D",)
 RANK_CHECKED_BY_ONEDNN = ("Conv2D", "Conv3D", "DepthwiseConv2dNative")
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 _MOST_CACHED_BYTES = 128 << 20
-_VARIABLE_OPS = frozenset({"VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable"})
+_VARIABLE_OPS = ("VarHandleOp", "Variable", "VariableV2", "AutoReloadVariable")
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def meta_graph(
 
 def _check_variables(version_dir: Path, graph: saved_model_pb2.MetaGraphDef) -> None:
     """Raises InvalidModelError when the graph has variables but their files are missing, incomplete or other ones."""
-    if _VARIABLE_OPS & ops(graph.graph_def):
+    if not ops(graph.graph_def).isdisjoint(_VARIABLE_OPS):
         savedmodel_errors.check_variable_files(version_dir / "variables")
 
 
@@ -224,9 +225,8 @@ def lacks_variables(version_dir: Path) -> bool:
         content = path.read_bytes() if path.is_file() else b""
     except OSError:  # the load explains it
         return False
-    return any(has_operation(content, name) for name in _VARIABLE_OPS) and bool(
-        savedmodel_errors.missing_variable_files(names)
-    )
+    has_variables = _operations(_VARIABLE_OPS).search(content) is not None
+    return has_variables and bool(savedmodel_errors.missing_variable_files(names))
 
 
 def ops(graph: saved_model_pb2.GraphDef) -> set[str]:
@@ -235,22 +235,22 @@ def ops(graph: saved_model_pb2.GraphDef) -> set[str]:
     return found.union(node.op for function in graph.library.function for node in function.node_def)
 
 
-def has_operation(content: bytes, name: str) -> bool:
-    """Whether a serialized graph, or what holds one, has an operation; found without parsing what may be large.
+@cache
+def _operations(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Finds them in what holds a serialized graph, without parsing it: in a NodeDef they are field 2, with a length."""
+    texts = (re.escape(bytes([len(name)]) + name.encode()) for name in names)
+    return re.compile(b"\x12(?:" + b"|".join(texts) + b")")
 
-    In a NodeDef the operation is field 2: a tag, the length, the name.
-    """
-    return b"\x12" + bytes([len(name)]) + name.encode() in content
 
-
-def rank_checked_operation(content: bytes, onednn: str) -> str:
+def rank_checked_operation(content: bytes | memoryview, onednn: str) -> str:
     """The operation of a serialized graph that ends the process on an input of another rank; empty without one.
 
     `onednn` is the value of TF_ENABLE_ONEDNN_OPTS, empty where it is not set, which means on.
     """
     is_off = onednn.lower() in ("0", "false")
     ending = RANK_CHECKED if is_off else RANK_CHECKED + RANK_CHECKED_BY_ONEDNN
-    return next((operation for operation in ending if has_operation(content, operation)), "")
+    found = _operations(ending).search(content)
+    return found[0][2:].decode() if found else ""
 
 
 def signature_of(definition: saved_model_pb2.SignatureDef) -> Signature:

@@ -41,8 +41,9 @@ def warm_up(servable: Servable, version_dir: Path, iterations: int) -> int:
             raise invalid_argument(f"Number of warmup records exceeds the maximum ({MAX_WARMUP_RECORDS}) at {path}")
         for _ in range(max(iterations, 1)):
             plan = _plan(servable, record)
-            # In this thread, which is a load thread: the threads that serve other models stay free.
-            plan.finish(plan.compute(IN_PLACE))
+            if plan is not None:
+                # In this thread, which is a load thread: the threads that serve other models stay free.
+                plan.finish(plan.compute(IN_PLACE))
     if servable.metrics is not None:
         servable.metrics.warm_up(str(version_dir), time.perf_counter() - started_s)
     log.info(_SOURCE, f"Finished reading warmup data for model at {path}. Number of warmup records read: {count}.")
@@ -53,14 +54,23 @@ def records(path: Path) -> Iterator[PredictionLog]:
     """The messages of a TFRecord file; raises StatusError when it is not one."""
     try:
         for record in tfrecord.records(path.read_bytes()):
-            yield PredictionLog.FromString(record)
-    except (tfrecord.CorruptRecordError, DecodeError) as error:
+            yield _parsed(record, path)
+    except tfrecord.CorruptRecordError as error:
         raise StatusError(
             Code.DATA_LOSS, f"{path}: {error}. Please verify your warmup data is in TFRecord format."
         ) from error
 
 
-def _plan(servable: Servable, record: PredictionLog) -> Plan[Any]:
+def _parsed(record: bytes, path: Path) -> PredictionLog:
+    try:
+        return PredictionLog.FromString(record)
+    except DecodeError as error:
+        shown = record.decode("utf-8", "surrogateescape")
+        raise invalid_argument(f"Failed to parse warmup record: {shown} from {path}") from error
+
+
+def _plan(servable: Servable, record: PredictionLog) -> Plan[Any] | None:
+    """The run of a record; None for one without a log, which TensorFlow Serving passes over. Raises StatusError."""
     kind = record.WhichOneof("log_type")
     if kind == "predict_log":
         return messages.predict_plan(servable, record.predict_log.request)
@@ -76,4 +86,7 @@ def _plan(servable: Servable, record: PredictionLog) -> Plan[Any]:
         )
     if kind == "multi_inference_log":
         return messages.multi_inference_plan(servable, record.multi_inference_log.request)
-    raise StatusError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}")
+    if kind is None:
+        return None
+    number = PredictionLog.DESCRIPTOR.fields_by_name[kind].number
+    raise StatusError(Code.UNIMPLEMENTED, f"Unsupported log_type for warmup: {number}")

@@ -329,12 +329,16 @@ def test_warmup_can_be_turned_off(tmp_path: Path) -> None:
         assert server.predict([1.0], "m") == [2.0]
 
 
+NO_TFRECORD = "Please verify your warmup data is in TFRecord format"
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no TFRecord at all", "byte 0: the checksum of the record's length is wrong"),
-        (framed(b"")[:-1] + b"!", "byte 0: the record's checksum is wrong"),
-        (framed(b"\xff"), "Error parsing message"),
+        (b"no TFRecord at all", f"DATA_LOSS: .*byte 0: the checksum of the record's length is wrong.*{NO_TFRECORD}"),
+        (framed(b"")[:-1] + b"!", f"DATA_LOSS: .*byte 0: the record's checksum is wrong.*{NO_TFRECORD}"),
+        (framed(b"xyz"), "INVALID_ARGUMENT: Failed to parse warmup record: xyz from .*/tf_serving_warmup_requests"),
+        (framed(b"\x2a\0"), "UNIMPLEMENTED: Unsupported log_type for warmup: 5"),
     ],
 )
 def test_a_damaged_warmup_file_is_named(tmp_path: Path, content: bytes, words: str) -> None:
@@ -344,7 +348,16 @@ def test_a_damaged_warmup_file_is_named(tmp_path: Path, content: bytes, words: s
     (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(content)
     with launched(f"--model_base_path={tmp_path}/m", "--max_num_load_retries=0") as server:
         assert server.process.wait(timeout=60) == 255
-        server.wait_for(f"DATA_LOSS: .*{words}.*Please verify your warmup data is in TFRecord format")
+        server.wait_for(words)
+
+
+def test_a_warmup_record_without_a_log_is_passed_over(tmp_path: Path) -> None:
+    version = tmp_path / "m" / "1"
+    graphs.plus(version, 1)
+    (version / "assets.extra").mkdir()
+    (version / "assets.extra" / "tf_serving_warmup_requests").write_bytes(framed(b""))
+    with serving(f"--model_base_path={tmp_path}/m", "--model_name=m") as server:
+        server.wait_for("Number of warmup records read: 1")
 
 
 def test_tls(tmp_path: Path) -> None:

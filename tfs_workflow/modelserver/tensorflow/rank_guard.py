@@ -46,7 +46,7 @@ class RankGuard:
             )
 
 
-def guard_for(graph: bytes, signatures: Mapping[str, SignatureDef]) -> RankGuard | None:
+def guard_for(graph: bytes | memoryview, signatures: Mapping[str, SignatureDef]) -> RankGuard | None:
     """The guard of a model with this serialized graph; None where no operation needs one."""
     operation = rank_checked_operation(graph, os.environ.get(ONEDNN_VARIABLE, ""))
     return RankGuard(operation, signatures) if operation else None

@@ -23,6 +23,7 @@ from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Tensor
 from tfs_workflow.modelserver.status_error import StatusError, invalid_argument, not_found
 from tfs_workflow.modelserver.tensorflow import c_tensors, capi
+from tfs_workflow.modelserver.tensorflow.meta_graph import without_graph
 from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
 from tfs_workflow.protos import saved_model_pb2, session_pb2
 
@@ -73,8 +74,9 @@ class Session:
         self._graph = graph
         try:
             capi.check(status)
-            content = ffi.buffer(metadata.data, metadata.length)[:]
-            self.signatures = _signatures(content)
+            # Read where it lies: it holds the whole graph, with its constants.
+            content = memoryview(ffi.buffer(metadata.data, metadata.length))
+            self.signatures = _signatures(without_graph(content))
             self._guard = guard_for(content, self.signatures)
         except StatusError:
             lib.TF_DeleteGraph(graph)
@@ -270,7 +272,7 @@ def _check_directory(version_dir: Path) -> None:
 
 def _signatures(meta_graph: bytes) -> dict[str, saved_model_pb2.SignatureDef]:
     outline = saved_model_pb2.SavedModelOutline.MetaGraphOutline.FromString(meta_graph)
-    # Copied out, so that the graph, which the outline carries along unread, is not kept in memory.
+    # Copied out, so that what the outline carries along unread is not kept in memory.
     found = {}
     for name, definition in outline.signature_def.items():
         found[name] = saved_model_pb2.SignatureDef()
