@@ -12,11 +12,7 @@ from tfs_workflow.modelserver.status_error import StatusError
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
-    ("text", "disabled"), [("# default", True), ("experimental { disable_thread_spinning: false }", False)]
-=======
     ("text", "disabled"), [("# all as it is", True), ("experimental { disable_thread_spinning: false }", False)]
->>>>>>> hA
 )
 def test_threads_do_not_spin_unless_the_file_says_so(tmp_path: Path, text: str, disabled: bool) -> None:
     config_file = tmp_path / "session.config"
@@ -47,9 +43,5 @@ def test_a_field_that_does_not_exist_ends_the_start_with_its_place(
     parsed = flags.parse([f"--tensorflow_session_config_file={config_file}"])
     with pytest.raises(StatusError, match=f"Invalid protobuf file: '{config_file}'"):
         model_engine.session_config(parsed)
-<<<<<<< HEAD
-    assert '2:1: Message type "tensorflow.ConfigProto" has no field named "no_such_field"' in capfd.readouterr().err
-=======
     assert "Error parsing text-format tensorflow.ConfigProto: 2:1: " in (logged := capfd.readouterr().err)
     assert "no_such_field" in logged
->>>>>>> hA
