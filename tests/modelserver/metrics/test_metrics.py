@@ -138,6 +138,30 @@ def test_a_warm_up_is_counted_with_its_time(tmp_path: Path) -> None:
         assert values[f"{CORE}graph_runs{{}}"] == 2
 
 
+def test_a_counter_is_read_by_tensorflows_name() -> None:
+    metrics = Metrics()
+    assert metrics.count("/tensorflow/cc/saved_model/load_attempt_count") == 0
+    metrics.load("/m/1", succeeded=True, latency_s=0.5)
+    assert metrics.count("/tensorflow/cc/saved_model/load_attempt_count") == 1
+    assert metrics.count("/tensorflow/cc/saved_model/load_latency") == 500_000
+
+
+def test_a_reload_tells_how_much_counters_have_grown(tmp_path: Path) -> None:
+    graphs.plus(tmp_path / "b" / "1", 1)
+    (tmp_path / "monitoring.config").write_text("prometheus_config { enable: true }")
+    request = apis.ReloadConfigRequest(metric_names=["/tensorflow/cc/saved_model/load_attempt_count", "/no/such"])
+    for name, path in ((NAME, BUNDLED), ("b", tmp_path / "b")):
+        model = {"name": name, "base_path": str(path), "model_platform": "tensorflow"}
+        request.config.model_config_list.config.add(**model)
+    with serving(f"--monitoring_config_file={tmp_path}/monitoring.config") as server:
+        metrics = call(server, services.RELOAD_CONFIG, request).metric
+        again = call(server, services.RELOAD_CONFIG, request).metric
+    increases = {metric.name: metric.int64_value_increase for metric in metrics}
+    assert increases.keys() == {metric.name for metric in again} == set(request.metric_names)
+    assert increases["/no/such"] == 0
+    assert [metric.int64_value_increase for metric in again] == [0, 0]
+
+
 def test_the_page_is_the_recorded_one(tmp_path: Path) -> None:
     """The same eight requests, with batching, as when TensorFlow Serving's page was recorded."""
     (tmp_path / "batching.config").write_text(

@@ -141,6 +141,20 @@ def test_a_model_that_is_not_there_is_named(target: str, asked: apis.ModelSpec, 
     assert error(target, services.PREDICT, request) == (code, message)
 
 
+@pytest.mark.parametrize(
+    ("method", "request_of"),
+    [
+        (services.PREDICT, apis.PredictRequest),
+        (services.CLASSIFY, apis.ClassificationRequest),
+        (services.REGRESS, apis.RegressionRequest),
+        (services.GET_MODEL_METADATA, apis.GetModelMetadataRequest),
+        (services.GET_MODEL_STATUS, apis.GetModelStatusRequest),
+    ],
+)
+def test_a_request_that_says_nothing_of_its_model_is_refused(target: str, method: Method, request_of: Any) -> None:
+    assert error(target, method, request_of()) == ("INVALID_ARGUMENT", "Missing ModelSpec")
+
+
 def test_classify_and_regress(target: str) -> None:
     examples = apis.Input(example_list={"examples": [example(1), example(2)]})
     request = apis.RegressionRequest(model_spec=spec(signature="regress_x_to_y"), input=examples)

@@ -110,6 +110,12 @@ class Metrics:
         self._batch_sizes.add((), rows)
         self._padding.add((str(rows_run),), rows_run - rows)
 
+    def count(self, name: str) -> int:
+        """The first value of a counter, by TensorFlow's name with slashes; 0 for one without a value."""
+        counters = (value for value in vars(self).values() if isinstance(value, Counter))
+        family = next((counter for counter in counters if counter.name == name.replace("/", ":")), None)
+        return next((total for _, _, total in family.totals()), 0) if family else 0
+
     def page(self) -> bytes:
         """All metrics in text format, those of the process included."""
         # Imported here since a server without metrics should not wait for it.

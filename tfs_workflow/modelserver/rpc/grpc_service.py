@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -148,11 +148,19 @@ class GrpcApi:
                     "ServerModelConfig type not supported by HandleReloadConfigRequest. "
                     "Only ModelConfigList is currently supported"
                 )
+            before = self._counts(request.metric_names)
             self._repository.reload(request.config)
         except StatusError as error:
             log.error("model_servers/model_service_impl.cc", f"ReloadConfig failed: {error.message}")
             raise
-        return apis.ReloadConfigResponse(status=apis.StatusProto())
+        metrics = [
+            apis.Metric(name=name, int64_value_increase=count - before[name])
+            for name, count in self._counts(request.metric_names).items()
+        ]
+        return apis.ReloadConfigResponse(status=apis.StatusProto(), metric=metrics)
+
+    def _counts(self, names: Iterable[str]) -> dict[str, int]:
+        return {name: 0 if self._metrics is None else self._metrics.count(name) for name in names}
 
 
 def _model_name(request: Any) -> str:

@@ -35,6 +35,14 @@ def finder(repository: ModelRepository) -> Find:
     return find
 
 
+def _spec_of(request: Any) -> apis.ModelSpec:
+    """What a request says of its model; raises StatusError when it says nothing."""
+    if not request.HasField("model_spec"):
+        raise invalid_argument("Missing ModelSpec")
+    spec: apis.ModelSpec = request.model_spec
+    return spec
+
+
 def predict_plan(servable: Servable, request: apis.PredictRequest) -> Plan[dict[str, Tensor]]:
     """The run of a predict request; raises StatusError."""
     inputs = {}
@@ -51,7 +59,7 @@ def predict(find: Find, request: apis.PredictRequest, as_content: bool) -> Plan[
 
     `as_content` writes tensor_content in place of the `*_val` fields (--enable_serialization_as_tensor_content).
     """
-    servable = find(request.model_spec)
+    servable = find(_spec_of(request))
 
     def answer(outputs: dict[str, Tensor]) -> apis.PredictResponse:
         response = apis.PredictResponse(model_spec=_answered(servable, request.model_spec))
@@ -64,7 +72,7 @@ def predict(find: Find, request: apis.PredictRequest, as_content: bool) -> Plan[
 
 def classify(find: Find, request: apis.ClassificationRequest) -> Plan[apis.ClassificationResponse]:
     """Classify, with its answer."""
-    servable = find(request.model_spec)
+    servable = find(_spec_of(request))
     plan = methods.classify(servable, request.model_spec.signature_name, serialized_examples(request.input))
     spec = _answered(servable, request.model_spec)
     return plan.then(lambda classes: apis.ClassificationResponse(model_spec=spec, result=_classification(classes)))
@@ -72,7 +80,7 @@ def classify(find: Find, request: apis.ClassificationRequest) -> Plan[apis.Class
 
 def regress(find: Find, request: apis.RegressionRequest) -> Plan[apis.RegressionResponse]:
     """Regress, with its answer."""
-    servable = find(request.model_spec)
+    servable = find(_spec_of(request))
     plan = methods.regress(servable, request.model_spec.signature_name, serialized_examples(request.input))
     spec = _answered(servable, request.model_spec)
     return plan.then(lambda values: apis.RegressionResponse(model_spec=spec, result=_regression(values)))
@@ -120,14 +128,13 @@ def serialized_examples(message: apis.Input) -> list[bytes]:
 
 def metadata(find: Find, request: apis.GetModelMetadataRequest) -> apis.GetModelMetadataResponse:
     """The signatures of a version; raises StatusError."""
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
+    spec = _spec_of(request)
     if not request.metadata_field:
         raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
     for name in request.metadata_field:
         if name != SIGNATURE_DEF:
             raise invalid_argument(f"Metadata field {name} is not supported")
-    servable = find(request.model_spec)
+    servable = find(spec)
     response = apis.GetModelMetadataResponse()
     response.model_spec.name = servable.name
     response.model_spec.version.value = servable.version
@@ -140,9 +147,7 @@ def metadata(find: Find, request: apis.GetModelMetadataRequest) -> apis.GetModel
 
 def model_status(repository: ModelRepository, request: apis.GetModelStatusRequest) -> apis.GetModelStatusResponse:
     """The states of a model's versions; raises StatusError."""
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
-    spec = request.model_spec
+    spec = _spec_of(request)
     number = spec.version.value if spec.WhichOneof("version_choice") == "version" else None
     return apis.GetModelStatusResponse(
         model_version_status=[_version_status(version) for version in repository.versions(spec.name, number)]
