@@ -141,3 +141,15 @@ def test_a_shortcut_does_not_overtake_the_request_before() -> None:
                 client.sendall(content)
                 time.sleep(0.01)  # a piece of its own
             assert [next_echo(answers) for _ in sent] == [heard for _, heard in sent]
+
+
+def test_heads_that_come_apart_from_their_bodies_do_not_add_up() -> None:
+    """As Python's http.client sends them; the bound on a head is one for each request."""
+    head, body = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n", b"12345"
+    with connected(HttpConnection, echo, ConnectionLimits(max_head_bytes=4 * len(head))) as (client, _):
+        for _ in range(20):
+            client.sendall(head)
+            time.sleep(0.005)  # the body is to come in a piece of its own
+            client.sendall(body)
+            with client.makefile("rb") as answers:
+                assert next_echo(answers) == ["POST", "/a", {"content-length": "5", "host": "x"}, "12345"]

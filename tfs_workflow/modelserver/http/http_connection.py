@@ -205,6 +205,8 @@ class HttpConnection(ResponseStream):
             self._reject(error_page(501 if is_known_version else 400))
             return
         body, self._body = self._body.whole(), IncomingBody()
+        # Two requests of the same length look like no progress.
+        self._stalled_bytes = 0
         if self._keep_alive and not self._parser.should_keep_alive():
             # A trailer wants to close the connection, which it cannot; the parser reads no further.
             self._parser = self._new_parser()
