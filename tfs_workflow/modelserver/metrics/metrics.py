@@ -112,9 +112,11 @@ class Metrics:
 
     def count(self, name: str) -> int:
         """The first value of a counter, by TensorFlow's name with slashes; 0 for one without a value."""
-        counters = (value for value in vars(self).values() if isinstance(value, Counter))
-        family = next((counter for counter in counters if counter.name == name.replace("/", ":")), None)
-        return next((total for _, _, total in family.totals()), 0) if family else 0
+        wanted = name.replace("/", ":")
+        if not any(isinstance(value, Counter) and value.name == wanted for value in vars(self).values()):
+            return 0
+        totals = self._shared.totals(self._region, self._counts)
+        return next((int(totals[key][0]) for key in sorted(totals) if key[0] == wanted), 0)
 
     def page(self) -> bytes:
         """All metrics in text format, those of the process included."""
