@@ -371,8 +371,10 @@ def _serves(client: RestJsonClient) -> bool:
     return False
 
 
-# A signature without a rank: with one, our own server refuses the request.
-_ANOTHER_RANK = Reproduction(graph(partial(graphs.convolution, names_rank=False)), then=_send_another_rank)
+# A signature without a rank, and one process: our own server refuses the request, or goes on serving, otherwise.
+_ANOTHER_RANK = Reproduction(
+    graph(partial(graphs.convolution, names_rank=False)), flags={"fronts": "0"}, then=_send_another_rank
+)
 
 
 def _for_nobody(directory: Path) -> Path:
