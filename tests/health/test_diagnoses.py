@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.modelserver import graphs
-from tests.support.reproductions import CONTAINERS, PROCESSES, Reproduction, graph, outcome, release
+from tests.support.reproductions import CONTAINERS, PROCESSES, Reproduction, file_of, graph, outcome, release
 from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.health.diagnoses import OVERDUE, ROWS
 from tfs_workflow.health.diagnosis import REPORT
@@ -48,6 +48,13 @@ def test_every_row_is_reproduced() -> None:
         path, _, name = place.partition("::")
         assert f"def {name}(" in (Path(__file__).parents[2] / path).read_text()
     assert len({row.name for row in ROWS}) == len(ROWS) >= 25
+
+
+def test_an_empty_file_is_diagnosed_as_one_that_cannot_be_parsed(here: Path) -> None:
+    """TensorFlow Serving has another text for it."""
+    error = failure(Reproduction(spec=file_of("monitoring_config_file", "")), here)
+    assert (error.diagnosis, "is empty or not" in error.what) == ("file-unparsable", True)
+    assert "; Invalid argument" in error.evidence
 
 
 def test_an_unknown_failure_shows_its_last_lines_and_how_to_report_it(here: Path) -> None:

@@ -259,3 +259,11 @@ def test_cors_headers_are_behind_their_flag(allowed: bool) -> None:
         assert (status, body) == (200, b"")
         assert (headers.get("access-control-allow-origin") == "*") is allowed
         assert ("access-control-allow-methods" in exchange(server, predict_request())[1]) is allowed
+
+
+def test_a_plain_post_of_a_web_page_runs_and_its_answer_is_not_given_to_the_page(server: Running) -> None:
+    """A browser sends it without asking first, and hides an answer without the header from the page."""
+    headers = b"Origin: https://example.org\r\nSec-Fetch-Mode: cors\r\nContent-Type: text/plain;charset=UTF-8\r\n"
+    status, answered, body = exchange(server, predict_request(headers=headers))
+    assert (status, json.loads(body)) == (200, ANSWER)
+    assert "access-control-allow-origin" not in answered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -60,6 +61,30 @@ def test_a_trailer_without_end_is_refused(server: Running, trailer: bytes) -> No
     with server.connect() as connection:
         connection.sendall(chunked(trailer))
         assert read_response(connection)[0] == 431
+
+
+PLAIN, CHUNKED = predict_request(headers=b"X: y\r\n"), chunked(b"X: y\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "wanted"),
+    [
+        (PLAIN.replace(b"\r\n", b"\n"), 400),
+        (PLAIN.replace(b"HTTP/1.1\r\n", b"HTTP/1.1\n"), 400),
+        (PLAIN.replace(b"X: y\r\n", b"X: y\n"), 400),
+        (PLAIN.replace(b"\r\n\r\n", b"\r\n\n"), 400),
+        (CHUNKED.replace(b"1b\r\n", b"1b\n"), 413),
+        (CHUNKED.replace(b"\r\n0\r\n", b"\n0\r\n"), 413),
+        (CHUNKED.replace(b"X: y\r\n", b"X: y\n"), 413),
+        (CHUNKED.removesuffix(b"\r\n") + b"\n", 413),
+    ],
+)
+def test_a_line_that_ends_in_lf_alone_is_refused(server: Running, request_bytes: bytes, wanted: int) -> None:
+    """And nothing that follows it is taken for a request."""
+    with server.connect() as connection:
+        connection.sendall(predict_request() + request_bytes + predict_request())
+        answers = connection.makefile("rb").read()
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200", b"%d" % wanted]
 
 
 def test_the_bound_on_a_head_is_exact(server: Running) -> None:

@@ -173,9 +173,9 @@ SERVERS = (
     ),
     Row(
         "file-unparsable",
-        "a file that a flag names is not in protobuf's text format",
+        "a file that a flag names is empty or not in protobuf's text format",
         "see the file; where tfs-workflow did not write it, `server.flags` in the YAML names it",
-        log=r"Invalid protobuf file|Error parsing text-format",
+        log=r"Invalid protobuf file|Error parsing text-format|INVALID_ARGUMENT: \S+; Invalid argument",
         issues=(408,),
     ),
     Row(
