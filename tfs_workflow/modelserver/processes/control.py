@@ -24,7 +24,7 @@ PAUSE = b"P"
 # To a front: the engine has loaded its first models; take connections.
 SERVE = b"S"
 # To a front: tell the clients that the server will end, and serve on.
-ANNOUNCE = b"N"
+ANNOUNCE = b"W"
 # To a front: finish what is in work, then end.
 END = b"T"
 # To the engine: serve a front over these two sockets.
