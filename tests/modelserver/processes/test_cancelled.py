@@ -24,7 +24,7 @@ SLOW, REMEMBERING = "/v1/models/s:predict", "/v1/models/m:predict"
 @contextmanager
 def one_thread(tmp_path: Path, *flags: str) -> Iterator[Running]:
     """A server with one thread for requests, of a slow model s, and of m, which answers with the input before."""
-    graphs.slow(tmp_path / "s" / "1", products=8)
+    graphs.slow(tmp_path / "s" / "1", products=40)
     graphs.remembering(tmp_path / "m" / "1")
     models = configured(tmp_path, {"s": tmp_path / "s", "m": tmp_path / "m"})
     with serving(models, "--rest_api_num_threads=1", "--fronts=2", monitored(tmp_path), *flags) as server:
