@@ -78,11 +78,11 @@ def answer_on(connection: socket.socket) -> bytes:
 
 
 def test_a_run_longer_than_that_is_no_hang(tmp_path: Path) -> None:
-    graphs.slow(tmp_path / "1", products=250)
-    flags = ("--model_name=m", f"--model_base_path={tmp_path}", "--fronts=1", "--rest_api_timeout_in_ms=90000")
+    graphs.slow(tmp_path / "1", products=900)
+    flags = ("--model_name=m", f"--model_base_path={tmp_path}", "--fronts=1", "--rest_api_timeout_in_ms=250000")
     with serving(*flags) as server, server.connect() as connection:
         engine = engine_of(server)
-        connection.settimeout(100)
+        connection.settimeout(250)
         started_s = time.monotonic()
         send(connection, "/v1/models/m:predict", {"instances": [1.0]})
         assert read_response(connection)[0] == 200
