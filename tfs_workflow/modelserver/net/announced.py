@@ -13,11 +13,11 @@ _NOT_SERVING = b"\x08\x02"
 def http_app(app: HttpApp) -> HttpApp:
     """The application, with a readiness that refuses."""
 
-    def answer(request: Request, reply: HttpReply) -> None:
+    def answer(request: Request, reply: HttpReply) -> int | None:
         if request.target.partition(b"?")[0] == READINESS.encode() and request.method in ("GET", "HEAD"):
             reply(NOT_READY)
-        else:
-            app(request, reply)
+            return None
+        return app(request, reply)
 
     return answer
 
@@ -25,10 +25,10 @@ def http_app(app: HttpApp) -> HttpApp:
 def grpc_app(app: GrpcApp) -> GrpcApp:
     """The application, with a health that is NOT_SERVING."""
 
-    def answer(path: bytes, message: bytes, timeout_ms: int, reply: GrpcReply) -> None:
+    def answer(path: bytes, message: bytes, timeout_ms: int, reply: GrpcReply) -> int | None:
         if path == _HEALTH_CHECK:
             reply(_NOT_SERVING)
-        else:
-            app(path, message, timeout_ms, reply)
+            return None
+        return app(path, message, timeout_ms, reply)
 
     return answer
