@@ -9,6 +9,8 @@ import pytest
 
 from tfs_workflow.modelserver import processors
 
+ALL = 2**31
+
 
 @pytest.mark.parametrize(
     ("files", "wanted"),
@@ -17,18 +19,14 @@ from tfs_workflow.modelserver import processors
         ({"cpu.max": "150000 100000\n"}, 2),
         ({"cpu.max": "5000 100000\n"}, 1),
         ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({}, ALL),
+        ({"cpu.max": "max 100000\n"}, ALL),
+        ({"cpu.max": ""}, ALL),
+        ({"cpu/cpu.cfs_quota_us": "-1\n"}, ALL),
     ],
 )
-def test_a_quota_limits_them(tmp_path: Path, files: dict[str, str], wanted: int) -> None:
+def test_a_quota_limits_those_that_are_allowed(tmp_path: Path, files: dict[str, str], wanted: int) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert processors.usable(tmp_path) == min(wanted, len(os.sched_getaffinity(0)))
-
-
-@pytest.mark.parametrize("files", [{}, {"cpu.max": "max 100000\n"}, {"cpu.max": ""}, {"cpu/cpu.cfs_quota_us": "-1\n"}])
-def test_without_a_quota_all_that_are_allowed_count(tmp_path: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert processors.usable(tmp_path) == len(os.sched_getaffinity(0))

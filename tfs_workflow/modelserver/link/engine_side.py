@@ -40,7 +40,7 @@ SPIN_S = 0.0001
 _CLOSE_S = 0.0003
 # After this long the event loop gets its turn, for timers and results from threads.
 _LONGEST_S = 0.001
-# So many results at most wait for the rest of their batch: a front prints them meanwhile.
+# So many results at most wait for the rest of their batch: a front sends them on meanwhile.
 _RESULTS = 16
 # A client chooses its targets: so many kinds of requests at most are run by plan.
 _MAX_PLANS = 4096

@@ -1,7 +1,7 @@
 """A front's side of the link: the application of its connections, which the engine answers.
 
 A request goes to the engine as it came, unless the engine has given a plan for its kind. Then the front reads the
-numbers of its JSON, the engine runs the model on them, and the front prints the result. A plan belongs to the engine
+numbers of its JSON, the engine runs the model on them and prints the result. A plan belongs to the engine
 that gave it, and rules about models stay with the engine: it may refuse a run at any time, and gets the request as it
 came.
 

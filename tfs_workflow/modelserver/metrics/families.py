@@ -33,6 +33,7 @@ class Histogram:
         self._labels = labels
         self._scale = scale
         self._lock = threading.Lock()
+        self._length = len(bounds) + 2
         # For each bound how many values were below it and no other, then how many were not, then the sum.
         self._series: dict[Labels, Values] = {}
 
@@ -50,7 +51,7 @@ class Histogram:
         return labels in self._series
 
     def _new(self, labels: Labels) -> Values:
-        values = self._series[labels] = self._counts.values((self.name, *labels), len(self._bounds) + 2)
+        values = self._series[labels] = self._counts.values((self.name, *labels), self._length)
         return values
 
     def lines(self, totals: Totals) -> Iterator[str]:
@@ -74,6 +75,7 @@ class Counter(Histogram):
 
     def __init__(self, counts: Counts, name: str, *labels: str, scale: float = 1) -> None:
         super().__init__(counts, name, (), *labels, scale=scale)
+        self._length = 1
 
     def add(self, labels: Labels, value: float) -> None:
         """Add a value, under these values of the labels."""
@@ -82,10 +84,6 @@ class Counter(Histogram):
             values = self._new(labels)
         with self._lock:
             values[0] += int(value * self._scale)
-
-    def _new(self, labels: Labels) -> Values:
-        values = self._series[labels] = self._counts.values((self.name, *labels), 1)
-        return values
 
     def lines(self, totals: Totals) -> Iterator[str]:
         """A line for each combination of labels."""

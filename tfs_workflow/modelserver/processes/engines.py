@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tfs_workflow.modelserver import flags, log
 from tfs_workflow.modelserver.flags import Flags, UsageError
-from tfs_workflow.modelserver.metrics.counts import ENDS, ENGINE_REGIONS, PARENT_REGION
+from tfs_workflow.modelserver.metrics.counts import ENGINE_REGIONS
 from tfs_workflow.modelserver.processes import control, family, notes_file
 from tfs_workflow.modelserver.processes.family import Child, EngineChild, Kept, SharedMemory
 from tfs_workflow.modelserver.processes.restarts import Restarts
@@ -61,7 +61,6 @@ class Engines:
         self._fronts = fronts
         self._selector = selector
         self._events = events
-        self._ends = shared.counts.of(PARENT_REGION)
         self._restarts = Restarts()
         self._refused: set[bytes] = set()
         self._kept_config = notes_file.unnamed()
@@ -171,7 +170,7 @@ class Engines:
         if -code in _CRASHES:
             self._refused |= engine.kinds()
         if code:
-            self._ends.add(ENDS, "engine", str(exit_code_of(code)))
+            self._shared.count_end("engine", exit_code_of(code))
         if engine is self.current:
             self._current_ended(engine, code, was_busy, is_ending)
         elif engine is self._next:

@@ -16,7 +16,14 @@ from tfs_workflow.modelserver.access.access import Access
 from tfs_workflow.modelserver.flags import FAILED, Flags
 from tfs_workflow.modelserver.link import run_notes
 from tfs_workflow.modelserver.link.held_bytes import HeldBytes
-from tfs_workflow.modelserver.metrics.counts import FIRST_FRONT_REGION, Counts, SharedCounts, size_bytes
+from tfs_workflow.modelserver.metrics.counts import (
+    ENDS,
+    FIRST_FRONT_REGION,
+    PARENT_REGION,
+    Counts,
+    SharedCounts,
+    size_bytes,
+)
 from tfs_workflow.modelserver.net.listeners import Listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
 from tfs_workflow.modelserver.processes import control, notes_file
@@ -100,6 +107,11 @@ class SharedMemory:
         self.counts_file = notes_file.unnamed()
         os.ftruncate(self.counts_file, size_bytes(fronts))
         self.counts = SharedCounts(notes_file.mapped(os.dup(self.counts_file)))
+        self._of_parent = self.counts.of(PARENT_REGION)
+
+    def count_end(self, process: str, exit_code: int) -> None:
+        """The parent has seen an engine or a front end."""
+        self._of_parent.add(ENDS, process, str(exit_code))
 
 
 class FrontStart(NamedTuple):

@@ -17,7 +17,6 @@ from math import inf
 from tfs_workflow.modelserver import log
 from tfs_workflow.modelserver.access.access import access_of
 from tfs_workflow.modelserver.flags import FAILED, Flags
-from tfs_workflow.modelserver.metrics.counts import ENDS, PARENT_REGION
 from tfs_workflow.modelserver.net import announced, listeners
 from tfs_workflow.modelserver.processes import control, family, heartbeat
 from tfs_workflow.modelserver.processes.engines import CommandLine, Engines, Events, exit_code_of
@@ -52,7 +51,6 @@ class Parent:
         self._fronts: dict[int, Child] = {}
         self._fronts_started = 0
         self._shared = SharedMemory(flags.fronts)
-        self._ends = self._shared.counts.of(PARENT_REGION)
         self._is_serving = self._is_announced = False
         self._exit_code: int | None = None
         # When what is left is killed, and when to look for signs of life.
@@ -175,7 +173,7 @@ class Parent:
             if code == FAILED and not self._is_serving:
                 self._end(code)
             else:
-                self._ends.add(ENDS, "front", str(exit_code_of(code)))
+                self._shared.count_end("front", exit_code_of(code))
                 log.error(_SERVER, f"A front ended with exit code {exit_code_of(code)}; another one is started.")
                 self._start_front()
         elif not self._fronts and self._engines.all():
