@@ -69,6 +69,12 @@ class SourceUnreachableError(FetchFailedError):
     """A source or registry could not be reached; the only failure that moves on to the next source."""
 
 
+class NotGoodEnoughError(WorkflowError):
+    """The server answers, but differently from what was recorded, or not as fast as was wanted."""
+
+    exit_code = 8
+
+
 class RunInterruptedError(WorkflowError):
     """The user pressed Ctrl-C, or the process received SIGTERM."""
 
