@@ -13,6 +13,7 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator,
 
 from tfs_workflow.config import values as value
 from tfs_workflow.config.problems import EXPECTED, refusal
+from tfs_workflow.config.quality_types import Slo
 from tfs_workflow.config.source_types import (
     ArchiveSource,
     BundledSource,
@@ -33,6 +34,7 @@ __all__ = [
     "GitSource",
     "Latest",
     "Model",
+    "Slo",
     "Source",
     "StoreSource",
 ]
@@ -91,6 +93,7 @@ class Model(Frozen):
     labels: dict[value.Label, value.Version] = Field(default_factory=dict, description="Label to version number.")
     smoke: bool = Field(default=True, description="Whether serve sends the model one request when it is loaded.")
     example: Example | None = Field(default=None, description="The request that predict sends without input.")
+    slo: Slo | None = Field(default=None, description="How fast the model must answer, which bench judges.")
 
     @field_validator("versions")
     @classmethod

@@ -63,7 +63,7 @@ def _options(arguments: list[Argument]) -> str:
 
 
 def _option(argument: Argument) -> tuple[str, str, str]:
-    name = str(argument.name).replace("_", "-")
+    name = str(argument.name).strip("_").replace("_", "-")
     option = f"`--{name}`" if argument.kind is bool else f"`--{name} {name.upper()}`"
     if argument.default is True:
         return f"{option}, `--no-{name}`", option, escaped(argument.help or "")
