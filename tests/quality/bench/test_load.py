@@ -102,6 +102,15 @@ def test_a_lost_connection_is_an_error_and_is_opened_again() -> None:
     assert not point.gone
 
 
+def test_a_connection_that_the_server_announces_to_close_is_replaced_without_an_error() -> None:
+    closing = answer().replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    with scripted(lambda number: closing if number % 10 == 0 else answer()) as server:
+        point = measured(Generators(orders(server.port)), Load(2))
+        assert server.connections >= 2 + point.answered // 10 - 1
+    assert point.failed == 0
+    assert point.answered > 10
+
+
 def test_an_answer_that_never_comes_is_an_error_after_its_time() -> None:
     with scripted(lambda number: None if number == 1 else answer()) as server:
         point = measured(Generators(orders(server.port, seconds=1.2, timeout_s=0.3)), Load(1))

@@ -32,6 +32,8 @@ class GrpcWire:
         self._session.initiate_connection({ngh2.Setting.INITIAL_WINDOW_SIZE: _WINDOW_BYTES})
         self._session.set_local_window_size(_WINDOW_BYTES)
         self._status: str | None = None
+        # Whether the server takes no further call on this connection: GOAWAY.
+        self.is_ending = False
 
     def request(self) -> bytes:
         """The bytes of the next call, as many as the server's window takes."""
@@ -46,14 +48,17 @@ class GrpcWire:
             self._session.receive_data(data)
         except ngh2.NGH2Error as error:
             return f"{CONNECTION_LOST}: no HTTP/2 answer ({error})"
+        outcome = None
         for event in self._session.events():
             if isinstance(event, (ngh2.ResponseReceived, ngh2.TrailersReceived)):
                 self._status = _status(event.headers, self._status)
             elif isinstance(event, ngh2.StreamReset):
-                return "the server reset the call"
+                outcome = "the server reset the call"
             elif isinstance(event, ngh2.StreamClosed):
-                return "the answer has no gRPC status" if self._status is None else self._status
-        return None
+                outcome = outcome or ("the answer has no gRPC status" if self._status is None else self._status)
+            elif isinstance(event, ngh2.GoAwayReceived):
+                self.is_ending = True
+        return outcome
 
     def owed(self) -> bytes:
         """What the protocol itself has to say: acknowledgements, windows, and the rest of a large request."""

@@ -140,7 +140,10 @@ class LoadLoop:
         self._losses, connection.has_answered = 0, True
         self._count(connection.due_ns, outcome, now_ns)
         connection.due_ns = 0
-        self._pace.freed(connection, now_ns)
+        if connection.wire.is_ending:
+            self._replace(connection, now_ns)
+        else:
+            self._pace.freed(connection, now_ns)
 
     def _count(self, due_ns: int, error: str, now_ns: int) -> None:
         """Count an answer; the latency of one to a request of the warm-up does not count."""
@@ -153,17 +156,19 @@ class LoadLoop:
             self._measured.latencies_us.append((now_ns - due_ns) // 1000)
 
     def _lost(self, connection: Connection, error: str, now_ns: int) -> None:
-        """Open another connection in place of one that is lost; its request, if one was on its way, has failed."""
-        due_ns = connection.due_ns
-        self._drop(connection)
-        if due_ns:
+        """Replace a connection that is lost; its request, if one was on its way, has failed."""
+        if connection.due_ns:
             self._evidence = error
-            self._count(due_ns, error, now_ns)
+            self._count(connection.due_ns, error, now_ns)
         # One that dies in its first request says little, many in a row that there is no server behind the port.
         self._losses += not connection.has_answered
         if self._losses > _MOST_LOSSES:
             self._how = GONE
-        elif successor := self.opened():
+        self._replace(connection, now_ns)
+
+    def _replace(self, connection: Connection, now_ns: int) -> None:
+        self._drop(connection)
+        if not self._how and (successor := self.opened()):
             self._pace.freed(successor, now_ns)
 
     def _drop(self, connection: Connection) -> None:

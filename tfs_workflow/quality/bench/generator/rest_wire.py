@@ -21,6 +21,8 @@ class RestWire:
         self._requests = cycle([_request(orders, body) for body in orders.bodies])
         self._parser = httptools.HttpResponseParser(self)
         self._is_complete = False
+        # Whether the server closes the connection after this answer: `Connection: close`.
+        self.is_ending = False
 
     def request(self) -> bytes:
         """The bytes of the next request."""
@@ -46,8 +48,8 @@ class RestWire:
     # httptools
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
-        self._is_complete = True
+        """The answer is whole; only now the parser still knows whether the connection ends with it."""
+        self._is_complete, self.is_ending = True, not self._parser.should_keep_alive()
 
 
 def _request(orders: Orders, body: bytes) -> bytes:
