@@ -133,6 +133,13 @@ def test_a_result_is_saved_and_compared(lab: CommandLine) -> None:
     assert set(compared) == {"requests_per_s", "p50_ms", "p99_ms", "max_ms"}
 
 
+def test_curves_are_written_as_a_page_and_as_a_picture(lab: CommandLine) -> None:
+    words = ("bench", "--connections", "1,2", *SHORT, "--plot", "report.html", "--plot", "x.svg")
+    lab.ok(*words)
+    assert "2 connections" in (lab.directory / "report.html").read_text()
+    assert (lab.directory / "x.svg").read_text().startswith("<svg ")
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

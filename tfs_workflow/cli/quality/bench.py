@@ -13,6 +13,7 @@ from tfs_workflow.cli.quality.bench_options import BenchValues, bench_options, c
 from tfs_workflow.config.types import Slo
 from tfs_workflow.errors import ConfigError, NotGoodEnoughError
 from tfs_workflow.quality.bench import saved, table
+from tfs_workflow.quality.bench.plot.plotted import plotted
 from tfs_workflow.quality.bench.result import BenchResult, Interval, Load
 from tfs_workflow.quality.bench.slo import verdict
 from tfs_workflow.sources.transfer import TransferContext
@@ -69,12 +70,14 @@ class _Shown:
 
     def show(self, result: BenchResult) -> None:
         """Print the result, and write its files."""
-        if self._given.save:
-            saved.write_saved(Path(self._given.save), result)
         if self._options.json:
             console.result_json(self._document(result))
         else:
             self._print(result)
+        if self._given.save:
+            saved.write_saved(Path(self._given.save), result)
+        for name in self._given.plot:
+            saved.write_text(Path(name), plotted(result, Path(name).suffix))
 
     def judge(self, result: BenchResult) -> None:
         """Raise NotGoodEnoughError where the SLO is missed, ConfigError where the generator could not send a rate."""

@@ -11,11 +11,11 @@ from tfs_workflow.cli.command import whole_number
 from tfs_workflow.cli.model.asked import Asked, check_asked, target_of
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError
+from tfs_workflow.quality.bench.plot.plotted import PLOTS
 from tfs_workflow.quality.bench.slo import require_load
 from tfs_workflow.workflow.quality.bench import BenchOptions, loads_of
 
 _Number = TypeVar("_Number", int, float)
-_PLOTS = (".html", ".svg")
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def check_values(values: BenchValues) -> None:
         if not Path(name).absolute().parent.is_dir():
             raise ConfigError("its directory is not there", where=name)
     for name in values.plot:
-        if Path(name).suffix not in _PLOTS:
-            raise ConfigError(f"expected a file that ends in {' or '.join(_PLOTS)}", where=f"--plot {name}")
+        if Path(name).suffix not in PLOTS:
+            raise ConfigError(f"expected a file that ends in {' or '.join(PLOTS)}", where=f"--plot {name}")
     if values.advise and (values.compare or values.plot or values.save):
         raise ConfigError(
             "--advise has a table of its own, and goes without --save, --compare and --plot", where="bench"
