@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.support.scripted_server import answer, scripted
+from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.quality.bench.generator.orders import REST, Orders
 from tfs_workflow.quality.bench.load import Generators
 from tfs_workflow.quality.bench.result import Interval, Load, Point
@@ -206,8 +207,10 @@ def test_a_generator_that_is_killed_leaves_a_partial_point(children: list[psutil
             if "tfs_workflow.quality.bench.generator" in one.cmdline():
                 os.kill(one.pid, signal.SIGKILL)
 
-    with scripted() as server:
-        point = measured(Generators(orders(server.port, seconds=60), progress=kill), Load(1))
+    point = Point(Load(1))
+    with scripted() as server, pytest.raises(ToolMissingError, match="1 connection: a load generator ended"):
+        Generators(orders(server.port, seconds=60), progress=kill).put(Load(1), point)
     assert point.is_partial
     assert point.answered > 0
+    assert point.per_s > 0
     assert children == []

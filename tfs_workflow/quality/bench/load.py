@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
+from tfs_workflow.errors import ToolMissingError
 from tfs_workflow.quality.bench.generator.orders import CONNECTION_LOST, GONE, STOPPED, Ending, Orders, Report
 from tfs_workflow.quality.bench.generator_process import heard_of, started
 from tfs_workflow.quality.bench.histogram import Latencies
@@ -30,7 +31,10 @@ class Generators:
     progress: Callable[[Interval], None] = lambda interval: None  # noqa: ARG005
 
     def put(self, load: Load, point: Point) -> None:
-        """Put this load on the server, and fill in the point; also when an interrupt cuts it short."""
+        """Put this load on the server, and fill in the point; also when an interrupt cuts it short.
+
+        Raises ToolMissingError where a generator ends without its last words.
+        """
         shares = _shares(self.orders, load, self.processes)
         with started(shares) as generators:
             collection = _Collection(point, len(shares), self.usage)
@@ -47,6 +51,12 @@ class Generators:
                 raise
             finally:
                 collection.finish()
+        if not collection.is_whole:
+            raise ToolMissingError(
+                "a load generator ended before its time",
+                where=str(load),
+                fix="see whether the machine is out of memory",
+            )
 
 
 @dataclass
@@ -63,7 +73,11 @@ class _Collection:
     _errors: int = 0
     _late: int = 0
     _first: tuple[float, Usage | None] | None = None
-    _memory_bytes: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every generator has said how it ended."""
+        return len(self._endings) == self.generators
 
     def take(self, said: Report | Ending) -> Interval | None:
         """Add what one generator said; an interval is complete when each of them has reported it."""
@@ -82,25 +96,27 @@ class _Collection:
         self._reports += 1
         return self._interval(said.at_s) if self._reports % self.generators == 0 else None
 
-    def _interval(self, at_s: float) -> Interval:
+    def _interval(self, at_s: float) -> Interval | None:
         before_s = self.point.timeline[-1].at_s if self.point.timeline else 0.0
+        # The first report begins the first one; the last, after the grace of an open loop, ends where one did.
+        if at_s - before_s < _INTERVAL_S / 2:
+            return None
         p50_ms, p99_ms = self._now.percentiles_ms((50.0, 99.0))
-        per_s = self._answered / max(at_s - before_s, 1e-9)
+        per_s = self._answered / (at_s - before_s)
         interval = Interval(round(at_s, 3), round(per_s, 1), p50_ms, p99_ms, self._errors)
-        # The last report, after the grace of an open loop, ends where the one before did.
-        if at_s - before_s >= _INTERVAL_S / 2:
-            self.point.timeline.append(interval)
-            self._now, self._answered, self._errors = Latencies(), 0, 0
+        self.point.timeline.append(interval)
+        self._now, self._answered, self._errors = Latencies(), 0, 0
         return interval
 
     def finish(self) -> None:
         """Fill in what is known at the end only."""
         point, endings = self.point, self._endings
         point.server = self._server_use()
+        point.is_partial = point.is_partial or not self.is_whole
+        # Where a generator did not live to say how long it measured, its last report does.
+        point.seconds = max([one.wall_s for one in endings] or [one.at_s for one in point.timeline] or [0.0])
         if not endings:
-            point.is_partial = True
             return
-        point.seconds = max(one.wall_s for one in endings)
         point.unanswered = sum(one.unanswered for one in endings)
         gone = [one for one in endings if one.how == GONE]
         point.gone = next((one.evidence for one in gone), "") or (CONNECTION_LOST if gone else "")

@@ -54,6 +54,7 @@ class LoadLoop:
             self._pace.begin()
             self._serve_until(self._counts_from_ns)
             self._measured.forget()
+            self._report(Report())  # what counts begins now
             use = OwnUse()
             self._serve_until(self._end_ns, reports=True)
             cpu_s, waited_s = use.cpu_s(), use.waited_s()
