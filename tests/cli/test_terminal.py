@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,6 +65,12 @@ def served(terminal: Terminal) -> Iterator[bytes]:
     """What serve shows on stderr; the server runs during the test."""
     yield terminal.shows("stderr", "serve", str(BUNDLED))
     terminal.shows("stdout", "teardown", "--purge")
+
+
+@pytest.mark.usefixtures("served")
+def test_bench_shows_a_bar_with_the_latencies_of_the_moment(terminal: Terminal) -> None:
+    shown = terminal.shows("stderr", "bench", "--connections", "1", "--seconds", "1", "--warm-up", "0")
+    assert re.search(rb"1 connection  p50 \d+\.\d\d ms, p99 \d+\.\d\d ms", shown)
 
 
 def test_serve_shows_a_bar_per_model_and_states_in_colour(terminal: Terminal, served: bytes) -> None:

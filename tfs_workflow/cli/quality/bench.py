@@ -18,7 +18,7 @@ from tfs_workflow.quality.bench.plot.plotted import plotted
 from tfs_workflow.quality.bench.result import BenchResult, Interval, Load
 from tfs_workflow.quality.bench.slo import verdict
 from tfs_workflow.sources.transfer import TransferContext
-from tfs_workflow.workflow.quality.bench import Bench, BenchOptions, Progress
+from tfs_workflow.workflow.quality.bench import Bench, BenchOptions, Progress, require_packages
 from tfs_workflow.workflow.quality.serving import serving
 
 
@@ -27,6 +27,7 @@ def bench(options: CommandOptions, **values: Any) -> None:
     given = BenchValues(**values)
     with reported_errors(options):
         check_values(given)
+        require_packages()
     with project_command(options) as loaded:
         asked = bench_options(loaded.config, given)
         before = saved.read_saved(Path(given.compare)) if given.compare else None

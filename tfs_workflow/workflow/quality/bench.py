@@ -58,9 +58,8 @@ class Bench:
     def __init__(self, loaded: LoadedConfig, options: BenchOptions, runtime: Runtime, server: ModelServer) -> None:
         """Prepare the requests and ask once.
 
-        Raises what the client raises where that fails, and ToolMissingError where a package is missing.
+        Raises what the client raises where that fails.
         """
-        _require_packages()
         if options.transport == GRPC and "ssl_config_file" in loaded.config.server.flags:
             raise ConfigError("a load over gRPC cannot use server.flags.ssl_config_file", where="--transport")
         self._options, self._runtime, self._server = options, runtime, server
@@ -150,7 +149,8 @@ def _unanswered(point: Point, model: str) -> PredictionFailedError:
     )
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
+    """Raise ToolMissingError where a package of the load generator is missing; before anything is started."""
     if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise ToolMissingError(
             f"the package {missing[0]} is not installed", where="bench", fix="pip install 'tfs-workflow[bench]'"
