@@ -19,23 +19,25 @@ SIGNATURE = Signature("tensorflow/serving/predict", {"x": TensorSpec("x:0", "DT_
 
 def test_without_a_number_of_rows_a_request_stays_as_it_is() -> None:
     request = JsonRequest([1, 2, 3])
-    assert with_rows(request, 0) == [request]
+    assert with_rows([request], 0) == [request]
+    assert with_rows([request, request], 0) == [request, request]
 
 
 def test_rows_are_taken_in_turn() -> None:
-    found = with_rows(JsonRequest([1, 2, 3, 4, 5], signature="s"), 2)
+    found = with_rows([JsonRequest([1, 2, 3], signature="s"), JsonRequest([4, 5])], 2)
     assert [one.instances for one in found] == [[1, 2], [3, 4]]
     assert {one.signature for one in found} == {"s"}
-    assert [one.instances for one in with_rows(JsonRequest([1, 2]), 5)] == [[1, 2, 1, 2, 1]]
+    assert [one.instances for one in with_rows([JsonRequest([1, 2])], 5)] == [[1, 2, 1, 2, 1]]
 
 
-def test_a_long_file_makes_no_more_requests_than_are_useful() -> None:
-    assert len(with_rows(JsonRequest(list(range(10_000))), 1)) == MOST_REQUESTS
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_a_long_file_makes_no_more_requests_than_are_useful(rows: int) -> None:
+    assert len(with_rows([JsonRequest([row]) for row in range(10_000)], rows)) == MOST_REQUESTS
 
 
 def test_columns_have_no_rows_to_count() -> None:
     with pytest.raises(ConfigError, match="--rows: the request is in column format"):
-        with_rows(JsonRequest(None, {"x": [1]}), 4)
+        with_rows([JsonRequest(None, {"x": [1]})], 4)
 
 
 def test_rest_bodies_are_what_the_rest_api_takes() -> None:

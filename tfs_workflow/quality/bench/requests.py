@@ -19,23 +19,23 @@ from tfs_workflow.protos.services import PREDICT
 MOST_REQUESTS = 256
 
 
-def with_rows(request: JsonRequest, rows: int) -> list[JsonRequest]:
-    """The request as it is for 0 rows, else requests of so many rows each, which take the given rows in turn.
+def with_rows(asked: Sequence[JsonRequest], rows: int) -> list[JsonRequest]:
+    """The requests as they are for 0 rows, else requests of so many rows each, which take the given rows in turn.
 
     Raises ConfigError for a request in column format, whose rows are not told apart.
     """
     if not rows:
-        return [request]
-    if request.instances is None:
+        return list(asked[:MOST_REQUESTS])
+    if any(one.instances is None for one in asked):
         raise ConfigError(
             "the request is in column format, whose rows are not told apart",
             where="--rows",
             fix="leave it out, or give rows with --from",
         )
-    given: list[Any] = request.instances
+    given: list[Any] = [row for one in asked for row in one.instances or ()]
     count = min(MOST_REQUESTS, max(1, len(given) // rows))
     endless = cycle(given)
-    return [JsonRequest(list(islice(endless, rows)), None, request.signature) for _ in range(count)]
+    return [JsonRequest(list(islice(endless, rows)), None, asked[0].signature) for _ in range(count)]
 
 
 def rest_bodies(target: ModelRef, requests: Sequence[JsonRequest]) -> tuple[bytes, ...]:

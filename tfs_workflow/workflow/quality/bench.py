@@ -20,7 +20,7 @@ from tfs_workflow.quality.bench.result import BenchResult, Interval, Load, Point
 from tfs_workflow.quality.bench.server_metrics import counters, growth
 from tfs_workflow.quality.bench.server_usage import usage_of
 from tfs_workflow.runtimes.base import ModelServer, Runtime
-from tfs_workflow.workflow.quality.asked_request import asked_request
+from tfs_workflow.workflow.quality.asked_requests import asked_requests
 from tfs_workflow.workflow.start import raise_ended
 
 # An open loop opens at most so many connections: as many requests may be on their way at once.
@@ -64,9 +64,9 @@ class Bench:
             raise ConfigError("a load over gRPC cannot use server.flags.ssl_config_file", where="--transport")
         self._options, self._runtime, self._server = options, runtime, server
         with RestJsonClient(server.rest_url, credentials=server.credentials()) as client:
-            request = asked_request(loaded, client, options.target, options.source)
-            target = replace(options.target, signature=options.target.signature or request.signature)
-            sent = requests.with_rows(request, options.rows)
+            asked = asked_requests(loaded, client, options.target, options.source)
+            target = replace(options.target, signature=options.target.signature or asked[0].signature)
+            sent = requests.with_rows(asked, options.rows)
             client.predict_document(target, sent[0])
             self._orders = _orders(client, target, sent, options, server)
         version = str(target.version or target.label or "newest")

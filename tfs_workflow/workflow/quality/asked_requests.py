@@ -1,4 +1,4 @@
-"""The request that a model is asked with: rows of a file, the YAML's example, or one made from its signature."""
+"""The requests that a model is asked with: rows of a file, the YAML's example, or one made from its signature."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tfs_workflow.workflow.model.model_request import model_request
 MOST_ROWS = 10_000
 
 
-def asked_request(loaded: LoadedConfig, client: JsonClient, target: ModelRef, source: str = "") -> JsonRequest:
-    """The request from a file of rows or of one request, where one is named, else from the YAML or the signature.
+def asked_requests(loaded: LoadedConfig, client: JsonClient, target: ModelRef, source: str = "") -> list[JsonRequest]:
+    """The requests of a file, one for each row or the one that it holds; without a file that of the YAML or signature.
 
     Raises ConfigError where none can be made, MalformedInputError for a file that is not JSON or holds no rows.
     """
@@ -34,16 +34,16 @@ def asked_request(loaded: LoadedConfig, client: JsonClient, target: ModelRef, so
             fix="give rows with --from, or an example in the YAML",
         )
     body = request.body
-    return JsonRequest(body.get("instances"), body.get("inputs"), body.get("signature_name"))
+    return [JsonRequest(body.get("instances"), body.get("inputs"), body.get("signature_name"))]
 
 
-def _from_file(client: JsonClient, target: ModelRef, source: str) -> JsonRequest:
+def _from_file(client: JsonClient, target: ModelRef, source: str) -> list[JsonRequest]:
     name = "stdin" if source == STDIN else source
     with opened(source) as stream:
         if not is_table(source) and rows.is_document(stream, source):
-            return rows.read_document(stream, name)
+            return [rows.read_document(stream, name)]
         numbered = numbered_rows(client, target, source, stream)
-        instances = [loads(text) for _, text in islice(numbered, MOST_ROWS)]
-    if not instances:
+        found = [JsonRequest([loads(text)]) for _, text in islice(numbered, MOST_ROWS)]
+    if not found:
         raise rows.no_rows(name)
-    return JsonRequest(instances)
+    return found
