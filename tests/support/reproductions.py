@@ -373,7 +373,10 @@ def _serves(client: RestJsonClient) -> bool:
 
 # A signature without a rank, and one process: our own server refuses the request, or goes on serving, otherwise.
 _ANOTHER_RANK = Reproduction(
-    graph(partial(graphs.convolution, names_rank=False)), flags={"fronts": "0"}, then=_send_another_rank
+    graph(partial(graphs.convolution, names_rank=False)),
+    spec=lambda directory: {"environment": tuple(graphs.ONEDNN_ON.items())},
+    flags={"fronts": "0"},
+    then=_send_another_rank,
 )
 
 

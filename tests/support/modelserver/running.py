@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 BUNDLED = Path(__file__).parents[3] / "tfs_workflow" / "bundled" / "half_plus_two"
@@ -124,12 +125,11 @@ def arguments(*flags: str, rest_port: int, grpc_port: int) -> list[str]:
 
 
 @contextmanager
-def launched(*flags: str) -> Iterator[Running]:
-    """A server that has been started and need not have come up."""
+def launched(*flags: str, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Running]:
+    """A server that has been started and need not have come up; `environment` is added to that of the tests."""
     rest_port, grpc_port = free_port(), free_port()
-    process = subprocess.Popen(
-        arguments(*flags, rest_port=rest_port, grpc_port=grpc_port), stderr=subprocess.PIPE, text=True
-    )
+    argv = arguments(*flags, rest_port=rest_port, grpc_port=grpc_port)
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
     server = Running(process, rest_port, grpc_port)
     reader = threading.Thread(target=server.read_log)
     reader.start()
@@ -144,11 +144,11 @@ def launched(*flags: str) -> Iterator[Running]:
 
 
 @contextmanager
-def serving(*flags: str) -> Iterator[Running]:
+def serving(*flags: str, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Running]:
     """A server that answers; of the bundled model where no other is named."""
     named = any(flag.startswith(("--model_base_path", "--model_config_file")) for flag in flags)
     model = () if named else ("--model_name=half_plus_two", f"--model_base_path={BUNDLED}")
-    with launched(*model, *flags) as server:
+    with launched(*model, *flags, environment=environment) as server:
         server.wait_for(LISTENING)
         yield server
 

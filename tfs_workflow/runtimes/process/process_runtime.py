@@ -29,6 +29,7 @@ from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.base import ImageIdentity, ModelServer
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
+from tfs_workflow.runtimes.process import ahead
 from tfs_workflow.runtimes.spec import (
     ModelSpec,
     ServerSpec,
@@ -40,11 +41,10 @@ from tfs_workflow.runtimes.spec import (
 )
 
 # A process has no labels; its environment serves as well: set before its first instruction, readable by its owner.
-PROJECT_VARIABLE = "TFS_WORKFLOW_PROJECT"
-DIGEST_VARIABLE = "TFS_WORKFLOW_SPEC"
-WORKSPACE_VARIABLE = "TFS_WORKFLOW_WORKSPACE"
-RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
+PROJECT_VARIABLE = ahead.MARK_PREFIX + "PROJECT"
+DIGEST_VARIABLE = ahead.MARK_PREFIX + "SPEC"
+WORKSPACE_VARIABLE = ahead.MARK_PREFIX + "WORKSPACE"
+RUNTIME_VARIABLE = ahead.MARK_PREFIX + "RUNTIME"
 FOLLOW_INTERVAL_S = 0.1
 # How long to wait for the end of a process before checking whether it is a zombie that its parent has not reaped.
 UNREAPED_S = 0.05
@@ -85,7 +85,7 @@ class ProcessRuntime:
     def _spawn(self, argv: list[str], environment: dict[str, str]) -> ModelServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
-            child = _started(argv, environment, log)
+            child = ahead.become(argv, environment, log) or _started(argv, environment, log)
         self._children[child.pid] = child
         _wait_for_environment(child)
         observed = _server(child.pid, environment, argv, datetime.now(timezone.utc))
@@ -204,10 +204,10 @@ def _ended_within(process: psutil.Process, timeout_s: float) -> bool:
 
 
 def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
-    """Return once the mark can be read: vfork returns a moment before the kernel has the new image in place."""
+    """Return once the mark can be read: the kernel has the new image in place a moment after it was asked to."""
     with suppress(psutil.Error):
-        while child.poll() is None and not psutil.Process(child.pid).environ():
-            os.sched_yield()
+        while child.poll() is None and PROJECT_VARIABLE not in psutil.Process(child.pid).environ():
+            time.sleep(0.001)
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
@@ -225,16 +225,14 @@ def _base_path(model: ModelSpec) -> str:
 
 
 def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, str]:
-    """Only the variables that a server needs, so that no secret of the user's shell stays in it."""
-    # By a list of what is passed on: a list of what is secret would never be complete.
-    inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    """What a server needs, what the YAML adds, and what it is found by."""
     marks = {
         PROJECT_VARIABLE: spec.project,
         DIGEST_VARIABLE: spec.digest(),
         RUNTIME_VARIABLE: runtime,
         WORKSPACE_VARIABLE: str(workspace),
     }
-    return inherited | dict(spec.environment) | marks | {"PYTHONUNBUFFERED": "1"}
+    return ahead.server_environment() | dict(spec.environment) | marks
 
 
 def _port(spec: ServerSpec, key: str, wanted: int) -> int:
