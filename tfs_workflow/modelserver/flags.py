@@ -107,7 +107,7 @@ FLAGS: tuple[Flag, ...] = (
 FIXED = (
     *("fronts", "flagfile", "port", "grpc_socket_path", "rest_api_port", "bind_address", "ssl_config_file"),
     *("rest_api_timeout_in_ms", "rest_api_enable_cors_support", "rest_api_max_body_bytes", "rest_api_max_connections"),
-    *("max_held_bytes", "drain_seconds"),
+    *("max_held_bytes", "drain_seconds", "drain_linger_seconds", "tls_certificate_file", "tls_key_file", "token_file"),
 )
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 

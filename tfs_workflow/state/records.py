@@ -30,7 +30,8 @@ class FetchRecord:
 class ServedRecord:
     """The server that the last `serve` started, with its spec as JSON values and the files of each model.
 
-    `is_reloading` is true while a reload is on its way, and stays so where it was cut short.
+    `is_reloading` is true while a reload or a switch is on its way, and stays so where it was cut short. `digest` is
+    that of the spec where a switch has changed it since the server was started, else empty.
     """
 
     id: str
@@ -38,6 +39,7 @@ class ServedRecord:
     spec: dict[str, Any]
     files: dict[str, Fingerprints]
     is_reloading: bool = False
+    digest: str = ""
 
 
 @dataclass(frozen=True)

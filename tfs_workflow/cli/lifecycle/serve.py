@@ -44,6 +44,7 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
             "unchanged": done.unchanged,
             "replaced": [drift_document(reason) for reason in done.replaced],
             "reloaded": [drift_document(reason) for reason in done.reloaded],
+            "switched": [drift_document(reason) for reason in done.switched],
             "seconds_without_answers": done.gap_s if done.gap_s is None else round(done.gap_s, 3),
         }
         show(options, document, chain(model_lines(done.server, done.models), curl_lines(loaded, done.server, requests)))
@@ -117,6 +118,8 @@ def _report_unusual(done: Served) -> None:
         console.note(f"already running with this configuration, since {done.server.started_at:%F %T} UTC")
     for reason in done.replaced:
         console.note(f"replaced the running server: {reason}")
+    for reason in done.switched:
+        console.note(f"loaded beside the running engine, no request was lost: {reason}")
     for reason in done.reloaded:
         console.note(f"reloaded the running server: {reason}")
     if done.gap_s is not None:

@@ -37,6 +37,10 @@ LEAVE = b"Q"
 # From the engine: the first models are AVAILABLE.
 AVAILABLE = b"A"
 
+# What the parent logs of a switch, for whoever sent SIGHUP.
+TURNED = "The new engine serves; the one before finishes what it has in work."
+STAYS = "The engine that serves stays."
+
 _MOST_DESCRIPTORS = 6
 _PR_SET_PDEATHSIG = 1
 _DESCRIPTOR_BYTES = array.array("i").itemsize
