@@ -76,6 +76,34 @@ def describe(model: str = "") -> None:
     """Show signatures, each with an example request."""
 
 
+@verb_task(
+    "quality.verify.verify",
+    model="Model name (default: every model).",
+    version="Version number (default: the newest served).",
+    label="Version label, such as stable.",
+    signature="Signature of requests that name none (default: serving_default).",
+    from_="File of rows to ask for instead of the golden cases, of any kind that predict --input takes.",
+    record="Write the golden cases of the YAML from what the server answers now.",
+    force="With --record: replace golden cases that are there.",
+    against="URL of another server, or a version or label of this one: its answers are the wanted ones.",
+    junit="File for the result as JUnit XML.",
+    transport="How to send the requests: rest or grpc (default: rest); grpc needs the extra `client`.",
+)
+def verify(
+    model: str = "",
+    version: str = "",
+    label: str = "",
+    signature: str = "",
+    from_: str = "",
+    record: bool = False,
+    force: bool = False,
+    against: str = "",
+    junit: str = "",
+    transport: str = "rest",
+) -> None:
+    """Compare the answers with golden cases."""
+
+
 @verb_task("lifecycle.status.status")
 def status() -> None:
     """Show the running server, its versions and its uptime."""
@@ -172,5 +200,5 @@ def collection() -> Collection:
     config = Collection("config", check, schema, init)
     image = Collection("image", build)
     return Collection(
-        setup, serve, predict, describe, status, logs, teardown, doctor, demo, convert, export, config, image
+        setup, serve, predict, describe, verify, status, logs, teardown, doctor, demo, convert, export, config, image
     )
