@@ -33,7 +33,7 @@ def test_every_command_of_the_cookbook_prints_what_it_shows(tmp_path: Path) -> N
         lab.run("tfs teardown --purge")
 
 
-@pytest.mark.parametrize("name", ["verify.md"])
+@pytest.mark.parametrize("name", ["verify.md", "warmup.md"])
 def test_every_command_of_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
     page = (DOCS / name).read_text()
     lab, steps = PageDirectory(tmp_path, page_files(page)), page_steps(page)

@@ -17,6 +17,7 @@ from tfs_workflow.cli.tasks import collection
 ROOT = Path(__file__).parents[2]
 VERBS = {
     "verify",
+    "warmup",
     "setup",
     "serve",
     "predict",

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from tests.support.verifications import Verifications
+from tests.support.warmups import Warmups
 
 
 class TestDockerVerifications(Verifications):
     """A container that mounts the models."""
+
+
+class TestDockerWarmups(Warmups):
+    """A container that mounts the workspace's models."""

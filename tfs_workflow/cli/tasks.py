@@ -104,6 +104,26 @@ def verify(
     """Compare the answers with golden cases."""
 
 
+@verb_task(
+    "quality.warmup.warmup",
+    model="Model name (default: every model).",
+    version="Version number (default: every served one).",
+    signature="Signature of requests that name none (default: serving_default).",
+    from_="File of rows instead of golden cases or the example, of any kind that predict --input takes.",
+    in_place="Also write into a directory of yours that is served in place.",
+    force="Replace warm-up requests that the model brought.",
+)
+def warmup(
+    model: str = "",
+    version: str = "",
+    signature: str = "",
+    from_: str = "",
+    in_place: bool = False,
+    force: bool = False,
+) -> None:
+    """Write requests that a server sends when it loads a model."""
+
+
 @verb_task("lifecycle.status.status")
 def status() -> None:
     """Show the running server, its versions and its uptime."""
@@ -199,6 +219,5 @@ def collection() -> Collection:
     """The tasks as `invoke` and `tfs` show them."""
     config = Collection("config", check, schema, init)
     image = Collection("image", build)
-    return Collection(
-        setup, serve, predict, describe, verify, status, logs, teardown, doctor, demo, convert, export, config, image
-    )
+    verbs = (setup, serve, predict, describe, verify, warmup, status, logs, teardown, doctor, demo, convert, export)
+    return Collection(*verbs, config, image)

@@ -108,6 +108,9 @@ class Model(Frozen):
     labels: dict[value.Label, value.Version] = Field(default_factory=dict, description="Label to version number.")
     smoke: bool = Field(default=True, description="Whether serve sends the model one request when it is loaded.")
     example: Example | None = Field(default=None, description="The request that predict sends without input.")
+    warmup: bool = Field(
+        default=False, description="Whether setup writes requests with which the server warms the model up."
+    )
     golden: str | None = Field(
         default=None,
         min_length=1,

@@ -8,7 +8,7 @@ Whatever sends requests to a model takes this form. A case without a response is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from typing import Any
 from tfs_workflow.client import rows
 from tfs_workflow.client.bulk.row_source import STDIN, numbered_rows, opened
 from tfs_workflow.client.bulk.tables import is_table
-from tfs_workflow.client.interface import JsonClient, ModelRef
+from tfs_workflow.client.interface import ModelRef
 from tfs_workflow.client.rows import MalformedInputError
 from tfs_workflow.errors import ConfigError
+from tfs_workflow.formats.savedmodel import Signature
 from tfs_workflow.state.atomic_file import write_whole
 
 FORMATS = ("instances", "inputs", "examples")
@@ -56,15 +57,15 @@ def read_cases(path: str) -> list[Case]:
     return found
 
 
-def cases_of_rows(client: JsonClient, target: ModelRef, source: str) -> Iterator[Case]:
+def cases_of_rows(source: str, target: ModelRef, signature: Callable[[], Signature]) -> Iterator[Case]:
     """A case without a response for each row of a file that `predict --input` takes, or of stdin for `-`.
 
-    A document in column format is one case. Raises as `predict_file` does.
+    A document in column format is one case. A table needs the `signature`. Raises as `predict_file` does.
     """
     name = "stdin" if source == STDIN else source
     with opened(source) as stream:
         if is_table(source) or not rows.is_document(stream, source):
-            numbered = numbered_rows(client, target, source, stream)
+            numbered = numbered_rows(source, stream, signature)
         else:
             document = rows.read_document(stream, name)
             target = replace(target, signature=target.signature or document.signature)

@@ -40,8 +40,8 @@ _CODES_IN_WORDS = {
 def command_page() -> str:
     """The whole page."""
     verbs = collection()
-    names = ["setup", "serve", "predict", "describe", "verify", "status", "logs", "teardown", "doctor"]
-    names += ["convert", "demo"]
+    names = ["setup", "serve", "predict", "describe", "verify", "warmup", "status", "logs", "teardown"]
+    names += ["doctor", "convert", "demo"]
     names += sorted(set(verbs.task_names) - set(names))
     common = [a for a in verbs["status"].get_arguments() if a.name in COMMON]
     parts = [*(_verb(name, verbs[name]) for name in names), _COMMON + _options(common), _exit_codes()]

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show
-from tfs_workflow.cli.model.asked import Asked, check_asked, targets_of
+from tfs_workflow.cli.model.asked import Asked, check_asked, one_for_rows, targets_of
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError, NotGoodEnoughError, WorkflowError
@@ -19,7 +19,8 @@ from tfs_workflow.quality.junit import write_junit
 from tfs_workflow.quality.report import HEADING, Report
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.sources.transfer import TransferContext
-from tfs_workflow.workflow.model.verification import Verification, golden_cases, record_models, verify_models
+from tfs_workflow.workflow.model.requests import golden_cases
+from tfs_workflow.workflow.model.verification import Verification, record_models, verify_models
 from tfs_workflow.workflow.temporary_server import running_or_temporary
 
 
@@ -64,19 +65,12 @@ def _check(wanted: VerifyOptions) -> None:
 def _verification(config: Config, wanted: VerifyOptions) -> Verification:
     """What to verify; files are read, and what --record would overwrite is found, before a server starts."""
     targets = [replace(target, signature=wanted.signature or None) for target in targets_of(config, wanted)]
-    if wanted.rows and len(targets) > 1:
-        fix = f"choose one: --model {' | '.join(config.models)}"
-        raise ConfigError("the rows are for one model, and the YAML has several", where="--from", fix=fix)
+    one_for_rows(config, targets, wanted.rows)
     if wanted.record:
         for target in targets:
             _check_recordable(config, target.model, force=wanted.force)
-    golden = {} if wanted.rows else golden_cases(config, _with_files(config, targets, wanted))
+    golden = {} if wanted.rows else golden_cases(config, targets, may_be_missing=wanted.record)
     return Verification(targets, golden, wanted.rows, wanted.transport, wanted.against)
-
-
-def _with_files(config: Config, targets: list[Any], wanted: VerifyOptions) -> list[Any]:
-    """The models whose golden cases are to be read: where they are recorded, those that have a file already."""
-    return [t for t in targets if not wanted.record or Path(config.models[t.model].golden or "").is_file()]
 
 
 def _check_recordable(config: Config, model: str, *, force: bool) -> None:

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from tfs_workflow.client.bulk.row_source import signature_of
 from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.config.load import LoadedConfig
-from tfs_workflow.config.types import Config
-from tfs_workflow.errors import ConfigError
-from tfs_workflow.quality.cases import Case, cases_of_rows, read_cases
+from tfs_workflow.quality.cases import Case
 from tfs_workflow.quality.report import ModelReport, Report
 from tfs_workflow.quality.verify import recorded, verified
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.model.connection import REST, connected
-from tfs_workflow.workflow.model.model_request import model_request
+from tfs_workflow.workflow.model.requests import Requests
 
 
 @dataclass(frozen=True)
-class Verification:
-    """What is asked of whom: the models, the golden cases by model name, and a file of rows to ask instead.
+class Verification(Requests):
+    """What is asked of whom.
 
     `against` is the URL of another server, or a version or label of this one, whose answers are the wanted ones.
     """
 
-    targets: Sequence[ModelRef]
-    golden: Mapping[str, Sequence[Case]] = field(default_factory=dict)
-    rows: str = ""
     transport: str = REST
     against: str = ""
-
-
-def golden_cases(config: Config, targets: Iterable[ModelRef]) -> dict[str, list[Case]]:
-    """The golden cases of those models that have some; raises as `read_cases` does."""
-    paths = {target.model: config.models[target.model].golden for target in targets}
-    return {name: read_cases(path) for name, path in paths.items() if path}
 
 
 def verify_models(loaded: LoadedConfig, server: ModelServer, wanted: Verification, report: Report) -> None:
@@ -76,23 +66,4 @@ def _reference(target: ModelRef, against: str) -> ModelRef:
 
 
 def _cases(loaded: LoadedConfig, client: JsonClient, target: ModelRef, wanted: Verification) -> Iterator[Case]:
-    """The rows that were given, else the golden cases, else one request of the YAML or made from the signature."""
-    if wanted.rows:
-        yield from cases_of_rows(client, target, wanted.rows)
-    elif target.model in wanted.golden:
-        yield from wanted.golden[target.model]
-    else:
-        yield _generated(loaded, target)
-
-
-def _generated(loaded: LoadedConfig, target: ModelRef) -> Case:
-    request = model_request(loaded, target.model, target.signature or "")
-    if request.body is None or request.note:
-        raise ConfigError(
-            "no request can be generated for this model",
-            where=f"models.{target.model}",
-            evidence=request.note,
-            fix="give golden cases in the YAML, or rows with --from",
-        )
-    from_yaml = loaded.config.models[target.model].example is not None
-    return Case(request.body, "the YAML's example" if from_yaml else "a request made from the signature")
+    return wanted.of(loaded, target, lambda: signature_of(client, target))
