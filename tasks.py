@@ -21,6 +21,7 @@ BENCHMARKS = (
     "predict_jsonl",
     "interrupts",
     "modelserver",
+    "warmup",
     "first_minute",
 )
 

@@ -72,7 +72,7 @@ def test_the_readme_names_every_verb_and_its_options() -> None:
         for argument in options(name):
             if argument.name not in common:
                 prefix = "--no-" if argument.default is True else "--"
-                assert f"{prefix}{str(argument.name).replace('_', '-')}" in row, (name, argument.name)
+                assert f"{prefix}{argument.names[0]}" in row, (name, argument.name)
 
 
 @pytest.mark.parametrize("name", PAGES)

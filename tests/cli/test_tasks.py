@@ -15,7 +15,21 @@ from tests.support.options import options
 from tfs_workflow.cli.tasks import collection
 
 ROOT = Path(__file__).parents[2]
-VERBS = {"setup", "serve", "predict", "describe", "status", "logs", "teardown", "doctor", "demo", "convert", "export"}
+VERBS = {
+    "verify",
+    "warmup",
+    "setup",
+    "serve",
+    "predict",
+    "describe",
+    "status",
+    "logs",
+    "teardown",
+    "doctor",
+    "demo",
+    "convert",
+    "export",
+}
 CONFIG = {"config.check", "config.schema", "config.init"}
 
 

@@ -20,12 +20,12 @@ import docker
 from tests.support import models
 from tests.support.modelserver import graphs
 from tests.support.needs import shared
-from tests.support.records import framed
 from tests.support.waiting import until
 from tfs_workflow.client.interface import State
 from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.errors import ServerNotReadyError, WorkflowError
 from tfs_workflow.formats.savedmodel import WARMUP_FILE
+from tfs_workflow.formats.tfrecord import framed
 from tfs_workflow.health.readiness import wait_until_available
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.base import ModelServer, Runtime

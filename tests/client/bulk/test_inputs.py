@@ -17,7 +17,8 @@ from pyarrow import parquet
 from tests.support.exported import export_models
 from tests.support.modelserver.running import configured, serving
 from tfs_workflow.client.bulk.images import image_row
-from tfs_workflow.client.bulk.predict_file import BulkOptions, predict_file, predict_text, signature_of
+from tfs_workflow.client.bulk.predict_file import BulkOptions, predict_file, predict_text
+from tfs_workflow.client.bulk.row_source import signature_of
 from tfs_workflow.client.interface import ModelRef
 from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.client.rows import JsonRequest, MalformedInputError

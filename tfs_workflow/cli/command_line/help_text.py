@@ -9,6 +9,7 @@ from invoke.collection import Collection
 _GROUPS = {
     "Serve a model": ("setup", "serve", "status", "logs", "teardown"),
     "Call it": ("predict", "describe"),
+    "Know how good it is": ("verify", "warmup"),
     "Make a SavedModel": ("convert",),
     "Maintain it": ("doctor", "demo", "export", "config.check", "config.init", "config.schema", "image.build"),
 }

@@ -18,6 +18,7 @@ from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state.setup_record import SetupRequiredError
 from tfs_workflow.workflow.model.implied_project import write_implied_project
 from tfs_workflow.workflow.model.smoke import SmokeResult, smoke_test
+from tfs_workflow.workflow.model.warmup_log import warmup_runs
 from tfs_workflow.workflow.prepare import SetupOptions, prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
@@ -37,10 +38,14 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
             return
         done = _started(loaded, setup=setup, pull=not path)
         _report_unusual(done)
+        warmups = [] if done.unchanged or done.reloaded else warmup_runs(loaded, done.server)
+        for run in warmups:
+            console.note(f"warmed up with {run.requests} requests: {run.file}")
         smoke = [] if done.unchanged else list(_smoke_tested(loaded, done))
         requests = {one.model: one.request for one in smoke}
         document = server_document(done.server, done.models) | {
             "smoke": {one.model: _smoke_text(one) for one in smoke},
+            "warmup": [{"file": run.file, "requests": run.requests} for run in warmups],
             "unchanged": done.unchanged,
             "replaced": [drift_document(reason) for reason in done.replaced],
             "reloaded": [drift_document(reason) for reason in done.reloaded],

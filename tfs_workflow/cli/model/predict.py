@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show, whole_number
-from tfs_workflow.client.access.server_certificate import server_certificate
+from tfs_workflow.cli.model.asked import Asked, check_asked, check_choice, target_of
 from tfs_workflow.client.bulk.images import PIXELS, image_row
-from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text, signature_of
-from tfs_workflow.client.connect import connect_json
+from tfs_workflow.client.bulk.predict_file import BATCH_ROWS, BulkOptions, predict_file, predict_text
+from tfs_workflow.client.bulk.row_source import signature_of
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.client.lost_request import ConnectionBrokenError, add_expectation
 from tfs_workflow.client.rows import JsonRequest
@@ -22,20 +21,15 @@ from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError, WorkflowError
 from tfs_workflow.formats import savedmodel
-from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.workflow.model.connection import connected
 from tfs_workflow.workflow.model.model_request import model_request, newest_version
 from tfs_workflow.workflow.project import running
 
-REST, GRPC = "rest", "grpc"
-
 
 @dataclass(frozen=True)
-class PredictOptions:
+class PredictOptions(Asked):
     """The model to call and the request; without a request, the YAML's example is sent."""
 
-    model: str = ""
-    version: str = ""
-    label: str = ""
     signature: str = ""
     instances: str = ""
     inputs: str = ""
@@ -48,7 +42,6 @@ class PredictOptions:
     errors: str = ""
     resume: bool = False
     id: str = ""
-    transport: str = REST
 
 
 def predict(options: CommandOptions, **values: Any) -> None:
@@ -57,12 +50,12 @@ def predict(options: CommandOptions, **values: Any) -> None:
     with reported_errors(options):
         _check(wanted)
     with project_command(options) as loaded:
-        target = _target(loaded.config, wanted)
+        target = replace(target_of(loaded.config, wanted), signature=wanted.signature or None)
         if options.dry_run:
             console.note(f"would send a request to {target.model}")
             return
         _, server = running(loaded)
-        with _connected(loaded, server, wanted) as client:
+        with connected(loaded.config, server, wanted.transport) as client:
             if wanted.input:
                 _predict_file(client, target, loaded.config, wanted)
             else:
@@ -75,22 +68,13 @@ def _check(wanted: PredictOptions) -> None:
     given = [f"--{name}" for name in ("instances", "inputs", "input", "image") if getattr(wanted, name)]
     if len(given) > 1:
         raise ConfigError(f"expected one of them, got {' and '.join(given)}", where="predict")
-    if wanted.version and wanted.label:
-        raise ConfigError("expected a version or a label, got both", where="predict")
-    if wanted.version:
-        whole_number(wanted.version, "--version")
+    check_asked(wanted, "predict")
     if wanted.batch_rows:
         whole_number(wanted.batch_rows, "--batch-rows", least=1)
-    _check_choice("--transport", wanted.transport, (REST, GRPC))
-    _check_choice("--on-error", wanted.on_error, ("stop", "skip"))
-    _check_choice("--pixels", wanted.pixels, tuple(PIXELS))
+    check_choice("--on-error", wanted.on_error, ("stop", "skip"))
+    check_choice("--pixels", wanted.pixels, tuple(PIXELS))
     if not wanted.input:
         _reject_without_input(wanted)
-
-
-def _check_choice(option: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise ConfigError(f"expected {' or '.join(choices)}, got {value!r}", where=option)
 
 
 def _reject_without_input(wanted: PredictOptions) -> None:
@@ -98,37 +82,6 @@ def _reject_without_input(wanted: PredictOptions) -> None:
     for name, value in bulk.items():
         if value:
             raise ConfigError(f"--{name} goes with --input", where="predict", fix="redirect stdout instead")
-
-
-def _connected(loaded: LoadedConfig, server: ModelServer, wanted: PredictOptions) -> JsonClient:
-    """The client for the transport; over gRPC with TLS where the server has a certificate."""
-    credentials = server.credentials()
-    if wanted.transport == REST:
-        return connect_json(server.rest_url, credentials=credentials)
-    path = str(loaded.config.server.flags.get("ssl_config_file", ""))
-    if not path:
-        return connect_json(
-            f"{'grpcs' if server.certificate else 'grpc'}://{server.grpc_target}", credentials=credentials
-        )
-    certificate = server_certificate(Path(path), server.grpc_target)
-    return connect_json(f"grpcs://{server.grpc_target}", certificate=certificate, credentials=credentials)
-
-
-def _target(config: Config, wanted: PredictOptions) -> ModelRef:
-    version = int(wanted.version) if wanted.version else None
-    name = wanted.model or _only_model(config)
-    if name not in config.models:
-        names = ", ".join(config.models)
-        raise ConfigError(f"the YAML has no model {name!r}", where="--model", fix=f"there are: {names}")
-    return ModelRef(name, version, wanted.label or None, wanted.signature or None)
-
-
-def _only_model(config: Config) -> str:
-    if len(config.models) > 1:
-        raise ConfigError(
-            "the YAML has several models", where="predict", fix=f"choose one: --model {' | '.join(config.models)}"
-        )
-    return next(iter(config.models))
 
 
 def _answer(client: JsonClient, target: ModelRef, loaded: LoadedConfig, wanted: PredictOptions) -> object:

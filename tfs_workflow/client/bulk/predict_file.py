@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -15,16 +14,16 @@ from typing import Any, BinaryIO
 
 from tfs_workflow.client import rows
 from tfs_workflow.client.bulk.journal import DOCUMENT, LINES, LIST, REFUSED, Journal, LineFormat, check_places, encoded
+from tfs_workflow.client.bulk.row_source import STDIN, numbered_rows, opened, signature_of
 from tfs_workflow.client.bulk.row_stream import Predictions, RefusedRow, RowStream
-from tfs_workflow.client.bulk.tables import is_table, row_text, table_rows
+from tfs_workflow.client.bulk.tables import is_table
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.client.rows import Batch, JsonRequest
-from tfs_workflow.errors import ConfigError, PredictionFailedError, WorkflowError
-from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature
+from tfs_workflow.errors import ConfigError, WorkflowError
 
 BATCH_ROWS = 512
 BATCH_BYTES = 4 << 20
-STDIN = STDOUT = "-"
+STDOUT = "-"
 # A file up to this size is read twice: first to count its lines for the progress bar.
 COUNTED_BYTES = 1 << 30
 
@@ -80,9 +79,9 @@ def predict_file(  # noqa: PLR0913  # an input, an output and the options betwee
     output = "" if output == STDOUT else output
     _check(source, output, bulk)
     name = "stdin" if source == STDIN else source
-    with _opened(source) as stream:
+    with opened(source) as stream:
         if is_table(source) or not rows.is_document(stream, source):
-            numbered = _numbered_rows(client, target, source, stream, bulk.id_field)
+            numbered = numbered_rows(source, stream, lambda: signature_of(client, target), bulk.id_field)
             form = DOCUMENT if output.endswith(rows.DOCUMENT_SUFFIXES) else LINES
         else:
             document = rows.read_document(stream, name)
@@ -106,25 +105,6 @@ def _check(source: str, output: str, bulk: BulkOptions) -> None:
         raise ConfigError("--errors goes with --on-error skip and --output", where="predict")
     check_places(source, output)
     check_places(source, bulk.errors)
-
-
-def _numbered_rows(
-    client: JsonClient, target: ModelRef, source: str, stream: BinaryIO, id_field: str
-) -> Iterator[tuple[int, bytes]]:
-    if not is_table(source):
-        return rows.json_lines(stream, "stdin" if source == STDIN else source)
-    signature = signature_of(client, target)
-    return ((number, row_text(value)) for number, value in table_rows(source, signature, id_field))
-
-
-def signature_of(client: JsonClient, target: ModelRef) -> Signature:
-    """The signature that a target names; raises PredictionFailedError where the model has none of that name."""
-    found = client.metadata(target.model, target.version, target.label)
-    name = target.signature or DEFAULT_SIGNATURE
-    if name not in found:
-        choices = f"there are: {', '.join(found)}"
-        raise PredictionFailedError(f"there is no signature {name}", where=target.model, fix=choices)
-    return found[name]
 
 
 def _predict_columns(client: JsonClient, target: ModelRef, document: JsonRequest, output: str) -> int:
@@ -245,22 +225,6 @@ def _count_lines(source: str, stream: BinaryIO) -> int | None:
         return None
     with Path(source).open("rb") as lines:
         return sum(block.count(b"\n") for block in iter(lambda: lines.read(1 << 20), b""))
-
-
-@contextmanager
-def _opened(source: str) -> Iterator[io.BufferedReader]:
-    """The bytes of a file or of stdin."""
-    if source == STDIN:
-        yield sys.stdin.buffer  # type: ignore[misc]  # a BufferedReader, whatever typeshed calls it
-        return
-    try:
-        stream = Path(source).open("rb")  # noqa: SIM115  # closed below; only the opening is translated
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}", where=source, fix="name a file, or - for stdin"
-        ) from error
-    with stream:
-        yield stream
 
 
 @contextmanager

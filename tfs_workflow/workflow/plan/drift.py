@@ -52,7 +52,7 @@ def served_record(
         model.name: fingerprints_unread(
             model.base_path,
             versions[model.name],
-            fetched[model.name].files if model.name in fetched else {},
+            fetched[model.name].present if model.name in fetched else {},
         )
         for model in spec.models
     }

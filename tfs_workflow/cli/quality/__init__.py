@@ -1,0 +1,1 @@
+"""The verbs that say how good the answers are."""

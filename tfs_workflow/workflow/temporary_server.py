@@ -1,0 +1,49 @@
+"""A server for verbs that need one for a while: the one that runs, else one that is removed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.errors import ServerNotReadyError
+from tfs_workflow.runtimes.base import ModelServer
+from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.state.setup_record import SetupRequiredError
+from tfs_workflow.workflow.prepare import prepare
+from tfs_workflow.workflow.project import running
+from tfs_workflow.workflow.remove import remove
+from tfs_workflow.workflow.start import Served, start
+
+
+@contextmanager
+def running_or_temporary(loaded: LoadedConfig, context: TransferContext) -> Iterator[ModelServer]:
+    """The project's running server; without one, a server is set up, started, and removed after the block.
+
+    Raises what `prepare` and `start` raise.
+    """
+    try:
+        _, server = running(loaded)
+    except ServerNotReadyError:
+        context.notify("no server runs: one is started, and removed afterwards")
+    else:
+        yield server
+        return
+    done = _started(loaded, context)
+    try:
+        yield done.server
+    finally:
+        # Another verb may have started it while this one waited.
+        if not done.unchanged:
+            remove(loaded, context)
+
+
+def _started(loaded: LoadedConfig, context: TransferContext) -> Served:
+    # The progress of a start is in seconds, not in bytes.
+    without_bars = TransferContext(notify=context.notify)
+    try:
+        return start(loaded, without_bars)
+    except SetupRequiredError as error:
+        context.notify(f"{error.what}: setup comes first")
+    prepare(loaded, context)
+    return start(loaded, without_bars)
