@@ -15,21 +15,8 @@ from tests.support.options import options
 from tfs_workflow.cli.tasks import collection
 
 ROOT = Path(__file__).parents[2]
-VERBS = {
-    "verify",
-    "warmup",
-    "setup",
-    "serve",
-    "predict",
-    "describe",
-    "status",
-    "logs",
-    "teardown",
-    "doctor",
-    "demo",
-    "convert",
-    "export",
-}
+LIFECYCLE = {"setup", "serve", "status", "logs", "teardown", "demo"}
+VERBS = LIFECYCLE | {"predict", "describe", "verify", "warmup", "bench", "doctor", "convert", "export"}
 CONFIG = {"config.check", "config.schema", "config.init"}
 
 

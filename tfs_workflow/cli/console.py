@@ -32,8 +32,8 @@ _json = {"lines": False, "printed": False}
 class Bars(Protocol):
     """Progress of several things at once."""
 
-    def __call__(self, label: str, done: int, total: int | None) -> None:
-        """Set the bar of `label` to `done` of `total` units (None: unknown)."""
+    def __call__(self, label: str, done: float, total: float | None, detail: str = "") -> None:
+        """Set the bar of `label`, with a detail behind it, to `done` of `total` units (None: unknown)."""
 
 
 def result(text: str) -> None:
@@ -162,20 +162,21 @@ def progress_bars(unit: str = "bytes") -> Iterator[Bars]:
     The first report imports rich: a block without a report, or one that first starts a server, is not delayed.
     """
     if not is_coloured():
-        yield lambda label, done, total: None  # noqa: ARG005
+        yield lambda label, done, total, detail="": None  # noqa: ARG005
         return
     with ExitStack() as stack:
         opened: list[Progress] = []
         tasks: dict[str, TaskID] = {}
         lock = Lock()  # transfers report from their own threads
 
-        def report(label: str, done: int, total: int | None) -> None:
+        def report(label: str, done: float, total: float | None, detail: str = "") -> None:
             with lock:
                 if not opened:
                     opened.append(stack.enter_context(_rich_progress(unit)))
                 if label not in tasks:
                     tasks[label] = opened[0].add_task(label, total=total)
-            opened[0].update(tasks[label], completed=done, total=total)
+            description = f"{label}  {detail}" if detail else label
+            opened[0].update(tasks[label], completed=done, total=total, description=description)
 
         yield report
 

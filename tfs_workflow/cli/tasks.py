@@ -124,6 +124,47 @@ def warmup(
     """Write requests that a server sends when it loads a model."""
 
 
+@verb_task(
+    "quality.bench.bench",
+    repeatable=["plot"],
+    model="Model name; needed only when the YAML has several.",
+    version="Version number (default: the newest served).",
+    label="Version label, such as stable.",
+    signature="Signature name (default: serving_default).",
+    transport="How to send the requests: rest or grpc (default: rest).",
+    connections="Closed loops, such as 1,4,16,64: each connection sends when its last request is answered.",
+    rate="Open loops, such as 200,500: requests per second, timed from the moment when each was due.",
+    seconds="Seconds of each load (default: 5).",
+    warm_up="Seconds of each load before anything counts (default: 1).",
+    rows="Rows a request (default: as the request has them).",
+    from_="File of rows or of one request to send (default: the YAML's example, else one made from the signature).",
+    processes="Processes of the load generator, which share a load (default: 1).",
+    save="File for the result, as JSON; an existing one is replaced.",
+    compare="A saved result: show the ratios to it.",
+    plot="File for curves: .html or .svg; once or several times.",
+    advise="Instead, try batching parameters, each on a server of its own, and name the best.",
+)
+def bench(
+    model: str = "",
+    version: str = "",
+    label: str = "",
+    signature: str = "",
+    transport: str = "rest",
+    connections: str = "",
+    rate: str = "",
+    seconds: str = "5",
+    warm_up: str = "1",
+    rows: str = "",
+    from_: str = "",
+    processes: str = "1",
+    save: str = "",
+    compare: str = "",
+    plot: Sequence[str] = (),
+    advise: bool = False,
+) -> None:
+    """Measure how fast a model answers, load by load."""
+
+
 @verb_task("lifecycle.status.status")
 def status() -> None:
     """Show the running server, its versions and its uptime."""
@@ -219,5 +260,20 @@ def collection() -> Collection:
     """The tasks as `invoke` and `tfs` show them."""
     config = Collection("config", check, schema, init)
     image = Collection("image", build)
-    verbs = (setup, serve, predict, describe, verify, warmup, status, logs, teardown, doctor, demo, convert, export)
+    verbs = (
+        setup,
+        serve,
+        predict,
+        describe,
+        verify,
+        warmup,
+        bench,
+        status,
+        logs,
+        teardown,
+        doctor,
+        demo,
+        convert,
+        export,
+    )
     return Collection(*verbs, config, image)

@@ -26,7 +26,7 @@ from tfs_workflow.client.interface import (
 )
 from tfs_workflow.client.lost_request import BROKEN, BROKEN_FIX, ConnectionBrokenError, add_expectation, add_shapes
 from tfs_workflow.client.signature_cache import SignatureCache, fitted_inputs
-from tfs_workflow.client.tensor_codec import decode, encode
+from tfs_workflow.client.tensor_codec import decode, model_spec, predict_request
 from tfs_workflow.errors import PredictionFailedError, ServerNotReadyError, WorkflowError
 from tfs_workflow.formats.savedmodel import DEFAULT_SIGNATURE, Signature, signature_of
 from tfs_workflow.formats.status_codes import HTTP_STATUS, Code
@@ -101,7 +101,7 @@ class GrpcArrayClient:
 
     def status(self, model: str, version: int | None = None, label: str | None = None) -> list[VersionStatus]:
         """The versions of a model, newest first; see `Client`."""
-        request = apis.GetModelStatusRequest(model_spec=_model_spec(ModelRef(model, version, label)))
+        request = apis.GetModelStatusRequest(model_spec=model_spec(ModelRef(model, version, label)))
         try:
             answer = self._send(services.GET_MODEL_STATUS, request, STATUS_TIMEOUT_S)
         except RequestRejectedError as error:
@@ -114,7 +114,7 @@ class GrpcArrayClient:
     def metadata(self, model: str, version: int | None = None, label: str | None = None) -> dict[str, Signature]:
         """Signature name to signature; see `Client`."""
         request = apis.GetModelMetadataRequest(
-            model_spec=_model_spec(ModelRef(model, version, label)), metadata_field=["signature_def"]
+            model_spec=model_spec(ModelRef(model, version, label)), metadata_field=["signature_def"]
         )
         packed = self._send(services.GET_MODEL_METADATA, request, self.timeout_s).metadata["signature_def"]
         found = self._parsed(apis.SignatureDefMap, packed.value).signature_def
@@ -147,16 +147,13 @@ class GrpcArrayClient:
 
         Raises RequestRejectedError without what the signature expects.
         """
-        request = apis.PredictRequest(model_spec=_model_spec(target))
         signature = self.signature(target)
-        specs = signature.inputs
         size_bytes = sum(array.nbytes for array in inputs.values())
         if size_bytes > MAX_MESSAGE_BYTES:
             raise PredictionFailedError(
                 f"{size_bytes} bytes are more than the {MAX_MESSAGE_BYTES} that a message holds"
             )
-        for name, array in inputs.items():
-            encode(array, specs[name].dtype, request.inputs[name])
+        request = predict_request(target, inputs, signature.inputs)
         try:
             answer = self._send(services.PREDICT, request, timeout_s or self.timeout_s)
         except RequestRejectedError:
@@ -225,15 +222,6 @@ def _lost(
     add_shapes(broken, {name: array.shape for name, array in inputs.items()})
     add_expectation(broken, target, {target.signature or DEFAULT_SIGNATURE: signature})
     return broken
-
-
-def _model_spec(target: ModelRef) -> apis.ModelSpec:
-    spec = apis.ModelSpec(name=target.model, signature_name=target.signature or "")
-    if target.version is not None:
-        spec.version.value = target.version
-    elif target.label:
-        spec.version_label = target.label
-    return spec
 
 
 def _version_status(entry: apis.ModelVersionStatus) -> VersionStatus:

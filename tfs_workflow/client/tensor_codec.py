@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfs_workflow.client.interface import InvalidInputError
+from tfs_workflow.client.interface import InvalidInputError, ModelRef
 from tfs_workflow.errors import PredictionFailedError
 from tfs_workflow.formats.savedmodel import TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name
@@ -22,6 +23,7 @@ from tfs_workflow.formats.tensors import (
     to_bfloat16,
     to_proto,
 )
+from tfs_workflow.protos.serving_apis_pb2 import ModelSpec, PredictRequest
 from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
 if TYPE_CHECKING:
@@ -40,6 +42,24 @@ def encode(array: Array, dtype: str, message: TensorProto | None = None) -> Tens
     values = to_bfloat16(array) if code == BFLOAT16 else array
     to_proto(Tensor(code, array.shape, values.ravel()), message, as_content=True)
     return message
+
+
+def predict_request(target: ModelRef, inputs: Mapping[str, Array], specs: Mapping[str, TensorSpec]) -> PredictRequest:
+    """The message for arrays in the signature's types, by input name."""
+    request = PredictRequest(model_spec=model_spec(target))
+    for name, array in inputs.items():
+        encode(array, specs[name].dtype, request.inputs[name])
+    return request
+
+
+def model_spec(target: ModelRef) -> ModelSpec:
+    """The target as every message names it."""
+    spec = ModelSpec(name=target.model, signature_name=target.signature or "")
+    if target.version is not None:
+        spec.version.value = target.version
+    elif target.label:
+        spec.version_label = target.label
+    return spec
 
 
 def decode(message: TensorProto) -> Array:

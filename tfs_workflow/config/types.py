@@ -13,6 +13,7 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator,
 
 from tfs_workflow.config import values as value
 from tfs_workflow.config.problems import EXPECTED, refusal
+from tfs_workflow.config.quality_types import Slo
 from tfs_workflow.config.source_types import (
     ArchiveSource,
     BundledSource,
@@ -33,6 +34,7 @@ __all__ = [
     "GitSource",
     "Latest",
     "Model",
+    "Slo",
     "Source",
     "StoreSource",
 ]
@@ -119,6 +121,7 @@ class Model(Frozen):
     tolerance: Tolerance = Field(
         default_factory=Tolerance, description="How far from golden's numbers verify lets numbers be."
     )
+    slo: Slo | None = Field(default=None, description="How fast the model must answer, which bench judges.")
 
     @field_validator("versions")
     @classmethod

@@ -9,7 +9,7 @@ from invoke.collection import Collection
 _GROUPS = {
     "Serve a model": ("setup", "serve", "status", "logs", "teardown"),
     "Call it": ("predict", "describe"),
-    "Know how good it is": ("verify", "warmup"),
+    "Know how good it is": ("verify", "warmup", "bench"),
     "Make a SavedModel": ("convert",),
     "Maintain it": ("doctor", "demo", "export", "config.check", "config.init", "config.schema", "image.build"),
 }
