@@ -15,6 +15,7 @@ import pytest
 from tests.support.command import CommandLine
 from tests.support.faults import servers
 from tests.support.waiting import until
+from tfs_workflow.runtimes.process_runtime import PROJECT_VARIABLE
 
 pytestmark = pytest.mark.slow
 SHORT = ("--seconds", "0.5", "--warm-up", "0.2")
@@ -225,3 +226,53 @@ def _is_generator(process: psutil.Process) -> bool:
         return "tfs_workflow.quality.bench.generator" in process.cmdline()
     except psutil.Error:
         return False
+
+
+def test_batching_is_tried_on_servers_of_their_own_which_are_gone_afterwards(lab: CommandLine) -> None:
+    done = lab.run("bench", "--advise", "--connections", "4", "--json", *SHORT)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    tried = [one["batching"] for one in shown["candidates"]]
+    assert tried[0] is None
+    assert {one["max_batch_size"] for one in tried[1:]} == {8, 32, 128}
+    assert all(one["answered"] > 0 and one["server"]["cores"] > 0 for one in shown["candidates"])
+    assert not shown["partial"]
+    if shown["batching"]:
+        assert shown["batching"] in tried
+        assert len(shown["again"]) == 2
+    assert _advising(lab) == []
+    assert lab.ok("predict").strip() == "[2.5, 3.0, 4.5]"
+
+
+def test_advice_that_is_interrupted_shows_what_it_has_and_leaves_no_server(own: CommandLine) -> None:
+    own.ok("setup")
+    words = ("bench", "--advise", "--connections", "2", "--seconds", "0.5", "--warm-up", "0")
+    process = own.start(*words)
+    assert process.stderr is not None
+    while "trying 8 rows, 1 ms" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.startswith("2 connections (partial)\n")
+    assert "no batching" in printed
+    assert "server:" not in printed
+    assert _advising(own) == []
+
+
+def test_advice_takes_one_load_and_no_file(lab: CommandLine) -> None:
+    message = lab.fails(2, "bench", "--advise", "--connections", "1,2")
+    assert "--advise takes one load, got 1 connection, 2 connections" in message
+    assert "goes without --save" in lab.fails(2, "bench", "--advise", "--save", "r.json")
+
+
+def _advising(line: CommandLine) -> list[psutil.Process]:
+    """The servers that were started to be tried."""
+    found = []
+    for one in psutil.process_iter():
+        try:
+            if one.environ().get(PROJECT_VARIABLE) == f"{line.project}-advise":
+                found.append(one)
+        except (psutil.Error, OSError):
+            continue
+    return found

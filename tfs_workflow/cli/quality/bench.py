@@ -9,6 +9,7 @@ from typing import Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors
+from tfs_workflow.cli.quality.advise import show_advice
 from tfs_workflow.cli.quality.bench_options import BenchValues, bench_options, check_values
 from tfs_workflow.config.types import Slo
 from tfs_workflow.errors import ConfigError, NotGoodEnoughError
@@ -33,6 +34,10 @@ def bench(options: CommandOptions, **values: Any) -> None:
             console.note(
                 f"would put on {asked.target.model}: {', '.join(map(str, asked.loads))}, {asked.seconds:g} s each"
             )
+            return
+        if given.advise:
+            with _live(asked) as progress:
+                show_advice(options, loaded, asked, progress)
             return
         slo = loaded.config.models[asked.target.model].slo
         with serving(loaded, TransferContext(notify=console.note)) as (runtime, server):

@@ -9,12 +9,15 @@ from typing import TypeVar
 
 from tfs_workflow.cli.command import whole_number
 from tfs_workflow.cli.model.asked import Asked, check_asked, target_of
-from tfs_workflow.config.types import Config
+from tfs_workflow.config.types import Config, Slo
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.quality.bench.plot.plotted import PLOTS
+from tfs_workflow.quality.bench.result import Load
 from tfs_workflow.quality.bench.slo import require_load
 from tfs_workflow.workflow.quality.bench import BenchOptions, loads_of
 
+# Enough that batches form, and few enough that a small machine is not full.
+ADVISED_CONNECTIONS = 16
 _Number = TypeVar("_Number", int, float)
 
 
@@ -59,7 +62,7 @@ def bench_options(config: Config, values: BenchValues) -> BenchOptions:
         values.connections, "--connections", lambda text: whole_number(text, "--connections", least=1)
     )
     rates = _numbers(values.rate, "--rate", lambda text: _positive(text, "--rate"))
-    loads = loads_of(connections, rates, slo)
+    loads = _one_load(connections, rates, slo) if values.advise else loads_of(connections, rates, slo)
     if slo:
         require_load(slo, loads, target.model)
     return BenchOptions(
@@ -72,6 +75,16 @@ def bench_options(config: Config, values: BenchValues) -> BenchOptions:
         source=values.from_,
         processes=whole_number(values.processes, "--processes", least=1),
     )
+
+
+def _one_load(connections: Sequence[int], rates: Sequence[float], slo: Slo | None) -> tuple[Load, ...]:
+    """The one load that --advise puts on every candidate: by default the rate of the SLO, else 16 connections."""
+    if not connections and not rates:
+        connections, rates = ([], [slo.rate]) if slo else ([ADVISED_CONNECTIONS], [])
+    loads = loads_of(connections, rates, None)
+    if len(loads) > 1:
+        raise ConfigError(f"--advise takes one load, got {', '.join(map(str, loads))}", where="bench")
+    return loads
 
 
 def _numbers(text: str, option: str, number: Callable[[str], _Number]) -> list[_Number]:
