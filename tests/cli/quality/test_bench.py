@@ -15,7 +15,7 @@ import pytest
 from tests.support.command import CommandLine
 from tests.support.faults import servers
 from tests.support.waiting import until
-from tfs_workflow.runtimes.process_runtime import PROJECT_VARIABLE
+from tfs_workflow.runtimes.process.marks import PROJECT_VARIABLE
 
 pytestmark = pytest.mark.slow
 SHORT = ("--seconds", "0.5", "--warm-up", "0.2")

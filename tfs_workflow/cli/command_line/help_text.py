@@ -10,8 +10,16 @@ _GROUPS = {
     "Serve a model": ("setup", "serve", "status", "logs", "teardown"),
     "Call it": ("predict", "describe"),
     "Know how good it is": ("verify", "warmup", "bench"),
-    "Make a SavedModel": ("convert",),
-    "Maintain it": ("doctor", "demo", "export", "config.check", "config.init", "config.schema", "image.build"),
+    "Maintain it": (
+        "doctor",
+        "convert",
+        "demo",
+        "export",
+        "config.check",
+        "config.init",
+        "config.schema",
+        "image.build",
+    ),
 }
 _HEAD = """\
 tfs takes a TensorFlow model to a served, health-checked model server and its predictions.
