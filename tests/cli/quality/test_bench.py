@@ -81,7 +81,7 @@ def test_it_prints_a_table_for_people(lab: CommandLine) -> None:
 def test_a_server_is_started_for_it_and_torn_down_again(own: CommandLine) -> None:
     done = own.run("bench", "--connections", "1", *SHORT)
     assert done.returncode == 0, done.stderr
-    assert "nothing serves: a server is started for this, and torn down after it" in done.stderr
+    assert "no server runs: one is started, and removed afterwards" in done.stderr
     assert servers(own) == []
 
 
