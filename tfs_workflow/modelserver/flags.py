@@ -48,6 +48,7 @@ OWN = (
     Flag("tls_key_file", "", "PEM file with its key."),
     Flag("token_file", "", "File with the bearer token that every request but a probe must have."),
     Flag("max_held_bytes", 2**30, "Most bytes of bodies in work, with --fronts; more are answered with 503."),
+    Flag("large_graph_bytes", 100 * 2**20, "Size of saved_model.pb from which on its graph is loaded in less memory."),
     Flag("flagfile", "", "Text file with a flag a line, read after the command line; with --fronts again on SIGHUP."),
     Flag("fronts", _FRONTS, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process."),
 )

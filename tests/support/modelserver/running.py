@@ -21,8 +21,8 @@ from typing import Any
 
 BUNDLED = Path(__file__).parents[3] / "tfs_workflow" / "bundled" / "half_plus_two"
 LISTENING = "Exporting HTTP/REST API at"
-# A run of the tests against a server of several processes: TFS_TEST_FRONTS=2 pytest tests/modelserver tests/peers.
-FRONTS = [f"--fronts={os.environ['TFS_TEST_FRONTS']}"] if "TFS_TEST_FRONTS" in os.environ else []
+# A run of the tests against another server: TFS_TEST_FLAGS="--fronts=2 --large_graph_bytes=0" pytest tests/modelserver.
+FLAGS = os.environ.get("TFS_TEST_FLAGS", "").split()
 
 
 def free_port() -> int:
@@ -121,7 +121,7 @@ class Running:
 def arguments(*flags: str, rest_port: int, grpc_port: int) -> list[str]:
     """The command line of a server."""
     listening = ["--bind_address=127.0.0.1", f"--rest_api_port={rest_port}", f"--port={grpc_port}"]
-    return [sys.executable, "-m", "tfs_workflow.modelserver", *listening, *FRONTS, *flags]
+    return [sys.executable, "-m", "tfs_workflow.modelserver", *listening, *FLAGS, *flags]
 
 
 @contextmanager
