@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.support import models
+from tests.support.team import CRASH, Team, serving
 from tests.support.waiting import until
 
 TEST = """\
@@ -24,39 +21,9 @@ def test_half_plus_two(tfs_client):
 """
 # Says which server it has: on the file descriptor itself, which outlives a crash.
 NAMED = """\
-import os
 def test_it(tfs_server):
     os.write(2, f"project={tfs_server.project} models={','.join(tfs_server.models)}\\n".encode())
 """
-# Writes down what runs, and then ends as no `finally` survives it.
-CRASH = """\
-import os, pathlib, psutil, signal
-def test_it(tfs_server):
-    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
-    pathlib.Path("seen").write_text("".join(line for line in lines if os.getcwd() in line))
-"""
-
-
-class Team:
-    """A directory with tests of a model, and runs of pytest in it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.write("pytest.ini", "[pytest]\ntfs_model = model\nfilterwarnings = error\n")
-
-    def write(self, name: str, text: str) -> None:
-        (self.directory / name).write_text(text)
-
-    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
-        argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-        # Of the run that this test is in, nothing is to be inherited.
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "TFS_"))}
-        # Where the server's files are, by which it is found below.
-        (self.directory / "tmp").mkdir(exist_ok=True)
-        kept["TMPDIR"] = str(self.directory / "tmp")
-        return subprocess.run(
-            argv, cwd=self.directory, env=kept, capture_output=True, text=True, timeout=120, check=False
-        )
 
 
 @pytest.fixture
@@ -64,12 +31,6 @@ def team(tmp_path: Path) -> Iterator[Team]:
     models.good(tmp_path, "1")
     yield Team(tmp_path)
     until(lambda: serving(tmp_path) == [] and list((tmp_path / "tmp").glob("tfs-pytest-*")) == [])
-
-
-def serving(directory: Path) -> list[str]:
-    """The command lines that name a directory: of servers with files in it, and of their guards."""
-    lines = (" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
-    return [line for line in lines if str(directory) in line]
 
 
 def test_a_first_model_test(team: Team) -> None:
