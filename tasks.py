@@ -22,6 +22,7 @@ BENCHMARKS = (
     "interrupts",
     "modelserver",
     "warmup",
+    "pytest_plugin",
     "first_minute",
 )
 

@@ -45,6 +45,13 @@ def test_every_command_of_a_page_prints_what_it_shows(tmp_path: Path, name: str)
         lab.run("tfs teardown --purge")
 
 
+def test_a_first_model_test_passes(tmp_path: Path) -> None:
+    page = (DOCS / "pytest.md").read_text()
+    lab, ((command, output),) = PageDirectory(tmp_path, page_files(page)), page_steps(page)
+    shutil.copytree(BUNDLED, tmp_path / "my_model")
+    assert lab.run(command) == output
+
+
 def without_notes(printed: str) -> str:
     """The output without the lines about progress."""
     return "".join(line for line in printed.splitlines(keepends=True) if not line.startswith("INFO "))

@@ -64,18 +64,20 @@ class SetupOptions:
 
     `offline` makes no network call; `update` contacts the sources and the registry again. Without `pull`, `runtime:
     auto` takes the embedded server, where it is installed, rather than wait for an image that is not on the engine.
+    Without `pin`, the lock file is neither read nor written.
     """
 
     locked: bool = False
     offline: bool = False
     update: bool = False
     pull: bool = True
+    pin: bool = True
 
 
 def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOptions = SetupOptions()) -> SetUp:  # frozen
     """Prepare everything that serve needs; a second call makes no network call."""
     lock_file = lockfile.lock_path(loaded.path)
-    pinned = lockfile.read(lock_file)
+    pinned = lockfile.read(lock_file) if options.pin else None
     if options.locked and pinned is None:
         raise ConfigError("there is no lock file", where=str(lock_file), fix="run invoke setup once without --locked")
     workspace = Workspace.create(loaded.workspace, loaded.config.project)
@@ -91,7 +93,8 @@ def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOption
         spec = server_spec(loaded.config, record, workspace)
         check_models(spec, runtime_kind(choice.runtime).reader())
         _warn_of_twins(spec, context)
-        _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=options.locked)
+        if options.pin:
+            _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=options.locked)
         session.change(setup=record)
         warmed_up = _warmed_up(loaded, session, spec)
     return SetUp(workspace.path, models, choice, lock_file, warmed_up)

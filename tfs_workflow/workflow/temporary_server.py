@@ -10,17 +10,23 @@ from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state.setup_record import SetupRequiredError
-from tfs_workflow.workflow.prepare import prepare
+from tfs_workflow.workflow.prepare import SetupOptions, prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
 from tfs_workflow.workflow.start import Served, start
 
+_USUAL_SETUP = SetupOptions()
+
 
 @contextmanager
-def running_or_temporary(loaded: LoadedConfig, context: TransferContext) -> Iterator[ModelServer]:
+def running_or_temporary(
+    loaded: LoadedConfig,
+    context: TransferContext,
+    setup: SetupOptions = _USUAL_SETUP,
+) -> Iterator[ModelServer]:
     """The project's running server; without one, a server is set up, started, and removed after the block.
 
-    Raises what `prepare` and `start` raise.
+    `setup` is how a missing set-up runs. Raises what `prepare` and `start` raise.
     """
     try:
         _, server = running(loaded)
@@ -29,7 +35,7 @@ def running_or_temporary(loaded: LoadedConfig, context: TransferContext) -> Iter
     else:
         yield server
         return
-    done = _started(loaded, context)
+    done = _started(loaded, context, setup)
     try:
         yield done.server
     finally:
@@ -38,12 +44,12 @@ def running_or_temporary(loaded: LoadedConfig, context: TransferContext) -> Iter
             remove(loaded, context)
 
 
-def _started(loaded: LoadedConfig, context: TransferContext) -> Served:
+def _started(loaded: LoadedConfig, context: TransferContext, setup: SetupOptions) -> Served:
     # The progress of a start is in seconds, not in bytes.
     without_bars = TransferContext(notify=context.notify)
     try:
         return start(loaded, without_bars)
     except SetupRequiredError as error:
         context.notify(f"{error.what}: setup comes first")
-    prepare(loaded, context)
+    prepare(loaded, context, setup)
     return start(loaded, without_bars)
