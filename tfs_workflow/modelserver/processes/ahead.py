@@ -2,7 +2,7 @@
 
 To open TensorFlow's library takes longer than anything else in a start, and needs none of the server's flags. So a tool
 that will start a server runs this first. It starts an engine, waits at the socket DESCRIPTOR for the server's command
-line, environment and log, and becomes that server, which is then the parent of the engine (docs/decisions/0021).
+line, environment and log, and becomes that server, which is then the parent of the engine (docs/decisions/0022).
 A socket that ends without a word ends both.
 """
 
