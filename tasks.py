@@ -20,6 +20,7 @@ BENCHMARKS = (
     "fetch",
     "predict_jsonl",
     "interrupts",
+    "load_generator",
     "modelserver",
     "warmup",
     "pytest_plugin",

@@ -88,6 +88,22 @@ def test_the_commands_of_the_lab_succeed(tmp_path: Path, name: str) -> None:
     run_and_compare_predictions(lab, steps, {"config.init", "setup", "serve", "predict", "teardown"})
 
 
+def test_the_commands_of_the_page_about_bench_succeed(tmp_path: Path) -> None:
+    page = (DOCS / "bench.md").read_text()
+    lab, steps = PageDirectory(tmp_path, page_files(page)), page_steps(page)
+    # What a machine of the tests reaches is no question of the page.
+    lab.environment["TFS_MODELS__HALF_PLUS_TWO__SLO"] = "{p99_ms: 60000, rate: 1}"
+    try:
+        lab.run("tfs setup serve")
+        for command, output in steps:
+            printed = lab.run(command)
+            assert output.splitlines()[0] in printed.splitlines(), command
+            assert output.splitlines()[1].split() in [line.split() for line in printed.splitlines()], command
+        assert {path.name for path in tmp_path.iterdir()} >= {"before.json", "report.html", "bench.svg"}
+    finally:
+        lab.run("tfs teardown --purge")
+
+
 def run_and_compare_predictions(lab: PageDirectory, steps: list[tuple[str, str]], verbs: set[str]) -> None:
     """Run a transcript; ports, ids and times differ in the other verbs' output."""
     assert {command.split()[1] for command, _ in steps} >= verbs

@@ -28,6 +28,13 @@ def test_it_is_met_by_one_load_that_shows_it() -> None:
     assert re.search(r"^met: .* at 500/s: 499 requests/s, p99 (11|12)", text)
 
 
+def test_a_closed_loop_does_not_make_up_for_an_open_one_at_the_rate() -> None:
+    with pytest.raises(NotGoodEnoughError) as caught:
+        verdict(SLO, [point(Load(16), 9000, 2), point(Load(512, 500), 500, 31)])
+    assert caught.value.evidence.startswith("at 500/s: ")
+    assert "at 16 connections" in verdict(SLO, [point(Load(16), 9000, 2)])
+
+
 @pytest.mark.parametrize(
     ("shown", "seen"),
     [

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from tfs_workflow.client.bulk.row_source import signature_of
 from tfs_workflow.client.interface import ModelRef
 from tfs_workflow.client.rest_json import RestJsonClient
+from tfs_workflow.client.rows import JsonRequest
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Slo
 from tfs_workflow.errors import ConfigError, PredictionFailedError, ServerNotReadyError, ToolMissingError
@@ -60,35 +61,18 @@ class Bench:
         Raises what the client raises where that fails, and ToolMissingError where a package is missing.
         """
         _require_packages()
-        self._options, self._runtime, self._server = options, runtime, server
-        target = options.target
-        with RestJsonClient(server.rest_url, credentials=server.credentials()) as client:
-            request = asked_request(loaded, client, target, options.source)
-            self._target = replace(target, signature=target.signature or request.signature)
-            sent = requests.with_rows(request, options.rows)
-            client.predict_document(self._target, sent[0])
-            path = requests.rest_path(client, self._target)
-            is_grpc = options.transport == GRPC
-            signature = signature_of(client, self._target) if is_grpc else None
-        credentials = server.credentials()
-        self._orders = Orders(
-            transport=options.transport,
-            host=server.host,
-            port=server.grpc_port if is_grpc else server.rest_port,
-            path=requests.grpc_path() if is_grpc else path,
-            bodies=requests.grpc_bodies(self._target, sent, signature)
-            if signature
-            else requests.rest_bodies(self._target, sent),
-            connections=1,
-            seconds=options.seconds,
-            warm_up_s=options.warm_up_s,
-            fields=credentials.fields,
-            certificate=credentials.certificate,
-        )
-        if is_grpc and "ssl_config_file" in loaded.config.server.flags:
+        if options.transport == GRPC and "ssl_config_file" in loaded.config.server.flags:
             raise ConfigError("a load over gRPC cannot use server.flags.ssl_config_file", where="--transport")
+        self._options, self._runtime, self._server = options, runtime, server
+        with RestJsonClient(server.rest_url, credentials=server.credentials()) as client:
+            request = asked_request(loaded, client, options.target, options.source)
+            target = replace(options.target, signature=options.target.signature or request.signature)
+            sent = requests.with_rows(request, options.rows)
+            client.predict_document(target, sent[0])
+            self._orders = _orders(client, target, sent, options, server)
         version = str(target.version or target.label or "newest")
-        self.result = BenchResult(target.model, version, options.transport, requests.rows_of(sent[0]), server.runtime)
+        rows = requests.rows_of(sent[0])
+        self.result = BenchResult(target.model, version, options.transport, rows, server.runtime)
 
     def measure(self, progress: Progress) -> BenchResult:
         """Put every load on the server, one after another.
@@ -115,7 +99,7 @@ class Bench:
         if point.gone:
             self._raise_gone(point)
         if not point.answered:
-            raise _unanswered(point, self._target.model)
+            raise _unanswered(point, self.result.model)
 
     def _raise_gone(self, point: Point) -> None:
         server = self._runtime.refresh(self._server)
@@ -127,6 +111,33 @@ class Bench:
             evidence=point.gone,
             fix="invoke status shows what runs, invoke logs why",
         )
+
+
+def _orders(
+    client: RestJsonClient,
+    target: ModelRef,
+    sent: Sequence[JsonRequest],
+    options: BenchOptions,
+    server: ModelServer,
+) -> Orders:
+    """What the load generators are told, but for the load itself."""
+    credentials = server.credentials()
+    orders = Orders(
+        transport=options.transport,
+        host=server.host,
+        port=server.rest_port,
+        path=requests.rest_path(client, target),
+        bodies=(),
+        connections=1,
+        seconds=options.seconds,
+        warm_up_s=options.warm_up_s,
+        fields=credentials.fields,
+        certificate=credentials.certificate,
+    )
+    if options.transport != GRPC:
+        return replace(orders, bodies=requests.rest_bodies(target, sent))
+    bodies = requests.grpc_bodies(target, sent, signature_of(client, target))
+    return replace(orders, port=server.grpc_port, path=requests.grpc_path(), bodies=bodies)
 
 
 def _unanswered(point: Point, model: str) -> PredictionFailedError:

@@ -11,7 +11,8 @@ from tfs_workflow.quality.bench.generator.orders import CONNECTION_LOST, GRPC, O
 from tfs_workflow.quality.bench.generator.rest_wire import RestWire
 
 _CONNECT_TIMEOUT_S = 5.0
-_READ_BYTES = 2**18
+# Above 128 KiB each read would map fresh memory, which costs more than all else of a small request.
+_READ_BYTES = 2**16
 # What a socket says that has nothing more to give, or takes nothing more, for now.
 _LATER = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
