@@ -35,8 +35,8 @@ def collection(*assets: pb.AssetFileDef, kind: str = "tensorflow.AssetFileDef") 
 def test_variables_are_restored_before_the_start_is_run(version_dir: Path) -> None:
     meta = pb.MetaGraphDef(saver_def=SAVER, asset_file_def=[VOCABULARY])
     meta.signature_def[INIT].outputs[INIT].name = "init"
-    words = {"path:0": f"{version_dir}/assets/words.txt"}
-    restore = Run("restore_all", {"saver_filename:0": f"{version_dir}/variables/variables", **words})
+    words = [("path:0", f"{version_dir}/assets/words.txt")]
+    restore = Run("restore_all", [("saver_filename:0", f"{version_dir}/variables/variables"), *words])
     assert runs(meta, version_dir) == [restore, Run("init", words)]
 
 
@@ -52,7 +52,7 @@ def test_without_a_saver_nothing_is_restored(version_dir: Path) -> None:
 def test_collections_of_tensorflow_1_name_the_start_and_the_assets(tmp_path: Path, key: str) -> None:
     meta = pb.MetaGraphDef(collection_def={"saved_model_assets": collection(VOCABULARY)})
     meta.collection_def[key].node_list.value.append("init")
-    assert runs(meta, tmp_path) == [Run("init", {"path:0": f"{tmp_path}/assets/words.txt"})]
+    assert runs(meta, tmp_path) == [Run("init", [("path:0", f"{tmp_path}/assets/words.txt")])]
 
 
 def test_the_main_op_goes_before_the_legacy_one_and_the_signature_before_both(tmp_path: Path) -> None:

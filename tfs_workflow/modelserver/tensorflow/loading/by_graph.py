@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tfs_workflow.formats.tensors import Tensor
-from tfs_workflow.modelserver.status_error import StatusError, not_found
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow import capi
 from tfs_workflow.modelserver.tensorflow.loading import meta_graph
 from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
@@ -69,7 +69,7 @@ class ByGraph:
         found = capi.lib.TF_GraphOperationByName(self._graph, operation.encode())
         if not found or not (index or "0").isdigit() or int(index or 0) >= capi.lib.TF_OperationNumOutputs(found):
             # TensorFlow's own text for a tensor that a signature names and the graph lacks.
-            raise not_found(
+            raise invalid_argument(
                 f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
             )
         return found, int(index or 0)

@@ -86,10 +86,11 @@ class ByNames:
 
     def _run_once(self, run: restoring.Run) -> None:
         ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
-        fed = [c_tensors.to_c(Tensor(STRING, (), np.array([path.encode()], np.object_))) for path in run.paths.values()]
+        feeds = self.ports([name for name, _ in run.paths])
+        fed = [c_tensors.to_c(Tensor(STRING, (), np.array([path.encode()], np.object_))) for _, path in run.paths]
         try:
             lib.TF_Run(
-                self.session, ffi.NULL, self.ports(list(run.paths)), fed, len(fed), ffi.NULL, ffi.NULL, 0,
+                self.session, ffi.NULL, feeds, fed, len(fed), ffi.NULL, ffi.NULL, 0,
                 self.ports([run.target]), 1, ffi.NULL, status,
             )  # fmt: skip
             capi.check(status)

@@ -20,10 +20,10 @@ _ASSET_TYPE = "tensorflow.AssetFileDef"
 
 
 class Run(NamedTuple):
-    """The node that is run, and the paths that are fed, by the tensors that take them."""
+    """The node that is run, and the paths that are fed, each to the tensor of this name."""
 
     target: str
-    paths: dict[str, str]
+    paths: list[tuple[str, str]]
 
 
 def runs(meta: MetaGraphDef, version_dir: Path) -> Iterator[Run]:
@@ -31,12 +31,12 @@ def runs(meta: MetaGraphDef, version_dir: Path) -> Iterator[Run]:
 
     Raises MalformedError where TensorFlow would refuse.
     """
-    assets = {
-        asset.tensor_info.name: f"{version_dir}/assets/{asset.filename.removeprefix('/')}" for asset in _assets(meta)
-    }
+    assets = [
+        (asset.tensor_info.name, f"{version_dir}/assets/{asset.filename.removeprefix('/')}") for asset in _assets(meta)
+    ]
     saver, variables = meta.saver_def, version_dir / "variables" / "variables"
     if meta.HasField("saver_def") and variables.with_suffix(".index").exists():
-        yield Run(saver.restore_op_name, {saver.filename_tensor_name: str(variables)} | assets)
+        yield Run(saver.restore_op_name, [(saver.filename_tensor_name, str(variables)), *assets])
     init_op = _init_op(meta)
     # Each run makes TensorFlow optimize the whole graph, although exported models without tables start with nothing.
     if init_op and not _does_nothing(meta.graph_def, init_op):
