@@ -21,6 +21,7 @@ def test_half_plus_two(tfs_client):
 """
 # Says which server it has: on the file descriptor itself, which outlives a crash.
 NAMED = """\
+import os
 def test_it(tfs_server):
     os.write(2, f"project={tfs_server.project} models={','.join(tfs_server.models)}\\n".encode())
 """

@@ -14,9 +14,9 @@ from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.config.types import Tolerance
 from tfs_workflow.errors import ConfigError, PredictionFailedError
+from tfs_workflow.quality.answers.junit import write_junit
+from tfs_workflow.quality.answers.report import Report
 from tfs_workflow.quality.cases import Case
-from tfs_workflow.quality.junit import write_junit
-from tfs_workflow.quality.report import Report
 from tfs_workflow.quality.verify import recorded, verify
 
 

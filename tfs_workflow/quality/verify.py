@@ -9,12 +9,12 @@ from dataclasses import replace
 from tfs_workflow.client.interface import JsonClient, ModelRef, RequestRejectedError
 from tfs_workflow.config.types import Tolerance
 from tfs_workflow.formats.savedmodel import Signature
+from tfs_workflow.quality.answers.comparison import Comparison, compare
+from tfs_workflow.quality.answers.fit import fit
+from tfs_workflow.quality.answers.outputs import outputs
+from tfs_workflow.quality.answers.report import CaseResult, ModelReport
 from tfs_workflow.quality.asking import answer, signature_of_case
 from tfs_workflow.quality.cases import Case
-from tfs_workflow.quality.comparison import Comparison, compare
-from tfs_workflow.quality.fit import fit
-from tfs_workflow.quality.outputs import outputs
-from tfs_workflow.quality.report import CaseResult, ModelReport
 
 
 def verify(client: JsonClient, target: ModelRef, cases: Iterable[Case], tolerance: Tolerance) -> ModelReport:

@@ -8,11 +8,13 @@ the execution has effects (execution.py). `serve --dry-run` is the same without 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.state.setup_record import SetupRequiredError
 from tfs_workflow.workflow.failures import last_end
 from tfs_workflow.workflow.image_pin import follow_moved_tag, with_moved_tag
 from tfs_workflow.workflow.plan.difference import Drift
@@ -65,6 +67,18 @@ def start(loaded: LoadedConfig, context: TransferContext) -> Served:
         switched=reasons[PlannedAction.SWITCH],
         gap_s=done.gap_s,
     )
+
+
+def start_after_setup(
+    starting: Callable[[], Served], setting_up: Callable[[], object], notify: Callable[[str], None]
+) -> Served:
+    """Start the server; where that needs a set-up first, set up and start again."""
+    try:
+        return starting()
+    except SetupRequiredError as error:
+        notify(f"{error.what}: setup comes first")
+    setting_up()
+    return starting()
 
 
 def plan_serve(loaded: LoadedConfig) -> ServerPlan:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.sources.transfer import TransferContext
-from tfs_workflow.state.setup_record import SetupRequiredError
 from tfs_workflow.workflow.prepare import SetupOptions, prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
-from tfs_workflow.workflow.start import Served, start
+from tfs_workflow.workflow.start import start, start_after_setup
 
 _USUAL_SETUP = SetupOptions()
 
@@ -35,21 +35,14 @@ def running_or_temporary(
     else:
         yield server
         return
-    done = _started(loaded, context, setup)
+    # The progress of a start is in seconds, not in bytes.
+    without_bars = TransferContext(notify=context.notify)
+    done = start_after_setup(
+        partial(start, loaded, without_bars), partial(prepare, loaded, context, setup), context.notify
+    )
     try:
         yield done.server
     finally:
         # Another verb may have started it while this one waited.
         if not done.unchanged:
             remove(loaded, context)
-
-
-def _started(loaded: LoadedConfig, context: TransferContext, setup: SetupOptions) -> Served:
-    # The progress of a start is in seconds, not in bytes.
-    without_bars = TransferContext(notify=context.notify)
-    try:
-        return start(loaded, without_bars)
-    except SetupRequiredError as error:
-        context.notify(f"{error.what}: setup comes first")
-    prepare(loaded, context, setup)
-    return start(loaded, without_bars)

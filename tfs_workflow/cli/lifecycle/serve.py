@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tfs_workflow.workflow.model.warmup_log import warmup_runs
 from tfs_workflow.workflow.prepare import SetupOptions, prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
-from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
+from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start, start_after_setup
 
 
 def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setup: bool = True) -> None:
@@ -79,15 +80,15 @@ def _show_plan(options: CommandOptions, loaded: LoadedConfig) -> None:
 def _started(loaded: LoadedConfig, *, setup: bool, pull: bool) -> Served:
     """Start the server; run a missing set-up first, without `pull` as `prepare` does."""
     context = TransferContext(notify=console.note)
-    try:
-        return _start_with_bars(loaded, context)
-    except SetupRequiredError as error:
-        if not setup:
-            raise
-        console.note(f"{error.what}: setup comes first")
+    starting = partial(_start_with_bars, loaded, context)
+    if not setup:
+        return starting()
+    return start_after_setup(starting, partial(_set_up_with_bars, loaded, context, pull=pull), console.note)
+
+
+def _set_up_with_bars(loaded: LoadedConfig, context: TransferContext, *, pull: bool) -> None:
     with console.progress_bars() as bars:
         prepare(loaded, replace(context, progress=bars), SetupOptions(pull=pull))
-    return _start_with_bars(loaded, context)
 
 
 def _start_with_bars(loaded: LoadedConfig, context: TransferContext) -> Served:

@@ -14,9 +14,9 @@ from tfs_workflow.cli.model.asked import Asked, check_asked, one_for_rows, targe
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ConfigError, NotGoodEnoughError, WorkflowError
+from tfs_workflow.quality.answers.junit import write_junit
+from tfs_workflow.quality.answers.report import HEADING, Report
 from tfs_workflow.quality.cases import write_cases
-from tfs_workflow.quality.junit import write_junit
-from tfs_workflow.quality.report import HEADING, Report
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.workflow.model.requests import golden_cases

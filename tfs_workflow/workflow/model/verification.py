@@ -10,8 +10,8 @@ from tfs_workflow.client.bulk.row_source import signature_of
 from tfs_workflow.client.connect import connect_json
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.config.load import LoadedConfig
+from tfs_workflow.quality.answers.report import ModelReport, Report
 from tfs_workflow.quality.cases import Case
-from tfs_workflow.quality.report import ModelReport, Report
 from tfs_workflow.quality.verify import recorded, verified
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.workflow.model.connection import REST, connected

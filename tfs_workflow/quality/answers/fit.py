@@ -12,8 +12,8 @@ from typing import Any
 from tfs_workflow.formats.base64_json import is_base64
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
 from tfs_workflow.formats.signature_text import dtype_name, shape_text
-from tfs_workflow.quality.comparison import Comparison, Difference
-from tfs_workflow.quality.outputs import is_number, shape_of
+from tfs_workflow.quality.answers.comparison import Comparison, Difference
+from tfs_workflow.quality.answers.outputs import is_number, shape_of
 
 
 def fit(got: Mapping[str, Any], signature: Signature, rows: int | None) -> Comparison:

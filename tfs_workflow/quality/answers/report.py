@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfs_workflow.client.interface import ModelRef
+from tfs_workflow.quality.answers.comparison import Comparison
 from tfs_workflow.quality.cases import Case
-from tfs_workflow.quality.comparison import Comparison
 
 HEADING = ("model", "version", "cases", "held", "compared with")
 _BY_SIGNATURE = "the signature: types, shapes and finite numbers, no more"

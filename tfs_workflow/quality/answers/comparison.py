@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tfs_workflow.config.types import Bounds, Tolerance
-from tfs_workflow.quality.outputs import is_number, shape_of
+from tfs_workflow.quality.answers.outputs import is_number, shape_of
 
 MOST_SHOWN = 10
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.quality.report import CaseResult, ModelReport, Report
+from tfs_workflow.quality.answers.report import CaseResult, ModelReport, Report
 from tfs_workflow.state.atomic_file import write_whole
 
 # What XML 1.0 cannot carry, not even escaped.

@@ -8,9 +8,9 @@ import pytest
 
 from tfs_workflow.config.types import Bounds, Tolerance
 from tfs_workflow.formats.savedmodel import Signature, TensorSpec
-from tfs_workflow.quality.comparison import MOST_SHOWN, compare
-from tfs_workflow.quality.fit import fit
-from tfs_workflow.quality.outputs import outputs
+from tfs_workflow.quality.answers.comparison import MOST_SHOWN, compare
+from tfs_workflow.quality.answers.fit import fit
+from tfs_workflow.quality.answers.outputs import outputs
 
 NAN, INF = math.nan, math.inf
 
