@@ -22,6 +22,8 @@ BENCHMARKS = (
     "interrupts",
     "load_generator",
     "modelserver",
+    "warmup",
+    "pytest_plugin",
     "first_minute",
 )
 

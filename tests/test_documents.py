@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.support import diagnosis_document
-from tests.support.options import options
 from tfs_workflow import errors
 from tfs_workflow.cli.tasks import collection
 from tools import ratio_chart, terminal_picture
@@ -64,15 +63,10 @@ def test_the_readme_names_every_exit_code() -> None:
         assert re.search(rf"\b{code} \w", readme)
 
 
-def test_the_readme_names_every_verb_and_its_options() -> None:
+def test_the_readme_names_every_verb() -> None:
     readme = (ROOT / "README.md").read_text()
-    common = {"config", "json", "verbose", "dry_run", "instances", "inputs", "input", "output"}
     for name in (task for task in collection().task_names if "." not in task):
-        row = next(line for line in readme.splitlines() if line.startswith(f"| `{name}` |"))
-        for argument in options(name):
-            if argument.name not in common:
-                prefix = "--no-" if argument.default is True else "--"
-                assert f"{prefix}{str(argument.name).strip('_').replace('_', '-')}" in row, (name, argument.name)
+        assert f"\n| `{name}` |" in readme, name
 
 
 @pytest.mark.parametrize("name", PAGES)

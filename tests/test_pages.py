@@ -33,9 +33,35 @@ def test_every_command_of_the_cookbook_prints_what_it_shows(tmp_path: Path) -> N
         lab.run("tfs teardown --purge")
 
 
+@pytest.mark.parametrize("name", ["verify.md", "warmup.md"])
+def test_every_command_of_a_page_prints_what_it_shows(tmp_path: Path, name: str) -> None:
+    page = (DOCS / name).read_text()
+    lab, steps = PageDirectory(tmp_path, page_files(page)), page_steps(page)
+    assert len(steps) == page.count("\n$ ")
+    try:
+        for command, output in steps:
+            assert without_notes(lab.run(command)) == output, command
+    finally:
+        lab.run("tfs teardown --purge")
+
+
+def test_a_first_model_test_passes(tmp_path: Path) -> None:
+    page = (DOCS / "pytest.md").read_text()
+    lab, ((command, output),) = PageDirectory(tmp_path, page_files(page)), page_steps(page)
+    shutil.copytree(BUNDLED, tmp_path / "my_model")
+    assert lab.run(command) == output
+
+
+def without_notes(printed: str) -> str:
+    """The output without the lines about progress."""
+    return "".join(line for line in printed.splitlines(keepends=True) if not line.startswith("INFO "))
+
+
 def test_the_ci_job_passes(tmp_path: Path) -> None:
-    lab = PageDirectory(tmp_path, page_files(CI) | {"rows.jsonl": "1.0\n2.0\n", "expected.jsonl": "2.5\n3.0\n"})
+    golden = '{"request": {"instances": [1.0, 2.0]}, "response": {"predictions": [2.5, 3.0]}}\n'
+    lab = PageDirectory(tmp_path, page_files(CI) | {"golden.jsonl": golden})
     lab.environment["TFS_MODELS__HALF_PLUS_TWO__SOURCE"] = "{bundled: half_plus_two}"
+    lab.environment["TFS_MODELS__HALF_PLUS_TWO__GOLDEN"] = "golden.jsonl"
     job = yaml.safe_load(page_files(CI)[".github/workflows/model.yml"])["jobs"]["serve"]
     lab.environment |= job["env"]
     commands = [step["run"] for step in job["steps"] if "run" in step and not step["run"].startswith("pip ")]

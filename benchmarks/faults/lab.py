@@ -13,7 +13,7 @@ import psutil
 
 from tests.support.command import CommandLine
 from tfs_workflow.runtimes.base import PROJECT_LABEL
-from tfs_workflow.runtimes.process_runtime import PROJECT_VARIABLE
+from tfs_workflow.runtimes.process.marks import PROJECT_VARIABLE
 from tfs_workflow.state.cleanup import STAGED_FOR
 
 NO_ENGINE = "unix:///nonexistent/docker.sock"

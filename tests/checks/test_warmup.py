@@ -8,11 +8,10 @@ import pytest
 
 from tests.checks.findings import one
 from tests.support import models
-from tests.support.records import framed
 from tfs_workflow.checks.finding import Finding, FindingStatus
 from tfs_workflow.checks.model.model_checks import model_findings
 from tfs_workflow.formats.savedmodel import WARMUP_FILE
-from tfs_workflow.formats.tfrecord import masked_crc32c
+from tfs_workflow.formats.tfrecord import framed, masked_crc32c
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.spec import ModelSpec
 

@@ -14,7 +14,7 @@ import yaml
 
 from tests.cli.test_serve_path import User
 from tests.support.waiting import until
-from tfs_workflow.client.interface import ServerUnreachableError, State
+from tfs_workflow.client.interface import ModelRef, ServerUnreachableError, State
 from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.runtimes.ports import free_port
 
@@ -81,7 +81,7 @@ def test_the_server_of_a_unit_answers(user: User, tmp_path: Path) -> None:
         try:
             with RestJsonClient(f"http://127.0.0.1:{rest_port}") as client:
                 until(lambda: available(client))
-                assert client.send("m", "predict", {"instances": [1.0]}) == {"predictions": [2.5]}
+                assert client.send(ModelRef("m"), "predict", {"instances": [1.0]}) == {"predictions": [2.5]}
         finally:
             server.terminate()
 

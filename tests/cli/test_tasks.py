@@ -16,7 +16,7 @@ from tfs_workflow.cli.tasks import collection
 
 ROOT = Path(__file__).parents[2]
 LIFECYCLE = {"setup", "serve", "status", "logs", "teardown", "demo"}
-VERBS = LIFECYCLE | {"predict", "describe", "bench", "doctor", "convert", "export"}
+VERBS = LIFECYCLE | {"predict", "describe", "verify", "warmup", "bench", "doctor", "convert", "export"}
 CONFIG = {"config.check", "config.schema", "config.init"}
 
 

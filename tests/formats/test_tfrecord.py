@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.records import framed
-from tfs_workflow.formats.tfrecord import CorruptRecordError, records
+from tfs_workflow.formats.tfrecord import CorruptRecordError, framed, records
 
 LARGE = bytes(5 * 2**20)
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.modelserver.running import Running, configured, read_response, serving
-
-RECORDED = Path(__file__).parent / "recorded"
-EXCHANGES = [json.loads(line) for line in (RECORDED / "exchanges.jsonl").read_text().splitlines()]
-# Which of two faults is named depends on the order of a protobuf map, which is random in both servers.
-UNORDERED = {"1384_made_sparse_predict", "1466_made_keras_two_predict"}
+from tests.support.recorded_exchanges import EXCHANGES, RECORDED, UNORDERED, content, request_bytes
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +43,6 @@ def difference(server: Running, case: Mapping[str, Any]) -> str:
     if headers["content-type"] != wanted_type:
         return f"content type {headers['content-type']}, not {wanted_type}"
     return "" if is_same(wanted_json, json.loads(body)) else f"{body!r}, not {text!r}"
-
-
-def request_bytes(request: Mapping[str, Any]) -> bytes:
-    if request.get("raw"):
-        return content(request["raw"])
-    head = request["line"] + "\r\n" + "".join(f"{name}: {value}\r\n" for name, value in request["headers"] or [])
-    return bytes(head.encode("latin1") + b"\r\n" + content(request["body"]))
-
-
-def content(body: Mapping[str, str]) -> bytes:
-    return str(body["text"]).encode() if "text" in body else base64.b64decode(body.get("base64", ""))
 
 
 def is_same(wanted: Any, got: Any) -> bool:

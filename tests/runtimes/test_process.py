@@ -20,7 +20,7 @@ from tests.support.waiting import until
 from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.availability import native_binary
 from tfs_workflow.runtimes.base import ModelServer
-from tfs_workflow.runtimes.process_runtime import ProcessRuntime
+from tfs_workflow.runtimes.process.process_runtime import ProcessRuntime
 from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 
 # A native server in all that matters here: a process that lives until SIGTERM, or does not mind it.

@@ -89,15 +89,15 @@ class CommandLine:
         assert "error: " in done.stderr
         return done.stderr
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start the words in a process group of their own, to be interrupted or killed."""
-        return self.launch(self.argv(*words))
+        return self.launch(self.argv(*words), stdin)
 
-    def launch(self, argv: list[str]) -> subprocess.Popen[str]:
+    def launch(self, argv: list[str], stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """The same for a command line that was made before."""
         return subprocess.Popen(
             argv,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

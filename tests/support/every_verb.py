@@ -13,7 +13,7 @@ import tfs_workflow.cli.program
 import tfs_workflow.client.rest_json
 import tfs_workflow.health.readiness
 import tfs_workflow.runtimes.docker
-import tfs_workflow.runtimes.process_runtime
+import tfs_workflow.runtimes.process.process_runtime
 import tfs_workflow.sources.remote.archive
 
 for module in pkgutil.walk_packages(tfs_workflow.cli.__path__, "tfs_workflow.cli."):

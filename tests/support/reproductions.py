@@ -20,12 +20,12 @@ import docker
 from tests.support import models
 from tests.support.modelserver import graphs
 from tests.support.needs import shared
-from tests.support.records import framed
 from tests.support.waiting import until
 from tfs_workflow.client.interface import State
 from tfs_workflow.client.rest_json import RestJsonClient
 from tfs_workflow.errors import ServerNotReadyError, WorkflowError
 from tfs_workflow.formats.savedmodel import WARMUP_FILE
+from tfs_workflow.formats.tfrecord import framed
 from tfs_workflow.health.readiness import wait_until_available
 from tfs_workflow.protos.serving_apis_pb2 import PredictionLog
 from tfs_workflow.runtimes.base import ModelServer, Runtime
@@ -373,7 +373,10 @@ def _serves(client: RestJsonClient) -> bool:
 
 # A signature without a rank, and one process: our own server refuses the request, or goes on serving, otherwise.
 _ANOTHER_RANK = Reproduction(
-    graph(partial(graphs.convolution, names_rank=False)), flags={"fronts": "0"}, then=_send_another_rank
+    graph(partial(graphs.convolution, names_rank=False)),
+    spec=lambda directory: {"environment": tuple(graphs.ONEDNN_ON.items())},
+    flags={"fronts": "0"},
+    then=_send_another_rank,
 )
 
 

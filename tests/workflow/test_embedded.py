@@ -14,7 +14,7 @@ from tests.support.chain import Chain
 from tests.support.command import CommandLine
 from tests.support.faults import Faults
 from tests.support.mistakes import Mistakes
-from tfs_workflow.runtimes.process_runtime import PROJECT_VARIABLE
+from tfs_workflow.runtimes.process.marks import PROJECT_VARIABLE
 
 
 @pytest.fixture

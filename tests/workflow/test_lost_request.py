@@ -33,7 +33,7 @@ def images(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("transport", ["rest", "grpc"])
 def test_predict_names_both_shapes(lab: CommandLine, images: Path, transport: str) -> None:
     lab.config["models"] = {"images": {"source": [{"directory": str(images)}]}}
-    lab.config["server"]["fronts"] = 0
+    lab.config["server"] |= {"fronts": 0, "environment": graphs.ONEDNN_ON}
     assert "curl http" in lab.ok("setup", "serve")
     assert "the signature leaves a rank open, and the model's Conv2D ends the server" in lab.fails(2, "predict")
     message = lab.fails(6, "predict", "--instances", IMAGE, "--transport", transport)
@@ -45,7 +45,8 @@ def test_predict_names_both_shapes(lab: CommandLine, images: Path, transport: st
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
 def test_the_client_names_both_shapes(images: Path, scheme: str) -> None:
-    with serving("--model_name=images", f"--model_base_path={images}", "--fronts=0") as server:
+    flags = ("--model_name=images", f"--model_base_path={images}", "--fronts=0")
+    with serving(*flags, environment=graphs.ONEDNN_ON) as server:
         port = server.rest_port if scheme == "http" else server.grpc_port
         with connect(f"{scheme}://127.0.0.1:{port}") as client, pytest.raises(ConnectionBrokenError) as caught:
             client.predict("images", np.ones((2, 2, 1), np.float32))

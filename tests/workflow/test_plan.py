@@ -21,7 +21,7 @@ from tfs_workflow.runtimes.spec import ModelSpec, ServerSpec
 from tfs_workflow.state.records import ServedRecord
 from tfs_workflow.workflow.plan.difference import Drift
 from tfs_workflow.workflow.plan.drift import served_record
-from tfs_workflow.workflow.plan.observation import ObservedServer
+from tfs_workflow.workflow.plan.observation import ObservedServer, as_served
 from tfs_workflow.workflow.plan.plan import PlannedAction, RemovalPlan, ServerPlan, plan_server
 from tfs_workflow.workflow.remove import plan_remove
 from tfs_workflow.workflow.start import plan_serve
@@ -32,12 +32,12 @@ ENDED = {"m": [VersionStatus(1, State.AVAILABLE), VersionStatus(2, State.END, "I
 
 @pytest.fixture
 def spec(tmp_path: Path) -> ServerSpec:
-    return ServerSpec("p", "embedded", (ModelSpec("m", models.good(tmp_path)),))
+    return ServerSpec("p", "native", (ModelSpec("m", models.good(tmp_path)),))
 
 
 @pytest.fixture
 def server(spec: ServerSpec) -> ModelServer:
-    return ModelServer("embedded", "1", "p", spec.digest(), 1, 2, datetime.now(timezone.utc))
+    return ModelServer("native", "1", "p", spec.digest(), 1, 2, datetime.now(timezone.utc))
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def served(spec: ServerSpec, server: ModelServer) -> ServedRecord:
 
 
 def planned(spec: ServerSpec, action: PlannedAction, *running: ModelServer, **more: tuple[object, ...]) -> ServerPlan:
-    plan = ServerPlan(action, "p", "embedded", spec.digest(), running)
+    plan = ServerPlan(action, "p", "native", spec.digest(), running)
     return replace(plan, **more)  # type: ignore[arg-type]
 
 
 def test_where_nothing_runs_one_is_started(spec: ServerSpec) -> None:
     plan = plan_server(spec, [], None)
     assert plan == planned(spec, PlannedAction.START)
-    assert list(plan.lines()) == [f"start the embedded server with spec {spec.digest()}"]
+    assert list(plan.lines()) == [f"start the native server with spec {spec.digest()}"]
 
 
 def test_what_ended_is_removed_first(spec: ServerSpec, server: ModelServer) -> None:
@@ -64,7 +64,7 @@ def test_what_ended_is_removed_first(spec: ServerSpec, server: ModelServer) -> N
 def test_the_wanted_server_is_kept(spec: ServerSpec, server: ModelServer, served: ServedRecord) -> None:
     plan = plan_server(spec, [ObservedServer(server, AVAILABLE)], served)
     assert plan == planned(spec, PlannedAction.KEEP, server)
-    assert list(plan.lines()) == ["keep the running embedded server 1"]
+    assert list(plan.lines()) == ["keep the running native server 1"]
 
 
 def test_a_server_that_does_not_answer_yet_is_kept_and_waited_for(spec: ServerSpec, server: ModelServer) -> None:
@@ -77,9 +77,9 @@ def test_a_changed_key_replaces_it_and_is_named(spec: ServerSpec, server: ModelS
     plan = plan_server(wanted, [ObservedServer(server)], served)
     assert plan == planned(wanted, PlannedAction.REPLACE, server, reasons=(reason,))
     assert list(plan.lines()) == [
-        "replace the running embedded server 1",
+        "replace the running native server 1",
         f"  because of {reason}",
-        f"start the embedded server with spec {wanted.digest()}",
+        f"start the native server with spec {wanted.digest()}",
     ]
     assert json.loads(json.dumps(plan.document()))["reasons"][0]["where"] == "server.metrics"
 
@@ -102,7 +102,7 @@ def test_what_a_running_server_can_take_reloads_it(spec: ServerSpec, server: Mod
     reason = Drift("configuration", "models.m", evidence, "run invoke serve, which reloads it", by_reload=True)
     plan = plan_server(wanted, [ObservedServer(server, AVAILABLE)], served)
     assert plan == planned(wanted, PlannedAction.RELOAD, server, reasons=(reason,))
-    assert list(plan.lines()) == ["reload the running embedded server 1", f"  because of {reason}"]
+    assert list(plan.lines()) == ["reload the running native server 1", f"  because of {reason}"]
 
 
 def test_a_reload_beside_a_change_that_needs_another_server_is_part_of_its_replacement(
@@ -157,15 +157,34 @@ def test_a_second_server_is_a_replacement_without_a_reason(spec: ServerSpec, ser
     assert plan == planned(spec, PlannedAction.REPLACE, server, second)
 
 
+def test_an_embedded_server_switches_to_what_another_engine_can_have(spec: ServerSpec, server: ModelServer) -> None:
+    spec, server = replace(spec, runtime="embedded"), replace(server, runtime="embedded")
+    served = served_record(server, spec, {"m": [1]}, {})
+    upgraded = replace(spec, metrics=True, tensorflow="2.21.0", flags=(("num_load_threads", "2"),))
+    plan = plan_server(upgraded, [ObservedServer(server)], served)
+    assert plan.action is PlannedAction.SWITCH
+    assert next(iter(plan.lines())) == "switch the running embedded server 1"
+    for more in ({"flags": (("fronts", "2"),)}, {"expose": True}, {"environment": (("A", "1"),)}, {"rest_port": 9}):
+        wanted = replace(spec, metrics=True, **more)
+        assert plan_server(wanted, [ObservedServer(server)], served).action is PlannedAction.REPLACE
+
+
+def test_a_server_that_was_switched_is_kept(spec: ServerSpec, server: ModelServer) -> None:
+    served = replace(served_record(server, spec, {"m": [1]}, {}), digest=spec.digest())
+    before = replace(server, digest="that of its start")
+    assert as_served(before, served) == server
+    assert as_served(replace(before, id="2"), served).digest == "that of its start"
+
+
 def test_a_removal_lists_what_goes(server: ModelServer) -> None:
     plan = RemovalPlan((server,), Path("/w"), "tensorflow/serving:2.20.0")
     assert list(plan.lines()) == [
-        "stop and remove embedded server 1",
+        "stop and remove native server 1",
         "remove workspace /w",
         "remove image tensorflow/serving:2.20.0",
     ]
     assert json.loads(json.dumps(plan.document()))["servers"] == [
-        {"runtime": "embedded", "id": "1", "spec": server.digest}
+        {"runtime": "native", "id": "1", "spec": server.digest}
     ]
     assert list(RemovalPlan().lines()) == ["nothing to remove"]
 
@@ -203,7 +222,7 @@ def test_plans_of_a_real_project_change_nothing(lab: CommandLine) -> None:
     assert (kept.action, [one.id for one in kept.running]) == (PlannedAction.KEEP, [server.id])
     lab.config["server"]["metrics"] = True
     replaced = plan_serve(configured(lab))
-    assert (replaced.action, [one.where for one in replaced.reasons]) == (PlannedAction.REPLACE, ["server.metrics"])
+    assert (replaced.action, [one.where for one in replaced.reasons]) == (PlannedAction.SWITCH, ["server.metrics"])
     assert [one.id for one in plan_remove(configured(lab)).servers] == [server.id]
     assert content(lab.workspace) == before
     assert [one.id for one in servers(lab)] == [server.id]

@@ -36,7 +36,7 @@ def test_a_workspace_of_the_first_format_serves_on_and_is_rewritten(lab: Command
     assert lab.ok_json("serve")["id"] == server
     assert lab.ok_json("setup")["models"]["half_plus_two"]["fresh"] is False
     lab.config["server"]["metrics"] = True
-    assert lab.ok_json("serve")["replaced"][0]["where"] == "server.metrics"
+    assert lab.ok_json("serve")["switched"][0]["where"] == "server.metrics"
     assert json.loads((lab.workspace / "state.json").read_text()).keys() == now.keys()
 
 

@@ -30,7 +30,7 @@ from tfs_workflow.errors import ConfigError, ToolMissingError, WorkflowError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.kinds import FALLBACK, KINDS, PREFERRED, RuntimeKind, runtime_kind
 from tfs_workflow.runtimes.own_keys import is_official
-from tfs_workflow.runtimes.process_runtime import ProcessRuntime
+from tfs_workflow.runtimes.process.process_runtime import ProcessRuntime
 from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.runtimes.spec_builder import build_spec
 from tfs_workflow.sources.registry import model_source

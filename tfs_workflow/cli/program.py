@@ -8,6 +8,10 @@ from tfs_workflow.cli.signals import arm  # noqa: E402
 
 arm()  # before the other imports, so that Ctrl-C during the imports ends like one during a verb
 
+from tfs_workflow.cli.ahead import start_engine_ahead  # noqa: E402
+
+start_engine_ahead()  # beside the other imports
+
 from tfs_workflow import __version__  # noqa: E402
 from tfs_workflow.cli.command_line.tfs_program import TfsProgram  # noqa: E402
 from tfs_workflow.cli.tasks import collection  # noqa: E402

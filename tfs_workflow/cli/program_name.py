@@ -13,7 +13,8 @@ from pathlib import PurePath
 PROGRAMS = ("invoke", "inv", "tfs")
 _HINT = re.compile(
     r"\b(?:invoke|tfs) (?="
-    r"(?:setup|serve|predict|describe|bench|status|logs|teardown|demo|doctor|config|image|convert|export|help)\b|--)"
+    r"(?:setup|serve|predict|describe|verify|warmup|bench|status|logs|teardown|demo|doctor|config|image|convert|export|"
+    r"help)\b|--)"
 )
 
 

@@ -77,6 +77,54 @@ def describe(model: str = "") -> None:
 
 
 @verb_task(
+    "quality.verify.verify",
+    model="Model name (default: every model).",
+    version="Version number (default: the newest served).",
+    label="Version label, such as stable.",
+    signature="Signature of requests that name none (default: serving_default).",
+    from_="File of rows to ask for instead of the golden cases, of any kind that predict --input takes.",
+    record="Write the golden cases of the YAML from what the server answers now.",
+    force="With --record: replace golden cases that are there.",
+    against="URL of another server, or a version or label of this one: its answers are the wanted ones.",
+    junit="File for the result as JUnit XML.",
+    transport="How to send the requests: rest or grpc (default: rest); grpc needs the extra `client`.",
+)
+def verify(
+    model: str = "",
+    version: str = "",
+    label: str = "",
+    signature: str = "",
+    from_: str = "",
+    record: bool = False,
+    force: bool = False,
+    against: str = "",
+    junit: str = "",
+    transport: str = "rest",
+) -> None:
+    """Compare the answers with golden cases."""
+
+
+@verb_task(
+    "quality.warmup.warmup",
+    model="Model name (default: every model).",
+    version="Version number (default: every served one).",
+    signature="Signature of requests that name none (default: serving_default).",
+    from_="File of rows instead of golden cases or the example, of any kind that predict --input takes.",
+    in_place="Also write into a directory of yours that is served in place.",
+    force="Replace warm-up requests that the model brought.",
+)
+def warmup(
+    model: str = "",
+    version: str = "",
+    signature: str = "",
+    from_: str = "",
+    in_place: bool = False,
+    force: bool = False,
+) -> None:
+    """Write requests that a server sends when it loads a model."""
+
+
+@verb_task(
     "quality.bench.bench",
     repeatable=["plot"],
     model="Model name; needed only when the YAML has several.",
@@ -89,7 +137,7 @@ def describe(model: str = "") -> None:
     seconds="Seconds of each load (default: 5).",
     warm_up="Seconds of each load before anything counts (default: 1).",
     rows="Rows a request (default: as the request has them; of a file of rows, one).",
-    from_="File of rows or of one request to send (default: the YAML's example, else one made from the signature).",
+    from_="File of rows or of a request to send (default: golden cases, else the example, else from the signature).",
     processes="Processes of the load generator, which share a load (default: 1).",
     save="File for the result, as JSON; an existing one is replaced.",
     compare="A saved result: show the ratios to it.",
@@ -212,6 +260,20 @@ def collection() -> Collection:
     """The tasks as `invoke` and `tfs` show them."""
     config = Collection("config", check, schema, init)
     image = Collection("image", build)
-    return Collection(
-        setup, serve, predict, describe, bench, status, logs, teardown, doctor, demo, convert, export, config, image
+    verbs = (
+        setup,
+        serve,
+        predict,
+        describe,
+        verify,
+        warmup,
+        bench,
+        status,
+        logs,
+        teardown,
+        doctor,
+        demo,
+        convert,
+        export,
     )
+    return Collection(*verbs, config, image)

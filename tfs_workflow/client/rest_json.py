@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -123,18 +124,24 @@ class RestJsonClient:
         except ConnectionBrokenError as error:
             add_shapes(error, json_shapes(None if instances is None else list(instances), inputs))
             raise
-        return answer["predictions"] if "predictions" in answer else answer["outputs"]
+        for form in ("predictions", "outputs"):
+            if form in answer:
+                return answer[form]
+        raise PredictionFailedError("the answer has no predictions", where=url, evidence=repr(answer)[:200])
 
-    def send(self, model: str, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    def send(self, target: ModelRef, verb: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The response to a whole request as api_rest.md describes it; `verb` is predict, classify or regress.
+
+        The body names the signature.
 
         Raises ServerUnreachableError, PredictionFailedError or RequestRejectedError with what the signature expects.
         """
         try:
-            return self._post(f"{self.model_url(model)}:{verb}", json.dumps(body).encode(), self.timeout_s)
+            url = self.model_url(target.model, target.version, target.label)
+            return self._post(f"{url}:{verb}", json.dumps(body).encode(), self.timeout_s)
         except RequestRejectedError as error:
-            target = ModelRef(model, signature=body.get("signature_name"))
-            explain(error, target, self.metadata, rows="instances" in body)
+            named = replace(target, signature=body.get("signature_name"))
+            explain(error, named, self.metadata, rows="instances" in body)
             raise
 
     def predict_document(self, target: ModelRef, document: JsonRequest) -> Any:

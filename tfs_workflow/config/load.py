@@ -104,13 +104,16 @@ def _validated(document: Document) -> Config:
 
 
 def _with_absolute_paths(config: Config, directory: Path) -> Config:
-    """The configuration with the paths of certificate, key and token as the server needs them."""
+    """The configuration with the paths of certificate, key, token and golden cases as any directory needs them."""
     server = config.server
-    if not (server.tls or server.token_file):
-        return config
     tls = server.tls and Tls(**{name: _absolute(directory, path) for name, path in server.tls.model_dump().items()})
     token_file = server.token_file and _absolute(directory, server.token_file)
-    return config.model_copy(update={"server": server.model_copy(update={"tls": tls, "token_file": token_file})})
+    models = {
+        name: model.model_copy(update={"golden": _absolute(directory, model.golden)}) if model.golden else model
+        for name, model in config.models.items()
+    }
+    changed = server.model_copy(update={"tls": tls, "token_file": token_file})
+    return config.model_copy(update={"server": changed, "models": models})
 
 
 def _absolute(directory: Path, path: str) -> str:

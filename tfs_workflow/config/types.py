@@ -80,6 +80,23 @@ class Example(Frozen):
         return self
 
 
+class Bounds(Frozen):
+    """How far a number may be from the recorded one: absolute + relative * |recorded|."""
+
+    relative: float = Field(default=1e-5, ge=0, allow_inf_nan=False, description="Share of the recorded number.")
+    absolute: float = Field(default=1e-6, ge=0, allow_inf_nan=False, description="Distance, whatever the number.")
+
+
+class Tolerance(Bounds):
+    """The bounds for every output, and other ones by output name."""
+
+    outputs: dict[str, Bounds] = Field(default_factory=dict, description="Output name to the bounds of that output.")
+
+    def of(self, output: str) -> Bounds:
+        """The bounds of an output."""
+        return self.outputs.get(output, self)
+
+
 class Model(Frozen):
     """One model: where it comes from and which of its versions are served."""
 
@@ -93,6 +110,17 @@ class Model(Frozen):
     labels: dict[value.Label, value.Version] = Field(default_factory=dict, description="Label to version number.")
     smoke: bool = Field(default=True, description="Whether serve sends the model one request when it is loaded.")
     example: Example | None = Field(default=None, description="The request that predict sends without input.")
+    warmup: bool = Field(
+        default=False, description="Whether setup writes requests with which the server warms the model up."
+    )
+    golden: str | None = Field(
+        default=None,
+        min_length=1,
+        description="JSON lines of requests and responses for verify; a path from this YAML.",
+    )
+    tolerance: Tolerance = Field(
+        default_factory=Tolerance, description="How far from golden's numbers verify lets numbers be."
+    )
     slo: Slo | None = Field(default=None, description="How fast the model must answer, which bench judges.")
 
     @field_validator("versions")

@@ -46,6 +46,12 @@ def records(content: bytes) -> Iterator[bytes]:
         at = end + _CRC.size
 
 
+def framed(content: bytes) -> bytes:
+    """A record with its length and the checksums of both."""
+    length = _HEADER.pack(len(content), 0)[:8]
+    return length + _CRC.pack(masked_crc32c(length)) + content + _CRC.pack(masked_crc32c(content))
+
+
 def masked_crc32c(content: bytes) -> int:
     """The checksum of TensorFlow's record format (tsl/lib/hash/crc32c.h)."""
     crc: int = google_crc32c.value(content)

@@ -48,6 +48,7 @@ OWN = (
     Flag("tls_key_file", "", "PEM file with its key."),
     Flag("token_file", "", "File with the bearer token that every request but a probe must have."),
     Flag("max_held_bytes", 2**30, "Most bytes of bodies in work, with --fronts; more are answered with 503."),
+    Flag("large_graph_bytes", 100 * 2**20, "Size of saved_model.pb from which on its graph is loaded in less memory."),
     Flag("flagfile", "", "Text file with a flag a line, read after the command line; with --fronts again on SIGHUP."),
     Flag("fronts", _FRONTS, "Processes that hold the connections, beside one that runs TensorFlow; 0 is one process."),
 )
@@ -107,7 +108,7 @@ FLAGS: tuple[Flag, ...] = (
 FIXED = (
     *("fronts", "flagfile", "port", "grpc_socket_path", "rest_api_port", "bind_address", "ssl_config_file"),
     *("rest_api_timeout_in_ms", "rest_api_enable_cors_support", "rest_api_max_body_bytes", "rest_api_max_connections"),
-    *("max_held_bytes", "drain_seconds"),
+    *("max_held_bytes", "drain_seconds", "drain_linger_seconds", "tls_certificate_file", "tls_key_file", "token_file"),
 )
 _BY_NAME = {flag.name: flag for flag in FLAGS}
 

@@ -175,7 +175,7 @@ class ModelEngine:
             servable = Servable(
                 name,
                 version,
-                Session(path, tags, self._config),
+                Session(path, tags, self._config, flags.large_graph_bytes),
                 self._metrics,
                 may_run_again=self._may_run_again(path, tags),
             )

@@ -115,6 +115,12 @@ class Runtime(Protocol):
     def find(self, project: str | None) -> list[ModelServer]:
         """Every server with the project's label (None: any project's), running or ended, newest first."""
 
+    def switch(self, server: ModelServer, spec: ServerSpec, timeout_s: float) -> ModelServer | None:
+        """Have the running server serve the spec with another engine; no request is lost. None where it cannot.
+
+        Raises ServerNotReadyError where the other engine does not come up; then the server serves as before.
+        """
+
     def start(self, spec: ServerSpec) -> ModelServer:
         """Start a server, labelled from birth; nothing is left behind when it raises."""
 

@@ -33,7 +33,7 @@ class Runtimes:
             from tfs_workflow.runtimes.docker import DockerRuntime, Engine  # noqa: PLC0415
 
             return DockerRuntime(Engine(), self.config_dir)
-        from tfs_workflow.runtimes.process_runtime import ProcessRuntime  # noqa: PLC0415  # a second setup needs no psutil
+        from tfs_workflow.runtimes.process.process_runtime import ProcessRuntime  # noqa: PLC0415  # a second setup needs no psutil
 
         return ProcessRuntime(name, self.config_dir, self.log_path)
 

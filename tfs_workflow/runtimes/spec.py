@@ -61,6 +61,8 @@ class ServerSpec:
     image: str = ""
     image_digest: str = ""
     binary: str = ""
+    # The release of TensorFlow that an embedded server loads.
+    tensorflow: str = ""
     expose: bool = False
     rest_port: int = 8501
     grpc_port: int = 8500
@@ -115,6 +117,11 @@ class ServerSpec:
     def can_reload(self) -> bool:
         """Whether its flags leave the models to the configuration file that a reload changes."""
         return not any(name in _NO_RELOAD for name, _ in self.flags)
+
+    @property
+    def can_switch(self) -> bool:
+        """Whether its running server takes other flags with another engine, beside the one that serves."""
+        return runtime_kind(self.runtime).own_code and dict(self.flags).get("fronts") != "0"
 
     def ports(self) -> tuple[int, int]:
         """The REST and the gRPC port to listen on; 0 is any free one. A kept port is taken where it is free."""

@@ -32,7 +32,8 @@ from tfs_workflow.state.records import FetchRecord
 class Fetched:
     """A model's files on this machine, and where they came from.
 
-    `commit` is git's, or an archive's sha256, else empty. `files` maps relative paths to sha256. `fell_back` holds a
+    `commit` is git's, or an archive's sha256, else empty. `files` maps relative paths to sha256; `present` is the same
+    with the files that were added since. `fell_back` holds a
     line for every source that was unreachable when the model was fetched; `fresh` is False when nothing was to do.
     """
 
@@ -40,6 +41,7 @@ class Fetched:
     description: str
     commit: str
     files: Mapping[str, str]
+    present: Mapping[str, str]
     fell_back: tuple[str, ...] = ()
     fresh: bool = False
 
@@ -95,7 +97,7 @@ def recorded(
         return None
     source = resolved[record.used]
     base_path = layout.base_path(source)
-    return _fetched(source, base_path, record, fresh=False) if is_intact(base_path, record.files) else None
+    return _fetched(source, base_path, record, fresh=False) if is_intact(base_path, record.present) else None
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,15 @@ class _Fetch:
 
 
 def _fetched(source: ModelSource, base_path: Path, record: FetchRecord, *, fresh: bool) -> Fetched:
-    return Fetched(base_path, source.description, record.commit, digests(record.files), record.fell_back, fresh)
+    return Fetched(
+        base_path,
+        source.description,
+        record.commit,
+        digests(record.files),
+        digests(record.present),
+        record.fell_back,
+        fresh,
+    )
 
 
 def _check_lock(name: str, locked: LockedModel, found: Fetched) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tfs_workflow.formats.savedmodel import WARMUP_FILE
+
 _CHUNK_BYTES = 1 << 20
 
 
@@ -85,7 +87,7 @@ def changed_since(base_path: Path, versions: Container[int], known: Fingerprints
     """A line for every file of these versions that is not as it was; reads only files whose size or time moved.
 
     Sorted lines such as "1/saved_model.pb changed". A file that was touched but has the same content is not listed, and
-    neither are files of a version that was not recorded.
+    neither are files of a version that was not recorded, nor warm-up requests: they were sent when it was loaded.
     """
     lines, found = [], set()
     # A version without a record was published later; it cannot have changed since.
@@ -93,13 +95,13 @@ def changed_since(base_path: Path, versions: Container[int], known: Fingerprints
     for path in served_files(base_path) if base_path.is_dir() else ():
         relative = path.relative_to(base_path).as_posix()
         found.add(relative)
-        if _version(relative) not in recorded:
+        if _version(relative) not in recorded or _is_warmup(relative):
             continue
         if relative not in known:
             lines.append(f"{relative} is new")
         elif not _is_same(path, known[relative]):
             lines.append(f"{relative} changed")
-    gone = (name for name in known if name not in found and _version(name) in versions)
+    gone = (name for name in known if name not in found and _version(name) in versions and not _is_warmup(name))
     return sorted([*lines, *(f"{name} is gone" for name in gone)])
 
 
@@ -117,6 +119,10 @@ def _unread(path: Path, known: Fingerprint | None) -> Fingerprint:
     if known is not None and (status.st_size, status.st_mtime_ns) == known[:2]:
         return known
     return Fingerprint(status.st_size, status.st_mtime_ns, "")
+
+
+def _is_warmup(relative: str) -> bool:
+    return relative.partition("/")[2] == WARMUP_FILE.as_posix()
 
 
 def _version(relative: str) -> int | None:

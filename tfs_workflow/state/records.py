@@ -6,7 +6,7 @@ key. A new field needs a default, or the records of older files no longer valida
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tfs_workflow.state.fingerprints import Fingerprints
@@ -16,7 +16,8 @@ from tfs_workflow.state.fingerprints import Fingerprints
 class FetchRecord:
     """One fetched model: the identities of its sources, the index of the one used, and the files that it gave.
 
-    `commit` is git's, or an archive's sha256, else empty; `fell_back` has a line for each unreachable source.
+    `commit` is git's, or an archive's sha256, else empty; `fell_back` has a line for each unreachable source. `added`
+    are files of ours beside or in place of fetched ones: warm-up requests, which no lock file pins.
     """
 
     sources: tuple[str, ...]
@@ -24,13 +25,20 @@ class FetchRecord:
     commit: str
     files: Fingerprints
     fell_back: tuple[str, ...] = ()
+    added: Fingerprints = field(default_factory=dict)
+
+    @property
+    def present(self) -> Fingerprints:
+        """The files that are there: those that were fetched, and those that were added."""
+        return {**self.files, **self.added}
 
 
 @dataclass(frozen=True)
 class ServedRecord:
     """The server that the last `serve` started, with its spec as JSON values and the files of each model.
 
-    `is_reloading` is true while a reload is on its way, and stays so where it was cut short.
+    `is_reloading` is true while a reload or a switch is on its way, and stays so where it was cut short. `digest` is
+    that of the spec where a switch has changed it since the server was started, else empty.
     """
 
     id: str
@@ -38,6 +46,7 @@ class ServedRecord:
     spec: dict[str, Any]
     files: dict[str, Fingerprints]
     is_reloading: bool = False
+    digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def systemd_text(loaded: LoadedConfig) -> str:
     Raises SetupRequiredError before setup, ConfigError for a port that is not fixed, ToolMissingError where this
     machine lacks the server.
     """
-    from tfs_workflow.runtimes.process_runtime import server_command  # noqa: PLC0415
+    from tfs_workflow.runtimes.process.process_runtime import server_command  # noqa: PLC0415
     from tfs_workflow.runtimes.systemd_unit import systemd_unit  # noqa: PLC0415
 
     for key in ("rest_port", "grpc_port"):

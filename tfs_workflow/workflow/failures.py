@@ -52,6 +52,14 @@ def recording_failure(session: StateSession, runtime: Runtime) -> Iterator[Attem
         raise
 
 
+def explained(error: ServerNotReadyError, lines: Sequence[str], project: str) -> ServerNotReadyError:
+    """The error of another engine that did not come up, with the cause that its log lines show."""
+    from tfs_workflow.health.diagnosis import diagnose  # noqa: PLC0415  # only where something failed
+
+    found = diagnose(lines, 1)
+    return found.error(f"{error.what}: {found.cause}; the former one serves on", project)
+
+
 def last_failure(loaded: LoadedConfig) -> FailureRecord | None:
     """The last failure of the project's server, if there was one.
 

@@ -20,7 +20,7 @@ from tfs_workflow.state.project_state import read_state
 from tfs_workflow.state.setup_record import require_setup
 from tfs_workflow.workflow.plan.difference import Drift
 from tfs_workflow.workflow.plan.drift import SETUP_AND_SERVE, drift, image_drift, restart_event
-from tfs_workflow.workflow.plan.observation import ObservedServer, is_configured
+from tfs_workflow.workflow.plan.observation import ObservedServer, as_served, is_configured
 from tfs_workflow.workflow.project import known, require_workspace, runtimes_of, server_spec
 from tfs_workflow.workflow.start import raise_ended
 
@@ -76,7 +76,7 @@ def _drift(
     except ConfigError as error:
         yield Drift("configuration", error.where, error.what, SETUP_AND_SERVE)
         return
-    spec = server_spec(loaded.config, record, workspace)
+    spec, server = server_spec(loaded.config, record, workspace), as_served(server, state.served)
     configured = server.digest != spec.digest() or is_configured(runtimes_of(workspace), spec)
     yield from drift(ObservedServer(server, models, configured), spec, state.served)
     yield from image_drift(runtime, spec, record.locked)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tfs_workflow.checks import check_models
 from tfs_workflow.checks.access_files import access_findings
@@ -37,6 +38,9 @@ from tfs_workflow.state.workspace import Workspace
 from tfs_workflow.workflow.parallel import run_all
 from tfs_workflow.workflow.project import notify_wait, require_engine_in_reach, server_spec
 
+if TYPE_CHECKING:
+    from tfs_workflow.workflow.model.warm_up import WarmedUp
+
 _RUNTIME_STEP = "the runtime"  # with a space, which the name of a model cannot have
 
 
@@ -44,13 +48,14 @@ _RUNTIME_STEP = "the runtime"  # with a space, which the name of a model cannot 
 class SetUp:
     """What setup prepared: the workspace, each model, the runtime and why, and the lock file.
 
-    `models` is by model name; `lock` is the path of the lock file.
+    `models` is by model name; `lock` is the path of the lock file; `warmed_up` are the warm-up files of models.
     """
 
     workspace: Path
     models: Mapping[str, Fetched]
     choice: Choice
     lock: Path
+    warmed_up: Sequence[WarmedUp] = ()
 
 
 @dataclass(frozen=True)
@@ -59,18 +64,20 @@ class SetupOptions:
 
     `offline` makes no network call; `update` contacts the sources and the registry again. Without `pull`, `runtime:
     auto` takes the embedded server, where it is installed, rather than wait for an image that is not on the engine.
+    Without `pin`, the lock file is neither read nor written.
     """
 
     locked: bool = False
     offline: bool = False
     update: bool = False
     pull: bool = True
+    pin: bool = True
 
 
 def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOptions = SetupOptions()) -> SetUp:  # frozen
     """Prepare everything that serve needs; a second call makes no network call."""
     lock_file = lockfile.lock_path(loaded.path)
-    pinned = lockfile.read(lock_file)
+    pinned = lockfile.read(lock_file) if options.pin else None
     if options.locked and pinned is None:
         raise ConfigError("there is no lock file", where=str(lock_file), fix="run invoke setup once without --locked")
     workspace = Workspace.create(loaded.workspace, loaded.config.project)
@@ -86,9 +93,22 @@ def prepare(loaded: LoadedConfig, context: TransferContext, options: SetupOption
         spec = server_spec(loaded.config, record, workspace)
         check_models(spec, runtime_kind(choice.runtime).reader())
         _warn_of_twins(spec, context)
-        _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=options.locked)
+        if options.pin:
+            _pin(lock_file, pinned, _lock(loaded.config, pinned, models, choice), locked=options.locked)
         session.change(setup=record)
-    return SetUp(workspace.path, models, choice, lock_file)
+        warmed_up = _warmed_up(loaded, session, spec)
+    return SetUp(workspace.path, models, choice, lock_file, warmed_up)
+
+
+def _warmed_up(loaded: LoadedConfig, session: StateSession, spec: ServerSpec) -> Sequence[WarmedUp]:
+    """Write the warm-up requests of those models whose YAML asks for them."""
+    if not any(model.warmup for model in loaded.config.models.values()):
+        return ()
+    # Here and not above: it imports the client.
+    from tfs_workflow.workflow.model.warm_up import write_configured  # noqa: PLC0415
+
+    session.write()  # a request is made from what setup recorded
+    return write_configured(loaded, session, spec)
 
 
 @dataclass(frozen=True)
@@ -190,7 +210,7 @@ def _provide_image(config: Config, context: TransferContext, conditions: _Condit
 
 def _setup_record(config: Config, fetched: Mapping[str, Fetched], choice: Choice) -> SetupRecord:
     models = {
-        name: ModelRecord(str(one.base_path), content_digest(one.files), source_list(config.models[name]))
+        name: ModelRecord(str(one.base_path), content_digest(one.present), source_list(config.models[name]))
         for name, one in fetched.items()
     }
     return SetupRecord(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tfs_workflow.checks import check_models
 from tfs_workflow.checks.access_files import access_findings
 from tfs_workflow.checks.docker_host import locality
 from tfs_workflow.checks.finding import raise_first_failure
+from tfs_workflow.checks.tensorflow_packages import tensorflow_version
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.config.types import Config
 from tfs_workflow.errors import ServerNotReadyError
@@ -111,7 +112,9 @@ def server_spec(config: Config, record: SetupRecord, workspace: Workspace) -> Se
     """What to serve, from the YAML and the record of setup; ConfigError for a key that its runtime cannot have."""
     raise_first_failure(access_findings(config, record.runtime))
     found = (record.base_paths, record.contents, record.image_digest, workspace.models)
-    return build_spec(config, record.runtime, *found, processors=record.processors)
+    spec = build_spec(config, record.runtime, *found, processors=record.processors)
+    # An upgrade is a change of the server like any other: serve loads it.
+    return replace(spec, tensorflow=tensorflow_version()) if runtime_kind(record.runtime).own_code else spec
 
 
 def require_engine_in_reach(config: Config) -> None:

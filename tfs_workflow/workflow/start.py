@@ -1,18 +1,20 @@
 """serve: observe what runs, plan, execute the plan, and wait until every wanted version is AVAILABLE.
 
 `serve` may be run at any time: it is a no-op when the wanted server runs. Otherwise it reloads the configuration of the
-running server where that is enough, and replaces it where it is not. To
-decide that, what runs is observed first and compared with what is wanted; the plan that results is data (plan.py), and
-only the execution has effects (execution.py). `serve --dry-run` is the same without the last step.
+running server where that is enough, has it load another engine where it can, and replaces it where it is not. To decide
+that, what runs is observed first and compared with what is wanted; the plan that results is data (plan.py), and only
+the execution has effects (execution.py). `serve --dry-run` is the same without the last step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.state.setup_record import SetupRequiredError
 from tfs_workflow.workflow.failures import last_end
 from tfs_workflow.workflow.image_pin import follow_moved_tag, with_moved_tag
 from tfs_workflow.workflow.plan.difference import Drift
@@ -26,8 +28,9 @@ from tfs_workflow.workflow.project import Project, WantedServer, locked_project,
 class Served:
     """A server with the status of every model; `unchanged` when it ran already.
 
-    `models` maps each model to the status of its versions. `replaced` and `reloaded` hold the reasons why a running one
-    was replaced, or reloaded. `gap_s` are the seconds without answers of a replacement, None without one.
+    `models` maps each model to the status of its versions. `replaced`, `reloaded` and `switched` hold the reasons why a
+    running one was replaced, reloaded, or has another engine. `gap_s` are the seconds without answers of a replacement,
+    None without one.
     """
 
     server: ModelServer
@@ -35,6 +38,7 @@ class Served:
     unchanged: bool = False
     replaced: tuple[Drift, ...] = ()
     reloaded: tuple[Drift, ...] = ()
+    switched: tuple[Drift, ...] = ()
     gap_s: float | None = None
 
 
@@ -53,15 +57,28 @@ def start(loaded: LoadedConfig, context: TransferContext) -> Served:
             project.runtimes, project.session, project.ready_timeout_s, context.progress, context.notify
         )
         done = execution.serve(plan, wanted.spec, wanted.versions)
-    reloaded = plan.action is PlannedAction.RELOAD
+    reasons = dict.fromkeys(PlannedAction, ()) | {done.action: plan.reasons}
     return Served(
         done.server,
         done.models,
-        unchanged=plan.action is PlannedAction.KEEP,
-        replaced=() if reloaded else plan.reasons,
-        reloaded=plan.reasons if reloaded else (),
+        unchanged=done.action is PlannedAction.KEEP,
+        replaced=reasons[PlannedAction.REPLACE],
+        reloaded=reasons[PlannedAction.RELOAD],
+        switched=reasons[PlannedAction.SWITCH],
         gap_s=done.gap_s,
     )
+
+
+def start_after_setup(
+    starting: Callable[[], Served], setting_up: Callable[[], object], notify: Callable[[str], None]
+) -> Served:
+    """Start the server; where that needs a set-up first, set up and start again."""
+    try:
+        return starting()
+    except SetupRequiredError as error:
+        notify(f"{error.what}: setup comes first")
+    setting_up()
+    return starting()
 
 
 def plan_serve(loaded: LoadedConfig) -> ServerPlan:
@@ -75,7 +92,8 @@ def _plan(project: Project, wanted: WantedServer) -> ServerPlan:
     """Observe what runs, and compare it with what is wanted."""
     state, spec = project.session.state, wanted.spec
     names = tuple({*state.started, spec.runtime})
-    return plan_server(spec, observe(project.runtimes, spec.project, names, spec.runtime, spec), state.served)
+    observed = observe(project.runtimes, spec.project, names, spec.runtime, spec=spec, served=state.served)
+    return plan_server(spec, observed, state.served)
 
 
 def raise_ended(runtime: Runtime, server: ModelServer) -> None:

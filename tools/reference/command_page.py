@@ -40,7 +40,8 @@ _CODES_IN_WORDS = {
 def command_page() -> str:
     """The whole page."""
     verbs = collection()
-    names = ["setup", "serve", "predict", "describe", "status", "logs", "teardown", "doctor", "convert", "demo"]
+    names = ["setup", "serve", "predict", "describe", "verify", "warmup", "status", "logs", "teardown"]
+    names += ["doctor", "convert", "demo"]
     names += sorted(set(verbs.task_names) - set(names))
     common = [a for a in verbs["status"].get_arguments() if a.name in COMMON]
     parts = [*(_verb(name, verbs[name]) for name in names), _COMMON + _options(common), _exit_codes()]
@@ -63,7 +64,7 @@ def _options(arguments: list[Argument]) -> str:
 
 
 def _option(argument: Argument) -> tuple[str, str, str]:
-    name = str(argument.name).strip("_").replace("_", "-")
+    name = argument.names[0]
     option = f"`--{name}`" if argument.kind is bool else f"`--{name} {name.upper()}`"
     if argument.default is True:
         return f"{option}, `--no-{name}`", option, escaped(argument.help or "")

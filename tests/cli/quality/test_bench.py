@@ -15,7 +15,7 @@ import pytest
 from tests.support.command import CommandLine
 from tests.support.faults import servers
 from tests.support.waiting import until
-from tfs_workflow.runtimes.process_runtime import PROJECT_VARIABLE
+from tfs_workflow.runtimes.process.marks import PROJECT_VARIABLE
 
 pytestmark = pytest.mark.slow
 SHORT = ("--seconds", "0.5", "--warm-up", "0.2")
@@ -82,7 +82,7 @@ def test_it_prints_a_table_for_people(lab: CommandLine) -> None:
 def test_a_server_is_started_for_it_and_torn_down_again(own: CommandLine) -> None:
     done = own.run("bench", "--connections", "1", *SHORT)
     assert done.returncode == 0, done.stderr
-    assert "nothing serves: a server is started for this, and torn down after it" in done.stderr
+    assert "no server runs: one is started, and removed afterwards" in done.stderr
     assert servers(own) == []
 
 
@@ -101,6 +101,16 @@ def test_rows_come_from_a_file_and_a_signature_can_be_named(lab: CommandLine) ->
     assert lab.ok_json("bench", "--connections", "1", "--from", "request.json", *SHORT)["rows"] == 0
     assert "in column format" in lab.fails(2, "bench", "--from", "request.json", "--rows", "2")
     assert shown["points"][0]["errors"] == {}
+
+
+def test_golden_cases_are_sent_where_there_are_some(lab: CommandLine) -> None:
+    case = {"request": {"instances": [1.0, 2.0, 3.0, 4.0]}, "response": {"predictions": [2.5, 3.0, 3.5, 4.0]}}
+    (lab.directory / "cases.jsonl").write_text(json.dumps(case))
+    lab.config["models"]["half_plus_two"]["golden"] = "cases.jsonl"
+    try:
+        assert lab.ok_json("bench", "--connections", "1", *SHORT)["rows"] == 4
+    finally:
+        del lab.config["models"]["half_plus_two"]["golden"]
 
 
 def test_an_slo_that_holds_is_met_and_one_that_does_not_ends_with_8(lab: CommandLine) -> None:

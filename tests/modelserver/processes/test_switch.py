@@ -68,16 +68,16 @@ def test_labels_and_flags_change_under_load_and_no_request_fails(tmp_path: Path)
         assert stable(server) == [1.0]
         with clients_of(server) as clients:
             for version in (2, 1, 2):
-                flags = [labelled(tmp_path, version), early, monitored(tmp_path), "--num_load_threads=2"]
-                write_flags(tmp_path, flags)
+                page = f"/metrics/{version}"
+                write_flags(tmp_path, [labelled(tmp_path, version), early, monitored(tmp_path, page)])
                 switch(server)
                 assert stable(server) == [float(version)]
-                assert "--num_load_threads=2" in engine_of(server).cmdline()
+                assert server.get(page)[0] == 200
                 clients.wait_for_more()
             clients.end()
         assert set(clients.seen) == {"right"}
         # Counted by four engines.
-        counted = metrics_of(server)[':tensorflow:serving:request_count{model_name="half_plus_two",status="OK"}']
+        counted = metrics_of(server, page)[':tensorflow:serving:request_count{model_name="half_plus_two",status="OK"}']
         assert counted == clients.seen["right"]
 
 

@@ -17,7 +17,7 @@ from tests.support.modelserver import graphs, signatures
 from tests.support.modelserver.inferences import example, floats, write_warmup
 from tests.support.modelserver.running import Running, configured, launched, serving
 from tests.support.needs import missing
-from tests.support.records import framed
+from tfs_workflow.formats.tfrecord import framed
 from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.model_server_config_pb2 import SSLConfig

@@ -27,7 +27,7 @@ from tfs_workflow.modelserver.tensorflow import capi
 from tfs_workflow.modelserver.tensorflow.session import Session
 from tfs_workflow.protos.session_pb2 import ConfigProto
 capi.load()
-session = Session(Path(sys.argv[1]), ["serve"], ConfigProto())
+session = Session(Path(sys.argv[1]), ["serve"], ConfigProto(), 2**30)
 session._guard = None
 session.run([("x:0", Tensor(1, (4, 4, 1), np.ones(16, np.float32)))], ["y:0"])
 """

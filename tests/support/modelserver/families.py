@@ -24,6 +24,7 @@ from tfs_workflow.protos import services
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.tensor_pb2 import DataType, TensorProto
 
+METRICS = "/monitoring/prometheus/metrics"
 PATH = "/v1/models/half_plus_two:predict"
 BODY = b'{"instances": [1.0, 2.0, 5.0]}'
 RIGHT = b'{\n    "predictions": [2.5, 3.0, 4.5\n    ]\n}'
@@ -34,7 +35,8 @@ def crashing(base_path: Path, *flags: str) -> Iterator[Running]:
     """A server of a model m, for which the request {"inputs": []} ends TensorFlow's process."""
     # Of no known rank, so that it is not refused beforehand.
     graphs.convolution(base_path / "1", names_rank=False)
-    with serving("--model_name=m", f"--model_base_path={base_path}", *flags) as server:
+    named = ("--model_name=m", f"--model_base_path={base_path}")
+    with serving(*named, *flags, environment=graphs.ONEDNN_ON) as server:
         yield server
 
 
@@ -76,16 +78,16 @@ def predict(connection: socket.socket) -> bytes:
     return read_response(connection)[2]
 
 
-def monitored(directory: Path) -> str:
-    """The flag of a configuration file, written into the directory, that serves metrics."""
+def monitored(directory: Path, page: str = METRICS) -> str:
+    """The flag of a configuration file, written into the directory, that serves metrics at this path."""
     path = directory / "monitoring.config"
-    path.write_text("prometheus_config { enable: true }")
+    path.write_text(f"prometheus_config {{ enable: true path: '{page}' }}")
     return f"--monitoring_config_file={path}"
 
 
-def metrics_of(server: Running) -> Mapping[str, float]:
+def metrics_of(server: Running, page: str = METRICS) -> Mapping[str, float]:
     """The values of the metrics page, by name and labels."""
-    status, text = server.get("/monitoring/prometheus/metrics")
+    status, text = server.get(page)
     assert status == 200
     lines = [line.rpartition(" ") for line in text.decode().splitlines() if not line.startswith("#")]
     return {key: float(value) for key, _, value in lines}

@@ -10,6 +10,8 @@ from tfs_workflow.protos import saved_model_pb2 as pb
 from tfs_workflow.protos import tensor_pb2
 
 FLOAT, INT32, STRING = tensor_pb2.DT_FLOAT, tensor_pb2.DT_INT32, tensor_pb2.DT_STRING
+# TensorFlow's default depends on the processor. With it, a convolution of another rank ends the process.
+ONEDNN_ON = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 ANY = tensor_pb2.TensorShapeProto(unknown_rank=True)
 
 
@@ -110,7 +112,7 @@ def widening(version_dir: Path, *sizes: int) -> Path:
 
 
 def convolution(version_dir: Path, *, names_rank: bool = True) -> Path:
-    """A model of one convolution of images of 4 x 4 pixels, whose kernel ends the process on another rank.
+    """A model of one convolution of images of 4 x 4 pixels, whose kernel ends the process on another rank (ONEDNN_ON).
 
     The signature has the shape of the images only where it `names_rank`.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.records import framed
+from tfs_workflow.formats.tfrecord import framed
 from tfs_workflow.protos import serving_apis_pb2 as apis
 from tfs_workflow.protos.tensor_pb2 import DT_FLOAT, TensorProto
 

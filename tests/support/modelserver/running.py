@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 BUNDLED = Path(__file__).parents[3] / "tfs_workflow" / "bundled" / "half_plus_two"
 LISTENING = "Exporting HTTP/REST API at"
-# A run of the tests against a server of several processes: TFS_TEST_FRONTS=2 pytest tests/modelserver tests/peers.
-FRONTS = [f"--fronts={os.environ['TFS_TEST_FRONTS']}"] if "TFS_TEST_FRONTS" in os.environ else []
+# A run of the tests against another server: TFS_TEST_FLAGS="--fronts=2 --large_graph_bytes=0" pytest tests/modelserver.
+FLAGS = os.environ.get("TFS_TEST_FLAGS", "").split()
 
 
 def free_port() -> int:
@@ -120,16 +121,15 @@ class Running:
 def arguments(*flags: str, rest_port: int, grpc_port: int) -> list[str]:
     """The command line of a server."""
     listening = ["--bind_address=127.0.0.1", f"--rest_api_port={rest_port}", f"--port={grpc_port}"]
-    return [sys.executable, "-m", "tfs_workflow.modelserver", *listening, *FRONTS, *flags]
+    return [sys.executable, "-m", "tfs_workflow.modelserver", *listening, *FLAGS, *flags]
 
 
 @contextmanager
-def launched(*flags: str) -> Iterator[Running]:
-    """A server that has been started and need not have come up."""
+def launched(*flags: str, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Running]:
+    """A server that has been started and need not have come up; `environment` is added to that of the tests."""
     rest_port, grpc_port = free_port(), free_port()
-    process = subprocess.Popen(
-        arguments(*flags, rest_port=rest_port, grpc_port=grpc_port), stderr=subprocess.PIPE, text=True
-    )
+    argv = arguments(*flags, rest_port=rest_port, grpc_port=grpc_port)
+    process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=os.environ | environment)
     server = Running(process, rest_port, grpc_port)
     reader = threading.Thread(target=server.read_log)
     reader.start()
@@ -144,11 +144,11 @@ def launched(*flags: str) -> Iterator[Running]:
 
 
 @contextmanager
-def serving(*flags: str) -> Iterator[Running]:
+def serving(*flags: str, environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[Running]:
     """A server that answers; of the bundled model where no other is named."""
     named = any(flag.startswith(("--model_base_path", "--model_config_file")) for flag in flags)
     model = () if named else ("--model_name=half_plus_two", f"--model_base_path={BUNDLED}")
-    with launched(*model, *flags) as server:
+    with launched(*model, *flags, environment=environment) as server:
         server.wait_for(LISTENING)
         yield server
 

@@ -34,7 +34,7 @@ def count_records(path: Path) -> int:
             "the warm-up file is no TFRecord file, or is damaged",
             where=str(path),
             evidence=str(damage),
-            fix="write it with tf.io.TFRecordWriter, or remove it",
+            fix="remove it; invoke warmup writes another",
         ) from damage
     if count > MAX_WARMUP_RECORDS:
         raise InvalidModelError(

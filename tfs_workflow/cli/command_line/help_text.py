@@ -9,9 +9,17 @@ from invoke.collection import Collection
 _GROUPS = {
     "Serve a model": ("setup", "serve", "status", "logs", "teardown"),
     "Call it": ("predict", "describe"),
-    "Judge it": ("bench",),
-    "Make a SavedModel": ("convert",),
-    "Maintain it": ("doctor", "demo", "export", "config.check", "config.init", "config.schema", "image.build"),
+    "Know how good it is": ("verify", "warmup", "bench"),
+    "Maintain it": (
+        "doctor",
+        "convert",
+        "demo",
+        "export",
+        "config.check",
+        "config.init",
+        "config.schema",
+        "image.build",
+    ),
 }
 _HEAD = """\
 tfs takes a TensorFlow model to a served, health-checked model server and its predictions.

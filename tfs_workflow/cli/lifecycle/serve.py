@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state.setup_record import SetupRequiredError
 from tfs_workflow.workflow.model.implied_project import write_implied_project
 from tfs_workflow.workflow.model.smoke import SmokeResult, smoke_test
+from tfs_workflow.workflow.model.warmup_log import warmup_runs
 from tfs_workflow.workflow.prepare import SetupOptions, prepare
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.remove import remove
-from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start
+from tfs_workflow.workflow.start import Served, plan_serve, raise_ended, start, start_after_setup
 
 
 def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setup: bool = True) -> None:
@@ -37,13 +39,18 @@ def serve(options: CommandOptions, *, path: str = "", follow: bool = False, setu
             return
         done = _started(loaded, setup=setup, pull=not path)
         _report_unusual(done)
+        warmups = [] if done.unchanged or done.reloaded else warmup_runs(loaded, done.server)
+        for run in warmups:
+            console.note(f"warmed up with {run.requests} requests: {run.file}")
         smoke = [] if done.unchanged else list(_smoke_tested(loaded, done))
         requests = {one.model: one.request for one in smoke}
         document = server_document(done.server, done.models) | {
             "smoke": {one.model: _smoke_text(one) for one in smoke},
+            "warmup": [{"file": run.file, "requests": run.requests} for run in warmups],
             "unchanged": done.unchanged,
             "replaced": [drift_document(reason) for reason in done.replaced],
             "reloaded": [drift_document(reason) for reason in done.reloaded],
+            "switched": [drift_document(reason) for reason in done.switched],
             "seconds_without_answers": done.gap_s if done.gap_s is None else round(done.gap_s, 3),
         }
         show(options, document, chain(model_lines(done.server, done.models), curl_lines(loaded, done.server, requests)))
@@ -73,15 +80,15 @@ def _show_plan(options: CommandOptions, loaded: LoadedConfig) -> None:
 def _started(loaded: LoadedConfig, *, setup: bool, pull: bool) -> Served:
     """Start the server; run a missing set-up first, without `pull` as `prepare` does."""
     context = TransferContext(notify=console.note)
-    try:
-        return _start_with_bars(loaded, context)
-    except SetupRequiredError as error:
-        if not setup:
-            raise
-        console.note(f"{error.what}: setup comes first")
+    starting = partial(_start_with_bars, loaded, context)
+    if not setup:
+        return starting()
+    return start_after_setup(starting, partial(_set_up_with_bars, loaded, context, pull=pull), console.note)
+
+
+def _set_up_with_bars(loaded: LoadedConfig, context: TransferContext, *, pull: bool) -> None:
     with console.progress_bars() as bars:
         prepare(loaded, replace(context, progress=bars), SetupOptions(pull=pull))
-    return _start_with_bars(loaded, context)
 
 
 def _start_with_bars(loaded: LoadedConfig, context: TransferContext) -> Served:
@@ -117,6 +124,8 @@ def _report_unusual(done: Served) -> None:
         console.note(f"already running with this configuration, since {done.server.started_at:%F %T} UTC")
     for reason in done.replaced:
         console.note(f"replaced the running server: {reason}")
+    for reason in done.switched:
+        console.note(f"loaded beside the running engine, no request was lost: {reason}")
     for reason in done.reloaded:
         console.note(f"reloaded the running server: {reason}")
     if done.gap_s is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, show
+from tfs_workflow.cli.quality.warmup_view import warmup_documents, warmup_lines
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.sources.registry import model_source
 from tfs_workflow.sources.transfer import TransferContext
@@ -52,6 +53,7 @@ def _lines(done: SetUp) -> Iterator[str]:
     for name, model in done.models.items():
         state = "fetched" if model.fresh else "up to date"
         yield f"{name}  {state}  {model.description}" + (f"  {model.commit[:12]}" if model.commit else "")
+    yield from warmup_lines(done.warmed_up)
     yield f"runtime  {done.choice.runtime}  ({done.choice.reason})"
 
 
@@ -62,6 +64,7 @@ def _document(done: SetUp) -> dict[str, Any]:
         "reason": done.choice.reason,
         "image_digest": done.choice.image_digest,
         "lock": str(done.lock),
+        "warmup": warmup_documents(done.warmed_up),
         "models": {
             name: {
                 "base_path": str(model.base_path),

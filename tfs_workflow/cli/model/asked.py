@@ -47,6 +47,13 @@ def target_of(config: Config, asked: Asked, verb: str = "predict") -> ModelRef:
     return target
 
 
+def one_for_rows(config: Config, targets: Sequence[ModelRef], rows: str) -> None:
+    """Raise ConfigError where a file of rows is given, and more than one model is asked."""
+    if rows and len(targets) > 1:
+        fix = f"choose one: --model {' | '.join(config.models)}"
+        raise ConfigError("the rows are for one model, and the YAML has several", where="--from", fix=fix)
+
+
 def targets_of(config: Config, asked: Asked) -> list[ModelRef]:
     """The model that is named, else every model of the YAML; ConfigError for a name that it has not."""
     if asked.model and asked.model not in config.models:

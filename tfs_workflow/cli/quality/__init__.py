@@ -1,1 +1,1 @@
-"""The verbs that judge what is served."""
+"""The verbs that say how good the answers are."""

@@ -18,8 +18,9 @@ from tfs_workflow.quality.bench.plot.plotted import plotted
 from tfs_workflow.quality.bench.result import BenchResult, Interval, Load
 from tfs_workflow.quality.bench.slo import verdict
 from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.quality.bench import Bench, BenchOptions, Progress, require_packages
-from tfs_workflow.workflow.quality.serving import serving
+from tfs_workflow.workflow.temporary_server import running_or_temporary
 
 
 def bench(options: CommandOptions, **values: Any) -> None:
@@ -41,8 +42,8 @@ def bench(options: CommandOptions, **values: Any) -> None:
                 show_advice(options, loaded, asked, progress)
             return
         slo = loaded.config.models[asked.target.model].slo
-        with serving(loaded, TransferContext(notify=console.note)) as (runtime, server):
-            run = Bench(loaded, asked, runtime, server)
+        with running_or_temporary(loaded, TransferContext(notify=console.note)):
+            run = Bench(loaded, asked, *running(loaded))
             shown = _Shown(options, given, slo, before)
             try:
                 with _live(asked) as progress:

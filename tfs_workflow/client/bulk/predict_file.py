@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 from tfs_workflow.client import rows
 from tfs_workflow.client.bulk.journal import DOCUMENT, LINES, LIST, REFUSED, Journal, LineFormat, check_places, encoded
-from tfs_workflow.client.bulk.row_source import STDIN, numbered_rows, opened
+from tfs_workflow.client.bulk.row_source import STDIN, numbered_rows, opened, signature_of
 from tfs_workflow.client.bulk.row_stream import Predictions, RefusedRow, RowStream
 from tfs_workflow.client.bulk.tables import is_table
 from tfs_workflow.client.interface import JsonClient, ModelRef
@@ -81,7 +81,7 @@ def predict_file(  # noqa: PLR0913  # an input, an output and the options betwee
     name = "stdin" if source == STDIN else source
     with opened(source) as stream:
         if is_table(source) or not rows.is_document(stream, source):
-            numbered = numbered_rows(client, target, source, stream, bulk.id_field)
+            numbered = numbered_rows(source, stream, lambda: signature_of(client, target), bulk.id_field)
             form = DOCUMENT if output.endswith(rows.DOCUMENT_SUFFIXES) else LINES
         else:
             document = rows.read_document(stream, name)

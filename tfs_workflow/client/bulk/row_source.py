@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -35,13 +35,12 @@ def opened(source: str) -> Iterator[io.BufferedReader]:
 
 
 def numbered_rows(
-    client: JsonClient, target: ModelRef, source: str, stream: BinaryIO, id_field: str = ""
+    source: str, stream: BinaryIO, signature: Callable[[], Signature], id_field: str = ""
 ) -> Iterator[tuple[int, bytes]]:
-    """Number (from 1) and JSON text of each row of a table or of JSON lines."""
+    """Number (from 1) and JSON text of each row of a table, which needs the signature, or of JSON lines."""
     if not is_table(source):
         return rows.json_lines(stream, "stdin" if source == STDIN else source)
-    signature = signature_of(client, target)
-    return ((number, row_text(value)) for number, value in table_rows(source, signature, id_field))
+    return ((number, row_text(value)) for number, value in table_rows(source, signature(), id_field))
 
 
 def signature_of(client: JsonClient, target: ModelRef) -> Signature:

@@ -27,6 +27,9 @@ SERVE = b"S"
 ANNOUNCE = b"W"
 # To a front: finish what is in work, then end.
 END = b"T"
+# To the engine: load models. Descriptors: what it notes in, the configuration of the last reload, all counts, its
+# flags, and its two outputs where it began without them. The second byte is its region of the counts.
+BEGIN = b"B"
 # To the engine: serve a front over these two sockets.
 FRONT = b"F"
 # To the engine: end when the last front has disconnected.
@@ -34,7 +37,11 @@ LEAVE = b"Q"
 # From the engine: the first models are AVAILABLE.
 AVAILABLE = b"A"
 
-_MOST_DESCRIPTORS = 4
+# What the parent logs of a switch, for whoever sent SIGHUP.
+TURNED = "The new engine serves; the one before finishes what it has in work."
+STAYS = "The engine that serves stays."
+
+_MOST_DESCRIPTORS = 6
 _PR_SET_PDEATHSIG = 1
 _DESCRIPTOR_BYTES = array.array("i").itemsize
 

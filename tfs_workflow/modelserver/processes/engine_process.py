@@ -1,8 +1,7 @@
 """The engine's process: loads the models, then answers the fronts that the parent hands to it.
 
-Started by the parent as `python -m tfs_workflow.modelserver.processes.engine_process CONTROL NOTES CONFIG COUNTS REGION
-FLAGS…`. The first four are descriptors: its control socket, the file that run_notes.py notes in, the configuration of
-the last reload, and what the whole server counts, of which this engine has a region.
+Started as `python -m tfs_workflow.modelserver.processes.engine_process DESCRIPTOR`, its control socket. It opens
+TensorFlow's library, and hears there what to serve (control.BEGIN).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfs_workflow.modelserver import flags, log
@@ -29,10 +28,12 @@ if TYPE_CHECKING:
     from tfs_workflow.modelserver.model_engine import ModelEngine
 
 
-class Kept(NamedTuple):
-    """What outlives an engine: the configuration of the last reload, and all counts."""
+class Task(NamedTuple):
+    """What an engine is to serve, where it notes its runs, and what outlives it."""
 
-    config: KeptConfig
+    flags: Flags
+    notes: Numbers
+    kept_config: KeptConfig
     counts: SharedCounts
     region: int
 
@@ -40,39 +41,59 @@ class Kept(NamedTuple):
 def main() -> int:
     """Serve until the control socket ends; returns the exit code."""
     control.follow_parent()
-    *descriptors, region = map(int, sys.argv[1:6])
-    for descriptor in descriptors:
-        # Not for what TensorFlow may start.
-        os.set_inheritable(descriptor, False)
-    parent = Control(socket.socket(fileno=descriptors[0]))
-    content = notes_file.mapped(descriptors[1])
-    notes = run_notes.attach(content)
-    threading.Thread(target=heartbeat.beat_on, args=(run_notes.heartbeat_in(content),), daemon=True).start()
-    counts = SharedCounts(notes_file.mapped(descriptors[3]))
-    parsed = flags.parse(sys.argv[6:])
+    parent = Control(socket.socket(fileno=int(sys.argv[1])))
+    # Not for what TensorFlow may start.
+    os.set_inheritable(parent.socket.fileno(), False)
 
     def imported() -> Callable[[], int]:
         from tfs_workflow.modelserver import model_engine  # noqa: F401, PLC0415  # beside the load of the library
 
-        return lambda: _run(parsed, parent, notes, Kept(KeptConfig(descriptors[2]), counts, region))
+        task = _task(parent)
+        return lambda: _run(task, parent)
 
     return startup.with_library(imported, startup.ENGINE_EXTENSIONS)
 
 
-def _run(parsed: Flags, parent: Control, notes: Numbers, kept: Kept) -> int:
+def _task(parent: Control) -> Task:
+    """Wait for it; ends the process where the control socket ends instead."""
+    command, descriptors, region = parent.receive()
+    if not command:
+        os._exit(0)
+    for descriptor in descriptors:
+        os.set_inheritable(descriptor, False)
+    notes, config, counts, arguments, *outputs = descriptors
+    if outputs:
+        _write_to(outputs)
+    content = notes_file.mapped(notes)
+    threading.Thread(target=heartbeat.beat_on, args=(run_notes.heartbeat_in(content),), daemon=True).start()
+    parsed = flags.parse(notes_file.content_of(arguments).decode().split("\0"))
+    counted = SharedCounts(notes_file.mapped(counts))
+    return Task(parsed, run_notes.attach(content), KeptConfig(config), counted, region)
+
+
+def _write_to(outputs: Sequence[int]) -> None:
+    """Take the server's outputs, and write there what the library has said so far."""
+    said = notes_file.content_of(os.dup(2))
+    for standard, descriptor in zip((1, 2), outputs, strict=True):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)
+    os.write(2, said)
+
+
+def _run(task: Task, parent: Control) -> int:
     import uvloop  # noqa: PLC0415  # loaded with the engine
 
     from tfs_workflow.modelserver.model_engine import ModelEngine, settle  # noqa: PLC0415
     from tfs_workflow.modelserver.status_error import StatusError  # noqa: PLC0415
 
     try:
-        engine = ModelEngine(parsed, kept.config, kept.counts, kept.region)
+        engine = ModelEngine(task.flags, task.kept_config, task.counts, task.region)
         engine.load()
     except StatusError as error:
         log.error("model_servers/main.cc", f"Failed to start server. Error: {error}")
         return FAILED
     settle()
-    uvloop.run(_serve(engine, parent, notes))
+    uvloop.run(_serve(engine, parent, task.notes))
     return 0
 
 

@@ -26,7 +26,6 @@ from tfs_workflow.modelserver.processes.restarts import Restarts
 _SERVER = "model_servers/server.cc"
 # What a kernel may end the process by; a kill from outside says nothing about the request that ran.
 _CRASHES = {signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
-_STAYS = "The engine that serves stays."
 
 
 class CommandLine(NamedTuple):
@@ -111,14 +110,19 @@ class Engines:
     # the switch
 
     def switch(self) -> None:
-        """Start an engine with the flags as they are now; later, where another change is under way."""
+        """Start an engine with the flags as they are now; later, where another change is under way.
+
+        One that is still loading has the flags of before, and is given up.
+        """
         if len(self.all()) > 1 or self.current is None or not self.current.is_available:
             self._wants_switch = True
+            if self._next is not None:
+                self._next.child.kill()
             return
         try:
             arguments = self._new_arguments()
         except UsageError as error:
-            log.error(_SERVER, f"SIGHUP: {error} {_STAYS}")
+            log.error(_SERVER, f"SIGHUP: {error} {control.STAYS}")
             return
         log.info(_SERVER, "SIGHUP: starting another engine with the flags as they are now.")
         # A start reads the files that the flags name; what a reload brought since then does not go before them.
@@ -136,7 +140,7 @@ class Engines:
 
     def _turn(self, engine: EngineChild) -> None:
         """Have the fronts talk to this one from now on, and the one before finish what it has."""
-        log.info(_SERVER, "The new engine serves; the one before finishes what it has in work.")
+        log.info(_SERVER, control.TURNED)
         self._leaving, self.current, self._next = self.current, engine, None
         for front in self._fronts():
             family.connect(front, engine, control.TURN)
@@ -177,7 +181,7 @@ class Engines:
             self._next = None
             if not is_ending:
                 exit_code = exit_code_of(code)
-                log.error(_SERVER, f"The new engine ended with exit code {exit_code} before it served. {_STAYS}")
+                log.error(_SERVER, f"The new engine ended with exit code {exit_code} before it served. {control.STAYS}")
         else:
             self._leaving = None
             self._send(control.LEFT, max(-code, 0))

@@ -26,14 +26,9 @@ from tfs_workflow.modelserver.metrics.counts import (
 )
 from tfs_workflow.modelserver.net.listeners import Listeners
 from tfs_workflow.modelserver.net.open_counts import OpenCounts
-from tfs_workflow.modelserver.processes import control, notes_file
+from tfs_workflow.modelserver.processes import ahead, control, notes_file
 from tfs_workflow.modelserver.processes.control import Control
 from tfs_workflow.modelserver.processes.heartbeat import Pulse
-
-_ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
-# Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
-_PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-
 
 _LARGE_BUFFER_BYTES = 2**20
 
@@ -68,18 +63,16 @@ class EngineChild:
     def __init__(self, arguments: Sequence[str], refused: Iterable[bytes], kept: Kept) -> None:
         self.arguments = arguments
         self.kept_config = kept.config
-        ours, theirs = control.pair()
         self.notes = notes_file.create(refused)
         self.region = kept.region
-        passed = (theirs.socket.fileno(), self.notes, kept.config, kept.counts)
-        for descriptor in passed:
-            os.set_inheritable(descriptor, True)
-        command = [sys.executable, "-m", _ENGINE_MODULE, *map(str, (*passed, kept.region)), *arguments]
-        pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=_PARENTS_SIGNALS)
-        for descriptor in passed:
-            os.set_inheritable(descriptor, False)
-        theirs.close()
-        self.child = Child(pid, ours, Pulse(run_notes.heartbeat_in(notes_file.mapped(os.dup(self.notes)))))
+        engine = ahead.adopted() or ahead.spawn()
+        flags = notes_file.holding("\0".join(arguments).encode())
+        # It writes its log where the server writes its own.
+        outputs = (1, 2) if engine.is_ahead else ()
+        engine.commands.send(control.BEGIN, (self.notes, kept.config, kept.counts, flags, *outputs), kept.region)
+        os.close(flags)
+        pulse = Pulse(run_notes.heartbeat_in(notes_file.mapped(os.dup(self.notes))))
+        self.child = Child(engine.pid, engine.commands, pulse)
         self.is_available = False
 
     def was_busy(self) -> bool:
@@ -139,13 +132,13 @@ def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:
     """A new front; `leave` closes in the child what belongs to the parent."""
     ours, theirs = control.pair()
     start.heartbeat[0] = 0.0  # its predecessor has left one there
-    signal.pthread_sigmask(signal.SIG_BLOCK, _PARENTS_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ahead.PARENTS_SIGNALS)
     pid = os.fork()
     if not pid:
         # Else the end of the parent would not end this socket.
         ours.close()
         _become_front(start, theirs, leave)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _PARENTS_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ahead.PARENTS_SIGNALS)
     theirs.close()
     return Child(pid, ours, Pulse(start.heartbeat), start.place)
 

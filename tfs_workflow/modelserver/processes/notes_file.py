@@ -26,6 +26,20 @@ def unnamed() -> int:
         return os.dup(file.fileno())
 
 
+def holding(content: bytes) -> int:
+    """The descriptor of a new file without a name and with this content."""
+    descriptor = unnamed()
+    os.write(descriptor, content)
+    return descriptor
+
+
+def content_of(descriptor: int) -> bytes:
+    """The whole content of a file, wherever its descriptor stands; the descriptor is closed."""
+    content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+    os.close(descriptor)
+    return content
+
+
 def mapped(descriptor: int) -> memoryview:
     """The file's content as memory; the descriptor is closed."""
     content = mmap.mmap(descriptor, 0)

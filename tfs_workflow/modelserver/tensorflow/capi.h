@@ -2,6 +2,7 @@
 typedef struct TF_Status TF_Status;
 typedef struct TF_Graph TF_Graph;
 typedef struct TF_Session TF_Session;
+typedef struct TF_DeprecatedSession TF_DeprecatedSession;
 typedef struct TF_SessionOptions TF_SessionOptions;
 typedef struct TF_Operation TF_Operation;
 typedef struct TF_Tensor TF_Tensor;
@@ -30,6 +31,12 @@ void TF_CloseSession(TF_Session*, TF_Status*);
 void TF_DeleteSession(TF_Session*, TF_Status*);
 void TF_SessionRun(TF_Session*, const TF_Buffer*, const TF_Output*, TF_Tensor* const*, int, const TF_Output*,
     TF_Tensor**, int, const TF_Operation* const*, int, TF_Buffer*, TF_Status*);
+TF_DeprecatedSession* TF_NewDeprecatedSession(const TF_SessionOptions*, TF_Status*);
+void TF_CloseDeprecatedSession(TF_DeprecatedSession*, TF_Status*);
+void TF_DeleteDeprecatedSession(TF_DeprecatedSession*, TF_Status*);
+void TF_ExtendGraph(TF_DeprecatedSession*, const void*, size_t, TF_Status*);
+void TF_Run(TF_DeprecatedSession*, const TF_Buffer*, const char**, TF_Tensor* const*, int, const char**, TF_Tensor**, int,
+    const char**, int, TF_Buffer*, TF_Status*);
 TF_Tensor* TF_AllocateTensor(int, const int64_t*, int, size_t);
 TF_Tensor* TF_NewTensor(int, const int64_t*, int, void*, size_t, void (*)(void*, size_t, void*), void*);
 void TF_DeleteTensor(TF_Tensor*);
@@ -44,3 +51,5 @@ void TF_StringCopy(TF_TString*, const char*, size_t);
 const char* TF_StringGetDataPointer(const TF_TString*);
 size_t TF_StringGetSize(const TF_TString*);
 void TF_StringDealloc(TF_TString*);
+// Of glibc, which the library depends on.
+int malloc_trim(size_t);

@@ -11,6 +11,8 @@ import ctypes
 import importlib.util
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,24 @@ def check(status: Any) -> None:
         message = ffi.string(lib.TF_Message(status)).decode("utf-8", "surrogateescape")
         lib.TF_SetStatus(status, 0, b"")  # some calls leave a status as it was when they succeed
         raise StatusError(Code(code), message)
+
+
+@contextmanager
+def session_options(config: bytes) -> Iterator[Any]:
+    """Options of a session with a serialized ConfigProto; raises StatusError."""
+    options, status = lib.TF_NewSessionOptions(), new_status()
+    try:
+        lib.TF_SetConfig(options, config, len(config), status)
+        check(status)
+        yield options
+    finally:
+        lib.TF_DeleteSessionOptions(options)
+
+
+def release_free_memory() -> None:
+    """Give the system what was freed and is kept for later; glibc alone can, and others keep less."""
+    with suppress(AttributeError):
+        lib.malloc_trim(0)
 
 
 def _library_directory() -> Path:

@@ -21,13 +21,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tfs_workflow.formats.status_codes import Code
 from tfs_workflow.formats.tensors import Tensor
-from tfs_workflow.modelserver.status_error import StatusError, invalid_argument, not_found
+from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow import c_tensors, capi
-from tfs_workflow.modelserver.tensorflow.meta_graph import without_graph
-from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
-from tfs_workflow.protos import saved_model_pb2, session_pb2
-
-_SAVED_MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt", "saved_model.cpb")
+from tfs_workflow.modelserver.tensorflow.loading import loader
+from tfs_workflow.modelserver.tensorflow.loading.loader import Loaded
+from tfs_workflow.protos import session_pb2
 
 # The caller's thread computes: half the time of handing a small graph to TensorFlow's own pool and back.
 CALLERS_THREAD = session_pb2.RunOptions(inter_op_thread_pool=-1)
@@ -56,33 +54,12 @@ class _Call(NamedTuple):
 class Session:
     """One version of one model in memory; runs may come from many threads at once."""
 
-    def __init__(self, version_dir: Path, tags: Sequence[str], config: session_pb2.ConfigProto) -> None:
-        """Load it; raises StatusError with TensorFlow's own message."""
-        _check_directory(version_dir)
-        ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
-        options = lib.TF_NewSessionOptions()
-        serialized = config.SerializeToString()
-        lib.TF_SetConfig(options, serialized, len(serialized), status)
-        capi.check(status)
-        # Held until the call returns: cffi frees what Python does not refer to.
-        names = [ffi.new("char[]", tag.encode()) for tag in tags]
-        graph, metadata = lib.TF_NewGraph(), lib.TF_NewBuffer()
-        self._session = lib.TF_LoadSessionFromSavedModel(
-            options, ffi.NULL, str(version_dir).encode(), ffi.new("char*[]", names), len(names), graph, metadata, status
-        )
-        lib.TF_DeleteSessionOptions(options)
-        self._graph = graph
-        try:
-            capi.check(status)
-            # Read where it lies: it holds the whole graph, with its constants.
-            content = memoryview(ffi.buffer(metadata.data, metadata.length))
-            self.signatures = _signatures(without_graph(content))
-            self._guard = guard_for(content, self.signatures)
-        except StatusError:
-            lib.TF_DeleteGraph(graph)
-            raise
-        finally:
-            lib.TF_DeleteBuffer(metadata)
+    def __init__(
+        self, version_dir: Path, tags: Sequence[str], config: session_pb2.ConfigProto, large_bytes: int
+    ) -> None:
+        """Load it, by names where its file has so many bytes; raises StatusError with TensorFlow's own message."""
+        self._loaded = loader.load(version_dir, tags, config, large_bytes)
+        self.signatures, self._guard = self._loaded.signatures, self._loaded.guard
         self._calls: dict[tuple[tuple[str, ...], tuple[str, ...]], _Call] = {}
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -97,10 +74,15 @@ class Session:
         """
         if self._guard is not None:
             self._guard.check(feeds)
-        call = self._call(tuple([name for name, _ in feeds]), tuple(fetches))
+        names = tuple([name for name, _ in feeds]), tuple(fetches)
+        known = self._calls.get(names)
+        call = known or self._new_call(*names)
         self.enter()
         try:
-            return self._run(call, feeds, options)
+            results = self._run(call, feeds, options)
+            if known is None:
+                self._keep(names, call, results)
+            return results
         finally:
             self.leave()
 
@@ -110,13 +92,10 @@ class Session:
             self._closing = True
             while self._running:
                 self._idle.wait()
-        lib, status = capi.lib, capi.new_status()
-        lib.TF_CloseSession(self._session, status)
-        lib.TF_DeleteSession(self._session, status)
-        lib.TF_DeleteGraph(self._graph)
+        self._loaded.free()
 
     def _run(self, call: _Call, feeds: Sequence[tuple[str, Tensor]], options: bytes) -> list[Tensor]:
-        ffi, lib, status = capi.ffi, capi.lib, capi.new_status()
+        ffi, status = capi.ffi, capi.new_status()
         made = [c_tensors.to_c(tensor) for _, tensor in feeds]
         results = ffi.new("TF_Tensor*[]", call.fetch_count)
         run_options = ffi.NULL
@@ -124,8 +103,8 @@ class Session:
             content = ffi.from_buffer(options)
             run_options = ffi.new("TF_Buffer*", (content, len(options), ffi.NULL))
         try:
-            lib.TF_SessionRun(
-                self._session, run_options, call.feeds, made, call.feed_count,
+            self._loaded.run(
+                self._loaded.session, run_options, call.feeds, made, call.feed_count,
                 call.fetches, results, call.fetch_count, ffi.NULL, 0, ffi.NULL, status,
             )  # fmt: skip
             capi.check(status)
@@ -134,29 +113,14 @@ class Session:
             _delete(made)
             _delete(result for result in results if result)
 
-    def _call(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Call:
-        call = self._calls.get((feeds, fetches))
-        if call is None:
-            call = _Call(self._outputs(feeds), len(feeds), self._outputs(fetches), len(fetches))
-            if len(self._calls) < 1000:  # a client chooses the filter of its outputs: bound what it can fill
-                self._calls[feeds, fetches] = call
-        return call
+    def _new_call(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> _Call:
+        return _Call(self._loaded.ports(feeds), len(feeds), self._loaded.ports(fetches), len(fetches))
 
-    def _outputs(self, names: tuple[str, ...]) -> Any:
-        array = capi.ffi.new("TF_Output[]", len(names))
-        for output, name in zip(array, names, strict=True):
-            output.oper, output.index = self._output(name)
-        return array
-
-    def _output(self, name: str) -> tuple[Any, int]:
-        operation, _, index = name.partition(":")
-        found = capi.lib.TF_GraphOperationByName(self._graph, operation.encode())
-        if not found or not (index or "0").isdigit() or int(index or 0) >= capi.lib.TF_OperationNumOutputs(found):
-            # TensorFlow's own text for a tensor that a signature names and the graph lacks.
-            raise not_found(
-                f"Tensor {name}, specified in either feed_devices or fetch_devices was not found in the Graph"
-            )
-        return found, int(index or 0)
+    def _keep(self, names: tuple[tuple[str, ...], tuple[str, ...]], call: _Call, results: Sequence[Tensor]) -> None:
+        """Keep a combination that has run; a client chooses the filter of its outputs: bound what it can fill."""
+        if len(self._calls) < 1000:
+            self._calls[names] = call
+            self._loaded.settle(names[1], results)
 
     def enter(self) -> None:
         """Count a run that begins; raises SessionClosedError when the version is being unloaded."""
@@ -174,11 +138,11 @@ class Session:
 
     def float_call(self, feed: str, fetch: str, options: bytes) -> FloatCall:
         """A prepared run from one float tensor to another; raises StatusError when one is not there, or not float."""
-        fed, fetched = self._outputs((feed,)), self._outputs((fetch,))
-        if {capi.lib.TF_OperationOutputType(output[0]) for output in (fed, fetched)} != {_FLOAT}:
-            raise invalid_argument(f"{feed} and {fetch} are not both of type float")
+        loaded = self._loaded
+        if not loaded.is_float(feed, fetch):
+            raise invalid_argument(f"{feed} and {fetch} are not known to be both of type float")
         check = None if self._guard is None else partial(self._guard.check_shape, feed)
-        return FloatCall(self, self._session, fed, fetched, options, check)
+        return FloatCall(self, loaded, loaded.ports((feed,)), loaded.ports((fetch,)), options, check)
 
 
 class FloatCall:
@@ -188,11 +152,12 @@ class FloatCall:
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # all that a run needs
-        self, session: Session, c_session: Any, feed: Any, fetch: Any, options: bytes, check: ShapeCheck | None = None
+        self, session: Session, loaded: Loaded, feed: Any, fetch: Any, options: bytes, check: ShapeCheck | None = None
     ) -> None:
         ffi = capi.ffi
         self._check = check
-        self._session, self._c_session, self._feed, self._fetch = session, c_session, feed, fetch
+        self._session, self._feed, self._fetch = session, feed, fetch
+        self._c_run, self._c_session = loaded.run, loaded.session
         self._options_content = ffi.from_buffer(options)
         self._options = ffi.new("TF_Buffer*", (self._options_content, len(options), ffi.NULL))
         self._fed, self._fetched = ffi.new("TF_Tensor*[1]"), ffi.new("TF_Tensor*[1]")
@@ -218,7 +183,7 @@ class FloatCall:
                 self._make_room(shape)
             fetched[0] = ffi.NULL
             ffi.memmove(self._place, content, self._size_bytes)
-            lib.TF_SessionRun(
+            self._c_run(
                 self._c_session, self._options, self._feed, self._fed, 1, self._fetch, fetched, 1, ffi.NULL, 0,
                 ffi.NULL, status,
             )  # fmt: skip
@@ -257,27 +222,6 @@ def _shape_and_content(result: Any) -> tuple[tuple[int, ...], bytes]:
     shape = (lib.TF_Dim(result, 0),) if rank == 1 else tuple([lib.TF_Dim(result, i) for i in range(rank)])
     size_bytes = 4 * math.prod(shape)
     return shape, capi.ffi.buffer(lib.TF_TensorData(result), size_bytes)[:] if size_bytes else b""
-
-
-def _check_directory(version_dir: Path) -> None:
-    """Raise StatusError for what holds no SavedModel, with TensorFlow Serving's text (session_bundle_util.cc)."""
-    if (version_dir / "export.meta").exists():
-        raise StatusError(Code.UNIMPLEMENTED, "Session Bundle is deprecated and removed.")
-    if not any((version_dir / name).exists() for name in _SAVED_MODEL_FILES):
-        raise not_found(
-            "Specified file path does not appear to contain a SavedModel bundle (should have a file called "
-            f"`saved_model.pb`)\nSpecified file path: {version_dir}"
-        )
-
-
-def _signatures(meta_graph: bytes) -> dict[str, saved_model_pb2.SignatureDef]:
-    outline = saved_model_pb2.SavedModelOutline.MetaGraphOutline.FromString(meta_graph)
-    # Copied out, so that what the outline carries along unread is not kept in memory.
-    found = {}
-    for name, definition in outline.signature_def.items():
-        found[name] = saved_model_pb2.SignatureDef()
-        found[name].CopyFrom(definition)
-    return found
 
 
 def _delete(made: Iterable[Any]) -> None:

@@ -96,6 +96,9 @@ class DockerRuntime:
             finally:
                 _remove(created)
 
+    def switch(self, server: ModelServer, spec: ServerSpec, timeout_s: float) -> None:
+        """None: a container has one server, whose flags do not change."""
+
     def _base_path(self, spec: ServerSpec) -> Callable[[ModelSpec], str]:
         return container.copied_base_path if self._host else partial(container.base_path, spec)
 

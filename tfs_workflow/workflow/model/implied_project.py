@@ -38,13 +38,7 @@ def write_implied_project(path: str, directory: Path) -> Path:
     import yaml  # noqa: PLC0415  # only here is one written
 
     target = implied_path(directory)
-    sources = model_sources(path, directory)
-    document = {
-        "project": directory_project(directory),
-        "workspace": "workspace",
-        "server": {"rest_port": "auto", "grpc_port": "auto"} | _server_flags(sources),
-        "models": {name: {"source": source} for name, source in sources.items()},
-    }
+    document = implied_document(path, directory)
     header = _HEADER.format(path=without_secrets(path), directory=directory)
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -52,6 +46,17 @@ def write_implied_project(path: str, directory: Path) -> Path:
     except OSError as error:
         raise ConfigError("cannot be written", where=str(target), evidence=str(error.strerror)) from error
     return target
+
+
+def implied_document(path: str, directory: Path) -> dict[str, Any]:
+    """The YAML, as values, that serves what a path holds; raises ConfigError where that is no model."""
+    sources = model_sources(path, directory)
+    return {
+        "project": directory_project(directory),
+        "workspace": "workspace",
+        "server": {"rest_port": "auto", "grpc_port": "auto"} | _server_flags(sources),
+        "models": {name: {"source": source} for name, source in sources.items()},
+    }
 
 
 def model_sources(path: str, directory: Path) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tfs_workflow.client.interface import ModelRef
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import PredictionFailedError, WorkflowError
 from tfs_workflow.formats.example_request import ExampleRequest
@@ -54,7 +55,7 @@ def _result(loaded: LoadedConfig, client: RestJsonClient, name: str) -> SmokeRes
         # A note marks placeholders that the model may well reject: its error would prove nothing.
         if request.body is None or request.note:
             return SmokeResult(name, request, skipped=request.note)
-        client.send(name, request.verb, request.body)
+        client.send(ModelRef(name), request.verb, request.body)
     except PredictionFailedError as error:
         return SmokeResult(name, request, error)
     return SmokeResult(name, request)

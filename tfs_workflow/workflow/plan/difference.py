@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 REPLACES = "run invoke serve, which replaces the server"
+SWITCHES = "run invoke serve, which loads it beside the running one; no request is lost"
 RELOADS = "run invoke serve, which reloads it"
 
 
@@ -12,7 +13,7 @@ RELOADS = "run invoke serve, which reloads it"
 class Drift:
     """One difference: its kind, where it is, the evidence, and the command that removes it.
 
-    `by_reload` is true where the running server can take the change.
+    `by_reload` is true where the running server can take the change, `by_switch` where another engine of it can.
     """
 
     kind: str
@@ -20,6 +21,7 @@ class Drift:
     evidence: str
     fix: str = REPLACES
     by_reload: bool = False
+    by_switch: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.where}: {self.evidence}"

@@ -12,7 +12,7 @@ is not loaded has no effect.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from tfs_workflow.runtimes.base import ModelServer, Runtime
 from tfs_workflow.runtimes.spec import MODEL_CONFIG, ModelSpec, ServerSpec
 from tfs_workflow.state.fingerprints import changed_since, fingerprints_unread
 from tfs_workflow.state.records import FetchRecord, ServedRecord
-from tfs_workflow.workflow.plan.difference import RELOADS, REPLACES, Drift
+from tfs_workflow.workflow.plan.difference import RELOADS, REPLACES, SWITCHES, Drift
 from tfs_workflow.workflow.plan.model_drift import model_drift, recorded_models
 from tfs_workflow.workflow.plan.observation import ObservedServer, Statuses
 
 SETUP_AND_SERVE = "run invoke setup serve"
 LISTED_FILES = 3
+# The fields of the spec that an engine is started with; the others are those of the server's process.
+_OF_AN_ENGINE = {"models", "metrics", "batching", "flags", "tensorflow", "kept_ports"}
 # Where a field of the spec comes from in the YAML, unless it is the key of the same name below `server`.
 _KEYS = {
     "project": "project",
@@ -34,6 +36,7 @@ _KEYS = {
     "image_digest": "the image that setup recorded",
     "binary": "server.native_binary",
     "memory_bytes": "server.memory",
+    "tensorflow": "the installed TensorFlow",
     "models_dir": "workspace",
 }
 
@@ -49,7 +52,7 @@ def served_record(
         model.name: fingerprints_unread(
             model.base_path,
             versions[model.name],
-            fetched[model.name].files if model.name in fetched else {},
+            fetched[model.name].present if model.name in fetched else {},
         )
         for model in spec.models
     }
@@ -79,7 +82,7 @@ def drift(observed: ObservedServer, spec: ServerSpec, served: ServedRecord | Non
     known = served if served and served.id == server.id else None
     found = configuration_drift(observed, spec, known)
     if known is not None:
-        found += _files(spec, known, observed.models)
+        found += _switched(_files(spec, known, observed.models), known, spec)
     return [*found, *_ended(spec, observed.models or {})]
 
 
@@ -98,11 +101,28 @@ def configuration_drift(observed: ObservedServer, spec: ServerSpec, served: Serv
         return _unrecorded(observed, spec)
     models = list(model_drift(server, spec, before))
     if server.digest == spec.digest():
-        return [*models, *_unsettled(observed, served, [] if models else spec.models)]
+        return _switched([*models, *_unsettled(observed, served, [] if models else spec.models)], served, spec)
     moved = [Drift("configuration", *one) for one in _moved(served.spec, _plain(spec))]
     # The new server gets these, too.
     moved += [replace(one, fix=REPLACES, by_reload=False) for one in models]
-    return moved or [_of_another_spec(server, spec)]
+    return _switched(moved or [_of_another_spec(server, spec)], served, spec)
+
+
+def _switched(found: Iterable[Drift], served: ServedRecord, spec: ServerSpec) -> list[Drift]:
+    """The differences, by switch where another engine of this server can have what is wanted."""
+    if not _can_switch(served.spec, _plain(spec), spec):
+        return list(found)
+    fixes = {REPLACES: SWITCHES}
+    return [replace(one, by_switch=True, fix=fixes.get(one.fix, one.fix)) for one in found]
+
+
+def _can_switch(before: Mapping[str, Any], now: Mapping[str, Any], spec: ServerSpec) -> bool:
+    if not spec.can_switch or any(before.get(name) != now[name] for name in now.keys() - _OF_AN_ENGINE):
+        return False
+    # Here and not above: a first serve has nothing to compare.
+    from tfs_workflow.runtimes.process.switch import is_switchable  # noqa: PLC0415
+
+    return is_switchable(dict(before["flags"]), dict(now["flags"]))
 
 
 def _unrecorded(observed: ObservedServer, spec: ServerSpec) -> list[Drift]:

@@ -22,7 +22,7 @@ from tfs_workflow.runtimes.spec import MODEL_CONFIG, ServerSpec
 from tfs_workflow.sources.transfer import Progress
 from tfs_workflow.state.project_state import StateSession
 from tfs_workflow.state.records import ServedRecord
-from tfs_workflow.workflow.failures import recording_failure
+from tfs_workflow.workflow.failures import explained, recording_failure
 from tfs_workflow.workflow.plan.drift import records_versions, served_again, served_record
 from tfs_workflow.workflow.plan.model_drift import recorded_models
 from tfs_workflow.workflow.plan.observation import Statuses
@@ -39,11 +39,12 @@ INTERRUPTED_WAIT_S = 5.0
 
 @dataclass(frozen=True)
 class Executed:
-    """The server that serves now, and the status of its models.
+    """The server that serves now, what was done for it, and the status of its models.
 
     `gap_s` are the seconds from the stop of the former server until this one was AVAILABLE; None where none stopped.
     """
 
+    action: PlannedAction
     server: ModelServer
     models: Statuses
     gap_s: float | None = None
@@ -69,15 +70,17 @@ class Execution:
         """
         # They have ended, and a container's name must be free for the next one.
         stop_servers(self.runtimes, plan.ended, timeout_s=0)
-        if plan.action in (PlannedAction.START, PlannedAction.REPLACE):
+        if plan.action is PlannedAction.SWITCH and (switched := self._switch(plan.running[0], spec, wanted)):
+            return switched
+        if plan.action not in (PlannedAction.KEEP, PlannedAction.RELOAD):
             return self._start(plan, spec, wanted)
         (server,) = plan.running
         self._claim(server.runtime)
         if plan.action is PlannedAction.RELOAD:
-            return Executed(server, self._reload(server, spec, wanted))
+            return Executed(plan.action, server, self._reload(server, spec, wanted))
         statuses = self._wait(self.runtimes.get(server.runtime), server, wanted)
         self._record(server, spec, wanted)
-        return Executed(server, statuses)
+        return Executed(plan.action, server, statuses)
 
     def _start(self, plan: ServerPlan, spec: ServerSpec, wanted: Versions) -> Executed:
         self._claim(plan.runtime)
@@ -97,7 +100,32 @@ class Execution:
             self._record(server, spec, wanted)
             self.session.change(failure=None)
             self.session.write()  # within the roll-back: a server that cannot be recorded is not left running
-        return Executed(server, statuses, gap_s if plan.running else None)
+        if not plan.running:
+            return Executed(PlannedAction.START, server, statuses)
+        return Executed(PlannedAction.REPLACE, server, statuses, gap_s)
+
+    def _switch(self, server: ModelServer, spec: ServerSpec, wanted: Versions) -> Executed | None:
+        """Have the server load another engine; None where it cannot, or serves nothing that could be lost."""
+        runtime, record = self.runtimes.get(server.runtime), self.session.state.served
+        if record is None or not any(self._serving([server], spec).values()):
+            return None
+        self.session.change(served=replace(record, is_reloading=True))
+        self.session.write()
+        watched = ReloadedServer(runtime, server)
+        with recording_failure(self.session, runtime) as attempt:
+            attempt.server = server
+            try:
+                switched = runtime.switch(server, spec, self.ready_timeout_s)
+            except ServerNotReadyError as error:
+                self.session.change(served=record)
+                raise explained(error, watched.lines(), server.project) from error
+            if switched is None:
+                return None
+            statuses = self._wait(runtime, switched, wanted)
+        now = served_record(switched, spec, wanted, self.session.state.fetched)
+        now = replace(now, started_at=record.started_at, digest=switched.digest)
+        self.session.change(served=now, failure=None)
+        return Executed(PlannedAction.SWITCH, switched, statuses)
 
     def _try_out(self, runtime: Runtime, spec: ServerSpec, wanted: Versions) -> None:
         """Raise where a server of the spec does not become AVAILABLE beside the running one."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tfs_workflow.errors import ServerNotReadyError
 from tfs_workflow.runtimes.base import ModelServer
 from tfs_workflow.runtimes.lookup import Runtimes
 from tfs_workflow.runtimes.spec import MODEL_CONFIG, ServerSpec
+from tfs_workflow.state.records import ServedRecord
 
 if TYPE_CHECKING:  # serve starts its server before it imports the client
     from tfs_workflow.client.interface import VersionStatus
@@ -36,17 +37,28 @@ class ObservedServer:
         return self.server.exit_code is None and not self.server.on_trial
 
 
-def observe(
-    runtimes: Runtimes, project: str, names: Sequence[str], required: str = "", spec: ServerSpec | None = None
+def observe(  # noqa: PLR0913  # each is another condition of the same observation
+    runtimes: Runtimes,
+    project: str,
+    names: Sequence[str],
+    required: str = "",
+    *,
+    spec: ServerSpec | None = None,
+    served: ServedRecord | None = None,
 ) -> tuple[ObservedServer, ...]:
     """The project's servers under the runtimes of these names, running or ended.
 
-    Only the `required` runtime must answer; else ToolMissingError. With `spec`, a running server that was started
-    from it
-    is queried for the status of its models.
+    Only the `required` runtime must answer; else ToolMissingError. With `spec`, a running server that serves it is
+    queried for the status of its models.
     """
-    found = (server for _, server in runtimes.find(project, tuple(names), required))
+    found = (as_served(server, served) for _, server in runtimes.find(project, tuple(names), required))
     return tuple(_observed(runtimes, server, spec) for server in found)
+
+
+def as_served(server: ModelServer, served: ServedRecord | None) -> ModelServer:
+    """The server with the digest of what it serves now; it bears that of its start, before any switch."""
+    has_switched = served is not None and served.id == server.id and served.digest
+    return replace(server, digest=served.digest) if served and has_switched else server
 
 
 def _observed(runtimes: Runtimes, server: ModelServer, spec: ServerSpec | None) -> ObservedServer:

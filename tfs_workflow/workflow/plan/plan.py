@@ -26,6 +26,7 @@ class PlannedAction(str, Enum):
     KEEP = "keep"
     START = "start"
     RELOAD = "reload"
+    SWITCH = "switch"
     REPLACE = "replace"
 
 
@@ -33,8 +34,8 @@ class PlannedAction(str, Enum):
 class ServerPlan:
     """How serve reaches the wanted server.
 
-    `running` are the servers that run now: the one to keep or to reload, or those to replace, for `reasons`. `ended`
-    are removed.
+    `running` are the servers that run now: the one to keep, to reload or to switch, or those to replace, for `reasons`.
+    `ended` are removed.
     """
 
     action: PlannedAction
@@ -98,12 +99,13 @@ class RemovalPlan:
 def plan_server(spec: ServerSpec, observed: Sequence[ObservedServer], served: ServedRecord | None) -> ServerPlan:
     """The plan to have exactly one server of this spec.
 
-    The only running one is kept where it did not drift, and reloaded where it can take every change.
+    The only running one is kept where it did not drift, and reloaded where it can take every change. Where another
+    engine of it can, it switches to that.
     """
     running = [one for one in observed if one.runs]
     reasons = tuple(reason for one in running for reason in server_drift(one, spec, served))
     return ServerPlan(
-        _action(running, reasons),
+        _action(running, reasons, spec.digest()),
         spec.project,
         spec.runtime,
         spec.digest(),
@@ -113,15 +115,19 @@ def plan_server(spec: ServerSpec, observed: Sequence[ObservedServer], served: Se
     )
 
 
-def _action(running: Sequence[ObservedServer], reasons: Sequence[Drift]) -> PlannedAction:
+def _action(running: Sequence[ObservedServer], reasons: Sequence[Drift], digest: str) -> PlannedAction:
     if not running:
         return PlannedAction.START
     # Two servers of one project are never kept: only one of them can have the ports.
     if len(running) == 1 and not reasons:
         return PlannedAction.KEEP
-    # One that does not answer, since it still starts or hangs, does not answer a reload either.
+    # One that does not answer, since it still starts or hangs, does not answer a reload either. One of another spec was
+    # not queried.
     can_reload = len(running) == 1 and running[0].models is not None
-    return PlannedAction.RELOAD if can_reload and all(one.by_reload for one in reasons) else PlannedAction.REPLACE
+    if can_reload and all(one.by_reload for one in reasons):
+        return PlannedAction.RELOAD
+    can_switch = can_reload or (len(running) == 1 and running[0].server.digest != digest)
+    return PlannedAction.SWITCH if can_switch and all(one.by_switch for one in reasons) else PlannedAction.REPLACE
 
 
 def _named(server: ModelServer) -> str:

@@ -24,9 +24,9 @@ from tfs_workflow.runtimes.spec import ServerSpec
 from tfs_workflow.sources.transfer import TransferContext
 from tfs_workflow.state.setup_record import SetupRequiredError
 from tfs_workflow.workflow.plan.watched_server import WatchedServer
+from tfs_workflow.workflow.prepare import prepare
 from tfs_workflow.workflow.project import Project, WantedServer, open_project
 from tfs_workflow.workflow.quality.bench import Bench, BenchOptions, Progress
-from tfs_workflow.workflow.quality.serving import set_up
 
 _STOP_TIMEOUT_S = 5
 
@@ -63,7 +63,7 @@ def _project(loaded: LoadedConfig, context: TransferContext) -> Project:
     try:
         return open_project(loaded)
     except (SetupRequiredError, ConfigError):
-        set_up(loaded, context)
+        prepare(loaded, context)
         return open_project(loaded)
 
 

@@ -1,49 +1,33 @@
-"""The requests that a model is asked with: rows of a file, the YAML's example, or one made from its signature."""
+"""The requests of a load: rows of a file, else golden cases, else the YAML's example or one made from the signature."""
 
 from __future__ import annotations
 
 from itertools import islice
-from json import loads
 
-from tfs_workflow.client import rows
-from tfs_workflow.client.bulk.row_source import STDIN, numbered_rows, opened
-from tfs_workflow.client.bulk.tables import is_table
+from tfs_workflow.client.bulk.row_source import signature_of
 from tfs_workflow.client.interface import JsonClient, ModelRef
 from tfs_workflow.client.rows import JsonRequest
 from tfs_workflow.config.load import LoadedConfig
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.workflow.model.model_request import model_request
+from tfs_workflow.quality.cases import Case
+from tfs_workflow.workflow.model.requests import Requests, golden_cases
 
-# A load needs different rows, not all of a file.
-MOST_ROWS = 10_000
+# A load needs different requests, not all of a file.
+_MOST_CASES = 10_000
 
 
 def asked_requests(loaded: LoadedConfig, client: JsonClient, target: ModelRef, source: str = "") -> list[JsonRequest]:
-    """The requests of a file, one for each row or the one that it holds; without a file that of the YAML or signature.
+    """The requests in their order, of a file of rows one for each row.
 
     Raises ConfigError where none can be made, MalformedInputError for a file that is not JSON or holds no rows.
     """
-    if source:
-        return _from_file(client, target, source)
-    request = model_request(loaded, target.model, target.signature or "")
-    if request.body is None or request.verb != "predict":
-        raise ConfigError(
-            "no request can be generated for this model",
-            where=f"models.{target.model}",
-            evidence=request.note or f"its signature is for {request.verb}",
-            fix="give rows with --from, or an example in the YAML",
-        )
-    body = request.body
-    return [JsonRequest(body.get("instances"), body.get("inputs"), body.get("signature_name"))]
+    golden = {} if source else golden_cases(loaded.config, [target])
+    cases = Requests([target], golden, source).of(loaded, target, lambda: signature_of(client, target))
+    return [_request(case) for case in islice(cases, _MOST_CASES)]
 
 
-def _from_file(client: JsonClient, target: ModelRef, source: str) -> list[JsonRequest]:
-    name = "stdin" if source == STDIN else source
-    with opened(source) as stream:
-        if not is_table(source) and rows.is_document(stream, source):
-            return [rows.read_document(stream, name)]
-        numbered = numbered_rows(client, target, source, stream)
-        found = [JsonRequest([loads(text)]) for _, text in islice(numbered, MOST_ROWS)]
-    if not found:
-        raise rows.no_rows(name)
-    return found
+def _request(case: Case) -> JsonRequest:
+    body = case.request
+    if "examples" in body:
+        raise ConfigError("a load is of predict requests, and this one is to classify or regress", where=case.where)
+    return JsonRequest(body.get("instances"), body.get("inputs"), case.signature or None)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,8 @@ from tfs_workflow.errors import ServerNotReadyError, ToolMissingError
 from tfs_workflow.runtimes.base import ImageIdentity, ModelServer
 from tfs_workflow.runtimes.kinds import runtime_kind
 from tfs_workflow.runtimes.ports import free_port, is_free, port_holder
+from tfs_workflow.runtimes.process import ahead, marks, switch
+from tfs_workflow.runtimes.process.marks import flag, is_running, observed, server_of
 from tfs_workflow.runtimes.spec import (
     ModelSpec,
     ServerSpec,
@@ -39,12 +40,6 @@ from tfs_workflow.runtimes.spec import (
     write_config_files,
 )
 
-# A process has no labels; its environment serves as well: set before its first instruction, readable by its owner.
-PROJECT_VARIABLE = "TFS_WORKFLOW_PROJECT"
-DIGEST_VARIABLE = "TFS_WORKFLOW_SPEC"
-WORKSPACE_VARIABLE = "TFS_WORKFLOW_WORKSPACE"
-RUNTIME_VARIABLE = "TFS_WORKFLOW_RUNTIME"
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
 FOLLOW_INTERVAL_S = 0.1
 # How long to wait for the end of a process before checking whether it is a zombie that its parent has not reaped.
 UNREAPED_S = 0.05
@@ -62,7 +57,7 @@ class ProcessRuntime:
 
     def find(self, project: str | None) -> list[ModelServer]:
         """Every running process of this runtime with the project's mark (None: any), newest first."""
-        found = [s for p in psutil.process_iter() if (s := _observed(p)) and project in (None, s.project)]
+        found = [s for p in psutil.process_iter() if (s := observed(p)) and project in (None, s.project)]
         return sorted((s for s in found if s.runtime == self.name), key=lambda s: s.started_at, reverse=True)
 
     def start(self, spec: ServerSpec) -> ModelServer:
@@ -70,9 +65,29 @@ class ProcessRuntime:
         command = server_command(replace(spec, runtime=self.name))
         rest, grpc = spec.ports()
         rest_port, grpc_port = _port(spec, "rest_port", rest), _port(spec, "grpc_port", grpc)
-        write_config_files(self.config_dir, server_files(spec, _base_path))
-        argv = [*command, *server_flags(spec, str(self.config_dir), rest_port, grpc_port)]
-        return self._spawn(argv, _environment(spec, self.name, self.config_dir.parent))
+        flags, files = self._flags_and_files(spec, rest_port, grpc_port)
+        write_config_files(self.config_dir, files)
+        return self._spawn([*command, *flags], _environment(spec, self.name, self.config_dir.parent))
+
+    def _flags_and_files(self, spec: ServerSpec, rest_port: int, grpc_port: int) -> tuple[list[str], dict[str, str]]:
+        flags, files = server_flags(spec, str(self.config_dir), rest_port, grpc_port), server_files(spec, _base_path)
+        if not runtime_kind(self.name).own_code:
+            return flags, files
+        flags, file = switch.divided(flags, self.config_dir)
+        return flags, files | file
+
+    def switch(self, server: ModelServer, spec: ServerSpec, timeout_s: float) -> ModelServer | None:
+        """Have the embedded server serve the spec with another engine; None where it cannot."""
+        process = psutil.Process(int(server.id))
+        if not (spec.can_switch and flag(process.cmdline(), "--flagfile")):
+            return None
+        seen = len(list(self.logs(server)))
+        _, files = self._flags_and_files(spec, server.rest_port, server.grpc_port)
+        with switch.taken_back(process, self.config_dir):
+            write_config_files(self.config_dir, files)
+            process.send_signal(signal.SIGHUP)
+            switch.wait_for_turn(lambda: list(self.logs(server))[seen:], process, timeout_s)
+        return replace(server, digest=spec.digest())
 
     def model_config(self, spec: ServerSpec) -> str:
         """The configuration file of the models, with their real paths."""
@@ -85,18 +100,19 @@ class ProcessRuntime:
     def _spawn(self, argv: list[str], environment: dict[str, str]) -> ModelServer:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("wb") as log:
-            child = _started(argv, environment, log)
+            child = ahead.become(argv, environment, log) or _started(argv, environment, log)
         self._children[child.pid] = child
         _wait_for_environment(child)
-        observed = _server(child.pid, environment, argv, datetime.now(timezone.utc))
-        return self.refresh(observed)
+        started = server_of(child.pid, environment, argv, datetime.now(timezone.utc))
+        return self.refresh(started)
 
     @contextmanager
     def replacing(self, old: ModelServer) -> Iterator[None]:
         """Stop the old process for the block; restart it with the same command if the block raises."""
         try:
             process = psutil.Process(int(old.id))
-            argv, environment = process.cmdline(), process.environ()
+            # With the spec of now: it may have switched since it was started.
+            argv, environment = process.cmdline(), process.environ() | {marks.DIGEST_VARIABLE: old.digest}
         except psutil.NoSuchProcess:  # it ended by itself just now: nothing to restart
             yield
             return
@@ -117,7 +133,7 @@ class ProcessRuntime:
             code = child.poll()
             exit_code = None if code is None else (128 - code if code < 0 else code)
         else:
-            exit_code = None if _is_running(int(server.id)) else 137
+            exit_code = None if is_running(int(server.id)) else 137
         return replace(server, exit_code=exit_code)
 
     def resolve_image(self, reference: str) -> ImageIdentity:  # noqa: ARG002  # the Protocol's
@@ -148,7 +164,7 @@ class ProcessRuntime:
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(int(server.id))
             # The number may have passed to another process, which must not be signalled.
-            if _observed(process) is None:
+            if observed(process) is None:
                 return
             _signal(process, signal.SIGTERM)
             if not _ended_within(process, timeout_s):
@@ -198,16 +214,16 @@ def _ended_within(process: psutil.Process, timeout_s: float) -> bool:
         with suppress(psutil.TimeoutExpired):
             process.wait(min(left_s, UNREAPED_S))
             return True
-        if not _is_running(process.pid):
+        if not is_running(process.pid):
             return True
     return False
 
 
 def _wait_for_environment(child: subprocess.Popen[bytes]) -> None:
-    """Return once the mark can be read: vfork returns a moment before the kernel has the new image in place."""
+    """Return once the mark can be read: the kernel has the new image in place a moment after it was asked to."""
     with suppress(psutil.Error):
-        while child.poll() is None and not psutil.Process(child.pid).environ():
-            os.sched_yield()
+        while child.poll() is None and marks.PROJECT_VARIABLE not in psutil.Process(child.pid).environ():
+            time.sleep(0.001)
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
@@ -225,16 +241,14 @@ def _base_path(model: ModelSpec) -> str:
 
 
 def _environment(spec: ServerSpec, runtime: str, workspace: Path) -> dict[str, str]:
-    """Only the variables that a server needs, so that no secret of the user's shell stays in it."""
-    # By a list of what is passed on: a list of what is secret would never be complete.
-    inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    marks = {
-        PROJECT_VARIABLE: spec.project,
-        DIGEST_VARIABLE: spec.digest(),
-        RUNTIME_VARIABLE: runtime,
-        WORKSPACE_VARIABLE: str(workspace),
+    """What a server needs, what the YAML adds, and what it is found by."""
+    own = {
+        marks.PROJECT_VARIABLE: spec.project,
+        marks.DIGEST_VARIABLE: spec.digest(),
+        marks.RUNTIME_VARIABLE: runtime,
+        marks.WORKSPACE_VARIABLE: str(workspace),
     }
-    return inherited | dict(spec.environment) | marks | {"PYTHONUNBUFFERED": "1"}
+    return ahead.server_environment() | dict(spec.environment) | own
 
 
 def _port(spec: ServerSpec, key: str, wanted: int) -> int:
@@ -247,54 +261,3 @@ def _port(spec: ServerSpec, key: str, wanted: int) -> int:
             fix=f"stop it, or set server.{key} to another port or to auto",
         )
     return wanted
-
-
-def _observed(process: psutil.Process) -> ModelServer | None:
-    """The server that a process is, or None for any other process; a server's own children do not count."""
-    try:
-        environment = process.environ()
-        if PROJECT_VARIABLE not in environment or process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        parent = process.parent()
-        if parent is not None and _mark(parent) == environment[PROJECT_VARIABLE]:
-            return None
-        started_at = datetime.fromtimestamp(process.create_time(), timezone.utc)
-        return _server(process.pid, environment, process.cmdline(), started_at)
-    except (psutil.Error, OSError):
-        return None
-
-
-def _mark(process: psutil.Process) -> str | None:
-    try:
-        return process.environ().get(PROJECT_VARIABLE)
-    except (psutil.Error, OSError):
-        return None
-
-
-def _server(pid: int, environment: dict[str, str], argv: list[str], started_at: datetime) -> ModelServer:
-    return ModelServer(
-        runtime=environment[RUNTIME_VARIABLE],
-        id=str(pid),
-        project=environment[PROJECT_VARIABLE],
-        digest=environment[DIGEST_VARIABLE],
-        rest_port=int(_flag(argv, "--rest_api_port") or 0),
-        grpc_port=int(_flag(argv, "--port") or 0),
-        started_at=started_at,
-        # tensorflow_model_server has no flag for the address and listens on every interface.
-        exposed=runtime_kind(environment[RUNTIME_VARIABLE]).always_exposed or "--bind_address=0.0.0.0" in argv,
-        workspace=environment.get(WORKSPACE_VARIABLE, ""),
-        certificate=_flag(argv, "--tls_certificate_file"),
-        token_file=_flag(argv, "--token_file"),
-        machine=socket.gethostname(),  # or it would not be among our processes
-    )
-
-
-def _flag(argv: list[str], name: str) -> str:
-    return next((a.partition("=")[2] for a in argv if a.startswith(f"{name}=")), "")
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -1,0 +1,1 @@
+"""The embedded and native runtimes: local processes, how they are found again, and how they start."""
