@@ -28,11 +28,11 @@ def test_only_the_graph_is_left_out(size_bytes: int) -> None:
     meta.graph_def.node.append(graphs.node_of("large", "Const", value=pb.AttrValue(tensor=constant)))
     serialized = memoryview(meta.SerializeToString())
     found = without_graph(serialized)
-    assert pb.GraphDef.FromString(meta_graph.graph(serialized)) == meta.graph_def
+    assert pb.GraphDef.FromString(bytes(meta_graph.graph(serialized))) == meta.graph_def
     meta.ClearField("graph_def")
     assert pb.MetaGraphDef.FromString(found) == meta
     assert meta.signature_def
-    assert meta_graph.signatures(found) == dict(meta.signature_def)
+    assert meta_graph.signatures(meta.signature_def) == dict(meta.signature_def)
 
 
 def test_a_kind_that_nobody_writes_keeps_the_message_whole() -> None:
@@ -45,7 +45,7 @@ def test_a_graph_is_found_by_exactly_its_tags(tags: tuple[str, ...]) -> None:
     saved = pb.SavedModel(meta_graphs=[of_tags("train"), of_tags("serve", "gpu"), of_tags("serve"), of_tags()])
     found = meta_graph.with_tags(memoryview(saved.SerializeToString()), tags)
     assert found is not None
-    assert set(pb.MetaGraphDef.FromString(found).meta_info_def.tags) == set(tags)
+    assert set(pb.MetaGraphDef.FromString(bytes(found)).meta_info_def.tags) == set(tags)
 
 
 def test_tags_of_no_graph_find_none() -> None:
