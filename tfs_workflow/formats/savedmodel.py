@@ -161,17 +161,17 @@ def features(version_dir: Path, tags: frozenset[str] = frozenset({SERVE_TAG})) -
     return parsed_features(meta_graph(read(version_dir), tags, version_dir).graph_def)
 
 
-def read(version_dir: Path, keeps: bool = True) -> saved_model_pb2.SavedModel:
+def read(version_dir: Path) -> saved_model_pb2.SavedModel:
     """The parsed saved_model.pb (or .pbtxt) of a version directory; raises InvalidModelError.
 
-    It may be shared with other callers, and stays in memory for them, unless it is not to be kept.
+    It may be shared with other callers, and stays in memory for them unless it is large.
     """
     path = next((p for p in (version_dir / name for name in savedmodel_errors.GRAPH_FILES) if p.exists()), None)
     if path is None:
         raise savedmodel_errors.no_graph(version_dir)
     try:
         state = path.stat()
-        if not keeps or state.st_size > _MOST_CACHED_BYTES:
+        if state.st_size > _MOST_CACHED_BYTES:
             return _parsed(path)
         return _cached(path, (state.st_ino, state.st_size, state.st_mtime_ns))
     except OSError as error:

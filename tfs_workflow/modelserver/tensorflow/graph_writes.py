@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tfs_workflow.errors import InvalidModelError
-from tfs_workflow.formats import savedmodel
+from google.protobuf.message import DecodeError
+
+from tfs_workflow.modelserver.tensorflow.loading import graph_outline
 from tfs_workflow.protos.saved_model_pb2 import FunctionDef, GraphDef, MetaGraphDef, NodeDef
 
 # By TensorFlow's names of operations: variables (of both kinds), tables, queues and other containers, generators of
@@ -27,12 +28,12 @@ _STARTING = "__saved_model"
 
 
 def writes(version_dir: Path, tags: Sequence[str]) -> bool:
-    """Whether a signature of this SavedModel keeps anything, or nobody can tell."""
+    """Whether a signature of this SavedModel keeps anything, or nobody can tell, as without a saved_model.pb."""
     try:
-        model = savedmodel.read(version_dir, keeps=False)
-        return graph_writes(savedmodel.meta_graph(model, frozenset(tags), version_dir))
-    except InvalidModelError:
+        meta, _ = graph_outline.read(version_dir, tags)
+    except (DecodeError, OSError, ValueError):
         return True
+    return graph_writes(meta)
 
 
 def graph_writes(meta: MetaGraphDef) -> bool:

@@ -32,7 +32,7 @@ def test_only_the_graph_is_left_out(size_bytes: int) -> None:
     meta.ClearField("graph_def")
     assert pb.MetaGraphDef.FromString(found) == meta
     assert meta.signature_def
-    assert meta_graph.signatures(found) == dict(meta.signature_def)
+    assert meta_graph.signatures(meta.signature_def) == dict(meta.signature_def)
 
 
 def test_a_kind_that_nobody_writes_keeps_the_message_whole() -> None:

@@ -11,6 +11,7 @@ from tfs_workflow.modelserver.status_error import StatusError, invalid_argument
 from tfs_workflow.modelserver.tensorflow import capi
 from tfs_workflow.modelserver.tensorflow.loading import meta_graph
 from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
+from tfs_workflow.protos.saved_model_pb2 import SavedModelOutline
 from tfs_workflow.protos.session_pb2 import ConfigProto
 from tfs_workflow.protos.tensor_pb2 import DT_FLOAT
 
@@ -35,7 +36,8 @@ class ByGraph:
             capi.check(status)
             # Read where it lies: it holds the whole graph, with its constants.
             content = memoryview(ffi.buffer(metadata.data, metadata.length))
-            self.signatures = meta_graph.signatures(meta_graph.without_graph(content))
+            outline = SavedModelOutline.MetaGraphOutline.FromString(meta_graph.without_graph(content))
+            self.signatures = meta_graph.signatures(outline.signature_def)
             self.guard = guard_for(content, self.signatures)
         except StatusError:
             lib.TF_DeleteGraph(self._graph)

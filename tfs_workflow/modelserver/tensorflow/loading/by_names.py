@@ -7,7 +7,6 @@ deprecated; TensorFlow's own Python used it for years, and 2.20 computes the sam
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from tfs_workflow.modelserver.tensorflow.loading import graph_outline, meta_grap
 from tfs_workflow.modelserver.tensorflow.loading.wire import MalformedError
 from tfs_workflow.modelserver.tensorflow.rank_guard import guard_for
 from tfs_workflow.protos.saved_model_pb2 import MetaGraphDef
-from tfs_workflow.protos.session_pb2 import ConfigProto
+from tfs_workflow.protos.session_pb2 import ConfigProto, RewriterConfig
 from tfs_workflow.protos.tensor_pb2 import DT_FLOAT
 
 
@@ -67,18 +66,11 @@ class ByNames:
 
     def _extend(self, version_dir: Path, tags: Sequence[str]) -> MetaGraphDef:
         """Give the session its graph; returns the outline of it, with all that lies beside it in the file."""
-        with (version_dir / "saved_model.pb").open("rb") as file:
-            content = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
-        found = meta_graph.with_tags(content, tags)
-        if found is None:
-            raise MalformedError(f"no graph with the tags {', '.join(tags)}")
-        graph, rest = meta_graph.graph(found), meta_graph.without_graph(found)
-        self.signatures = meta_graph.signatures(rest)
-        self.guard = guard_for(graph, self.signatures)
-        outline = MetaGraphDef.FromString(rest)
-        outline.graph_def.CopyFrom(graph_outline.outline(graph))
+        outline, graph = graph_outline.read(version_dir, tags)
         if fault := graph_outline.fault(outline.graph_def):
             raise MalformedError(fault)
+        self.signatures = meta_graph.signatures(outline.signature_def)
+        self.guard = guard_for(graph, self.signatures)
         status = capi.new_status()
         capi.lib.TF_ExtendGraph(self.session, capi.ffi.from_buffer(graph), len(graph), status)
         capi.check(status)
@@ -104,9 +96,13 @@ class ByNames:
 
 
 def _new_session(config: ConfigProto) -> Any:
+    """A session without a graph, which keeps and makes fewer copies of one than by default."""
     frugal = ConfigProto()
     frugal.CopyFrom(config)
     frugal.experimental.disable_output_partition_graphs = True
+    rewriting = frugal.graph_options.rewrite_options
+    # It moves tensors between a GPU and the host; on processors alone it has nothing to do, and copies the graph.
+    rewriting.memory_optimization = rewriting.memory_optimization or RewriterConfig.NO_MEM_OPT
     status = capi.new_status()
     with capi.session_options(frugal.SerializeToString()) as options:
         session = capi.lib.TF_NewDeprecatedSession(options, status)

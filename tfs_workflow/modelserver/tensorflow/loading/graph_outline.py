@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import mmap
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import Any
 
-from tfs_workflow.modelserver.tensorflow.loading.wire import LENGTH, fields, with_length
-from tfs_workflow.protos.saved_model_pb2 import GraphDef, NodeDef
+from tfs_workflow.modelserver.tensorflow.loading import meta_graph
+from tfs_workflow.modelserver.tensorflow.loading.wire import LENGTH, MalformedError, fields, with_length
+from tfs_workflow.protos.saved_model_pb2 import GraphDef, MetaGraphDef, NodeDef
 
 # Whole nodes without a constant are smaller, and so are names.
 _KEPT_BYTES = 4096
 _MOST_ELEMENTS = 2**63 - 1
+
+
+def read(version_dir: Path, tags: Collection[str]) -> tuple[MetaGraphDef, memoryview]:
+    """The MetaGraphDef of saved_model.pb with exactly these tags, its graph an outline; and its serialized graph.
+
+    The file is mapped for as long as the second lives; who cuts it short meanwhile ends the process. Raises
+    MalformedError, DecodeError, and OSError or ValueError for a file that cannot be mapped.
+    """
+    with (version_dir / "saved_model.pb").open("rb") as file:
+        content = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+    found = meta_graph.with_tags(content, tags)
+    if found is None:
+        raise MalformedError(f"no graph with the tags {', '.join(tags)}")
+    graph = meta_graph.graph(found)
+    shortened = MetaGraphDef.FromString(meta_graph.without_graph(found))
+    shortened.graph_def.CopyFrom(outline(graph))
+    return shortened, graph
 
 
 def outline(graph: memoryview) -> GraphDef:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from tfs_workflow.modelserver.tensorflow.loading.wire import LENGTH, MalformedError, fields
-from tfs_workflow.protos.saved_model_pb2 import MetaGraphDef, SavedModelOutline, SignatureDef
+from tfs_workflow.protos.saved_model_pb2 import MetaGraphDef, SignatureDef
 
 # Fields by number (saved_model.proto, meta_graph.proto).
 _META_GRAPHS = 2
@@ -36,12 +36,10 @@ def without_graph(meta_graph: memoryview) -> bytes:
         return bytes(meta_graph)
 
 
-def signatures(meta_graph: bytes) -> dict[str, SignatureDef]:
-    """Signature name to definition."""
-    outline = SavedModelOutline.MetaGraphOutline.FromString(meta_graph)
-    # Copied out, so that what the outline carries along unread is not kept in memory.
+def signatures(definitions: Mapping[str, SignatureDef]) -> dict[str, SignatureDef]:
+    """The signatures of a message, copied, so that nothing keeps the rest of it in memory."""
     found = {}
-    for name, definition in outline.signature_def.items():
+    for name, definition in definitions.items():
         found[name] = SignatureDef()
         found[name].CopyFrom(definition)
     return found
