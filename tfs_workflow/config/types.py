@@ -13,7 +13,6 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator,
 
 from tfs_workflow.config import values as value
 from tfs_workflow.config.problems import EXPECTED, refusal
-from tfs_workflow.config.quality_types import Slo
 from tfs_workflow.config.source_types import (
     ArchiveSource,
     BundledSource,
@@ -95,6 +94,13 @@ class Tolerance(Bounds):
     def of(self, output: str) -> Bounds:
         """The bounds of an output."""
         return self.outputs.get(output, self)
+
+
+class Slo(Frozen):
+    """How fast a model must answer; a latency says nothing without the load that it is for."""
+
+    p99_ms: float = Field(gt=0, allow_inf_nan=False, description="Longest latency of 99 % of the requests, in ms.")
+    rate: float = Field(gt=0, allow_inf_nan=False, description="Requests per second at which that must hold.")
 
 
 class Model(Frozen):
