@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.modelserver import graphs
 from tests.support.modelserver.running import Running, configured, read_response, serving
 from tests.support.recorded_exchanges import EXCHANGES, RECORDED, UNORDERED, content, request_bytes
 
@@ -16,7 +17,9 @@ from tests.support.recorded_exchanges import EXCHANGES, RECORDED, UNORDERED, con
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     models = {path.name: path for path in sorted((RECORDED / "models").iterdir())}
-    with serving(configured(tmp_path_factory.mktemp("config"), models), "--max_num_load_retries=0") as running:
+    flags = (configured(tmp_path_factory.mktemp("config"), models), "--max_num_load_retries=0")
+    # Recorded where TensorFlow has oneDNN on, which computes the softmax of an infinity differently.
+    with serving(*flags, environment=graphs.ONEDNN_ON) as running:
         yield running
 
 
@@ -46,7 +49,7 @@ def difference(server: Running, case: Mapping[str, Any]) -> str:
 
 
 def is_same(wanted: Any, got: Any) -> bool:
-    """Equal in type and value; floats may differ in what float32 does not hold."""
+    """Equal in type and value; floats may differ in what a sum's order, another on each processor, changes."""
     if type(wanted) is not type(got):
         return False
     if isinstance(wanted, dict):
@@ -54,5 +57,5 @@ def is_same(wanted: Any, got: Any) -> bool:
     if isinstance(wanted, list):
         return len(wanted) == len(got) and all(map(is_same, wanted, got))
     if isinstance(wanted, float):
-        return math.isclose(wanted, got, rel_tol=1e-6) or (math.isnan(wanted) and math.isnan(got))
+        return math.isclose(wanted, got, rel_tol=2e-6) or (math.isnan(wanted) and math.isnan(got))
     return bool(wanted == got)
