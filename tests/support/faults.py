@@ -66,7 +66,8 @@ class Faults:
         lab.ok("setup")
         lab.ok("serve")
         before = servers(lab)[0].digest
-        lab.config["server"]["flags"] = NEVER_READY
+        # A variable needs another server, whatever the runtime.
+        lab.config["server"] |= {"flags": NEVER_READY, "environment": {"A": "1"}}
         process = lab.start("serve")
         until(lambda: any(s.digest != before and s.exit_code is None for s in servers(lab)), process)
         process.send_signal(signal.SIGINT)

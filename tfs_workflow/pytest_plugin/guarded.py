@@ -18,7 +18,7 @@ _TEARDOWN_S = 60
 
 
 class GuardedServerError(Exception):
-    """The server did not start; the text is the message that `tfs serve` would print."""
+    """The server did not start; the text is the message that `serve` would print."""
 
 
 @dataclass(frozen=True)
