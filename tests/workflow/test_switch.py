@@ -72,6 +72,15 @@ def test_flags_files_and_tensorflow_change_under_load_and_no_request_is_lost(lab
     assert "already running" in lab.run("serve").stderr
 
 
+def test_a_reload_after_a_switch_leaves_no_drift(lab: CommandLine) -> None:
+    lab.config["server"]["metrics"] = True
+    assert switched(lab) == ["server.metrics"]
+    lab.config["models"]["half_plus_two"]["labels"] = {"stable": 1}
+    assert [one["where"] for one in lab.ok_json("serve")["reloaded"]] == ["models.half_plus_two"]
+    assert lab.ok_json("status")["drift"] == []
+    assert lab.ok_json("serve")["unchanged"] is True
+
+
 def test_an_engine_that_does_not_come_up_leaves_the_one_that_serves(lab: CommandLine) -> None:
     before = engines(lab)
     with load_on(lab.ok_json("status")["rest_url"], PREDICT) as load:

@@ -72,7 +72,7 @@ def served_again(before: ServedRecord, now: ServedRecord) -> ServedRecord:
     for name, found in now.files.items():
         loaded = before.files.get(name, {})
         files[name] = {path: loaded.get(path, fingerprint) for path, fingerprint in found.items()}
-    return replace(now, files=files, started_at=before.started_at)
+    return replace(now, files=files, started_at=before.started_at, digest=before.digest)
 
 
 def drift(observed: ObservedServer, spec: ServerSpec, served: ServedRecord | None) -> list[Drift]:
@@ -112,8 +112,7 @@ def _switched(found: Iterable[Drift], served: ServedRecord, spec: ServerSpec) ->
     """The differences, by switch where another engine of this server can have what is wanted."""
     if not _can_switch(served.spec, _plain(spec), spec):
         return list(found)
-    fixes = {REPLACES: SWITCHES}
-    return [replace(one, by_switch=True, fix=fixes.get(one.fix, one.fix)) for one in found]
+    return [replace(one, by_switch=True, fix=SWITCHES if one.fix == REPLACES else one.fix) for one in found]
 
 
 def _can_switch(before: Mapping[str, Any], now: Mapping[str, Any], spec: ServerSpec) -> bool:
