@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,13 @@ def test_the_words_decide(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, has_engine: bool, is_likely: bool
 ) -> None:
     (tmp_path / "model").mkdir()
-    (tmp_path / "engine.sock").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/{'engine' if has_engine else 'no'}.sock")
-    assert ahead.is_likely(words.split()) is is_likely
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/engine.sock")
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(f"{tmp_path}/engine.sock")  # where nobody listens, no engine answers
+        if has_engine:
+            engine.listen()
+        assert ahead.is_likely(words.split()) is is_likely
 
 
 def test_an_engine_elsewhere_may_answer(monkeypatch: pytest.MonkeyPatch) -> None:

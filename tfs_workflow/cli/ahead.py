@@ -6,14 +6,12 @@ costs half a second of another processor, and a missing one that time.
 
 from __future__ import annotations
 
-import os
 import sys
 from itertools import pairwise
 from pathlib import Path
 
 _VERBS = {"serve", "demo"}
 _ONLY_TELL = {"--help", "-h", "--dry-run", "--list", "-l", "--complete"}
-_ENGINE_SOCKET = "/var/run/docker.sock"
 
 
 def start_engine_ahead() -> None:
@@ -33,6 +31,11 @@ def is_likely(words: list[str]) -> bool:
 
 
 def _engine_may_answer() -> bool:
-    address = os.environ.get("DOCKER_HOST", f"unix://{_ENGINE_SOCKET}")
-    kind, _, path = address.partition("://")
-    return kind != "unix" or Path(path).exists()
+    from tfs_workflow.errors import ToolMissingError  # noqa: PLC0415  # a path is served without this question
+    from tfs_workflow.runtimes.availability import require_engine_socket  # noqa: PLC0415
+
+    try:
+        require_engine_socket()
+    except ToolMissingError:
+        return False
+    return True

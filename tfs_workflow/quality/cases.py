@@ -20,7 +20,7 @@ from tfs_workflow.client.interface import ModelRef
 from tfs_workflow.client.rows import MalformedInputError
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.formats.savedmodel import Signature
-from tfs_workflow.state.atomic_file import write_whole
+from tfs_workflow.state.atomic_file import write_named
 
 FORMATS = ("instances", "inputs", "examples")
 ANSWERS = ("predictions", "outputs", "results")
@@ -84,10 +84,7 @@ def cases_of_rows(source: str, target: ModelRef, signature: Callable[[], Signatu
 def write_cases(path: str, cases: Iterable[Case]) -> None:
     """Write the cases, one a line; the file appears when it is whole. Raises ConfigError where it cannot be written."""
     lines = [json.dumps({"request": one.request, "response": one.response}, ensure_ascii=False) for one in cases]
-    try:
-        write_whole(Path(path), "".join(f"{line}\n" for line in lines))
-    except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=path) from error
+    write_named(Path(path), "".join(f"{line}\n" for line in lines))
 
 
 def _shown(path: str) -> str:

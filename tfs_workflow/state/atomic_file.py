@@ -44,6 +44,14 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def write_named(path: Path, text: str) -> None:
+    """Write a file whole at a place that the user named; ConfigError where the system refuses it."""
+    try:
+        write_whole(path, text)
+    except OSError as error:
+        raise ConfigError("cannot be written", where=str(path), evidence=str(error.strerror)) from error
+
+
 @contextlib.contextmanager
 def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to write bytes to, which appears under its name when the block ends and leaves nothing when it raises.

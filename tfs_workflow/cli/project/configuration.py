@@ -9,7 +9,7 @@ from tfs_workflow.cli.command import CommandOptions, project_command, reported_e
 from tfs_workflow.cli.program_name import program_name
 from tfs_workflow.config.json_schema import SCHEMA_NAME, schema_text
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.state.atomic_file import write_whole
+from tfs_workflow.state.atomic_file import write_named
 from tfs_workflow.workflow.model.own_yaml import named_paths, own_yaml
 
 TEMPLATE = Path(__file__).parents[2] / "bundled" / "tfs.yaml"
@@ -28,7 +28,7 @@ def schema(options: CommandOptions, *, output: str) -> None:
         if output and options.dry_run:
             console.note(f"would write {output}")
         elif output:
-            _write(Path(output), schema_text())
+            write_named(Path(output), schema_text())
         else:
             console.result(schema_text().rstrip())
 
@@ -46,14 +46,7 @@ def init(options: CommandOptions, *, path: str, model: list[str]) -> None:
         if options.dry_run:
             console.note(f"would write {target} and {target.with_name(SCHEMA_NAME)}")
             return
-        _write(target, text)
-        _write(target.with_name(SCHEMA_NAME), schema_text())
+        write_named(target, text)
+        write_named(target.with_name(SCHEMA_NAME), schema_text())
         written = [str(target), str(target.with_name(SCHEMA_NAME))]
         show(options, {"written": written}, [f"{' and '.join(written)}; next: {program_name()} serve predict"])
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise ConfigError("cannot be written", where=str(path), evidence=str(error.strerror)) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 from tfs_workflow.cli import console
 from tfs_workflow.cli.command import CommandOptions, project_command, reported_errors, show
 from tfs_workflow.errors import ConfigError
-from tfs_workflow.state.atomic_file import write_whole
+from tfs_workflow.state.atomic_file import write_named
 from tfs_workflow.workflow.deployment import compose_text, systemd_text
 
 _KINDS = {"compose": compose_text, "systemd": systemd_text}
@@ -25,7 +25,7 @@ def export(options: CommandOptions, *, kind: str = "", output: str = "", force: 
         elif options.dry_run:
             console.note(f"would write {target}")
         else:
-            _write(target, text)
+            write_named(target, text)
             show(options, {"kind": kind, "written": output}, [output])
 
 
@@ -35,10 +35,3 @@ def _check(kind: str, target: Path, *, force: bool) -> None:
         raise ConfigError(f"expected {' or '.join(_KINDS)}{got}", where="export", fix="invoke export compose")
     if target.exists() and not force:
         raise ConfigError("exists already, and is not overwritten", where=str(target), fix="add --force")
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise ConfigError("cannot be written", where=str(path), evidence=str(error.strerror)) from error

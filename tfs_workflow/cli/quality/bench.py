@@ -18,6 +18,7 @@ from tfs_workflow.quality.bench.plot.plotted import plotted
 from tfs_workflow.quality.bench.result import BenchResult, Interval, Load
 from tfs_workflow.quality.bench.slo import verdict
 from tfs_workflow.sources.transfer import TransferContext
+from tfs_workflow.state.atomic_file import write_named
 from tfs_workflow.workflow.project import running
 from tfs_workflow.workflow.quality.bench import Bench, BenchOptions, Progress, require_packages
 from tfs_workflow.workflow.temporary_server import running_or_temporary
@@ -84,7 +85,7 @@ class _Shown:
         if self._given.save:
             saved.write_saved(Path(self._given.save), result)
         for name in self._given.plot:
-            saved.write_text(Path(name), plotted(result, Path(name).suffix))
+            write_named(Path(name), plotted(result, Path(name).suffix))
 
     def judge(self, result: BenchResult) -> None:
         """Raise NotGoodEnoughError where the SLO is missed, ConfigError where the generator could not send a rate."""

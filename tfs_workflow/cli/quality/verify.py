@@ -58,8 +58,8 @@ def _check(wanted: VerifyOptions) -> None:
     for option in ("against", "junit"):
         if wanted.record and getattr(wanted, option):
             raise ConfigError(f"--record and --{option} exclude each other", where="verify")
-    if wanted.junit and not Path(wanted.junit).absolute().parent.is_dir():
-        raise ConfigError("there is no such directory", where=str(Path(wanted.junit).parent), fix="create it first")
+    if wanted.junit:
+        _check_directory(Path(wanted.junit))
 
 
 def _verification(config: Config, wanted: VerifyOptions) -> Verification:
@@ -80,19 +80,18 @@ def _check_recordable(config: Config, model: str, *, force: bool) -> None:
         raise ConfigError("no file for golden cases", where=f"models.{model}", fix=fix)
     if Path(path).exists() and not force:
         raise ConfigError("the golden cases are there already", where=path, fix="--force replaces them")
-    if not Path(path).parent.is_dir():
-        raise ConfigError("there is no such directory", where=str(Path(path).parent), fix="create it first")
+    _check_directory(Path(path))
+
+
+def _check_directory(file: Path) -> None:
+    """Raise ConfigError where the file to write has no directory."""
+    if not file.absolute().parent.is_dir():
+        raise ConfigError("there is no such directory", where=str(file.parent), fix="create it first")
 
 
 def _show_intended(options: CommandOptions, verification: Verification, wanted: VerifyOptions) -> None:
     verb = "record" if wanted.record else "verify"
-    counts = {target.model: len(verification.golden.get(target.model, ())) for target in verification.targets}
-    cases = {
-        name: f"{count} golden cases" if count else "a request of the example or the signature"
-        for name, count in counts.items()
-    }
-    if wanted.rows:
-        cases = dict.fromkeys(counts, f"the rows of {wanted.rows}")
+    cases = {target.model: _intended_cases(verification, target.model) for target in verification.targets}
     show(options, {"dry_run": True, verb: cases}, (f"would {verb} {name} with {text}" for name, text in cases.items()))
 
 
@@ -100,7 +99,7 @@ def _intended_cases(verification: Verification, model: str) -> str:
     if verification.rows:
         return f"the rows of {verification.rows}"
     golden = verification.golden.get(model)
-    return f"{len(golden)} golden cases" if golden else "the YAML's example, or a request made from the signature"
+    return f"{len(golden)} golden cases" if golden else "a request of the example or the signature"
 
 
 def _verify(options: CommandOptions, loaded: LoadedConfig, verification: Verification, junit: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import sys
 from typing import Any, NamedTuple, NoReturn
@@ -21,8 +20,6 @@ from tfs_workflow.modelserver.processes.control import Control
 # Process number and descriptor of the engine's control socket, for the server that this process becomes.
 VARIABLE = "TFS_WORKFLOW_ENGINE"
 _ENGINE_MODULE = "tfs_workflow.modelserver.processes.engine_process"
-# Blocked until a child ignores them: what a terminal or `docker stop` sends is for the parent alone.
-PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 _MOST_BYTES = 2**20
 
 
@@ -40,7 +37,7 @@ def spawn(is_ahead: bool = False) -> Spawned:
     descriptor = theirs.socket.fileno()
     os.set_inheritable(descriptor, True)
     command = [sys.executable, "-m", _ENGINE_MODULE, str(descriptor)]
-    pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=PARENTS_SIGNALS)
+    pid = os.posix_spawn(sys.executable, command, os.environ, setsigmask=control.PARENTS_SIGNALS)
     theirs.close()
     return Spawned(pid, ours, is_ahead)
 

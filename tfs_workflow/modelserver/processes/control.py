@@ -41,6 +41,8 @@ AVAILABLE = b"A"
 TURNED = "The new engine serves; the one before finishes what it has in work."
 STAYS = "The engine that serves stays."
 
+# What a terminal, a hook or `docker stop` sends is for the parent alone: blocked until a child ignores them.
+PARENTS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 _MOST_DESCRIPTORS = 6
 _PR_SET_PDEATHSIG = 1
 _DESCRIPTOR_BYTES = array.array("i").itemsize
@@ -87,7 +89,7 @@ def pair() -> tuple[Control, Control]:
 
 def follow_parent() -> None:
     """Leave the signals of the terminal and of `docker stop` to the parent; end when it ends, without a core file."""
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP):
+    for number in PARENTS_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # That of a process with large models would fill the disk, again after each restart.

@@ -132,13 +132,13 @@ def fork_front(start: FrontStart, leave: Callable[[], None]) -> Child:
     """A new front; `leave` closes in the child what belongs to the parent."""
     ours, theirs = control.pair()
     start.heartbeat[0] = 0.0  # its predecessor has left one there
-    signal.pthread_sigmask(signal.SIG_BLOCK, ahead.PARENTS_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, control.PARENTS_SIGNALS)
     pid = os.fork()
     if not pid:
         # Else the end of the parent would not end this socket.
         ours.close()
         _become_front(start, theirs, leave)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ahead.PARENTS_SIGNALS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, control.PARENTS_SIGNALS)
     theirs.close()
     return Child(pid, ours, Pulse(start.heartbeat), start.place)
 

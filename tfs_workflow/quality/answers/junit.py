@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tfs_workflow.errors import ConfigError
 from tfs_workflow.quality.answers.report import CaseResult, ModelReport, Report
-from tfs_workflow.state.atomic_file import write_whole
+from tfs_workflow.state.atomic_file import write_named
 
 # What XML 1.0 cannot carry, not even escaped.
 _UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -23,10 +22,7 @@ def write_junit(path: str, report: Report) -> None:
         stopped = ElementTree.SubElement(root, "testsuite", name="stopped", tests="1", errors="1")
         case = ElementTree.SubElement(stopped, "testcase", name="every case is asked", classname="verify")
         _noted(case, "error", report.stopped)
-    try:
-        write_whole(Path(path), ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
-    except OSError as error:
-        raise ConfigError(f"cannot be written: {error.strerror}", where=path) from error
+    write_named(Path(path), ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
 
 
 def _suite(model: ModelReport) -> ElementTree.Element:

@@ -7,18 +7,12 @@ from pathlib import Path
 
 from tfs_workflow.errors import ConfigError
 from tfs_workflow.quality.bench.result import BenchResult
-from tfs_workflow.state.atomic_file import write_errors, write_whole
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole; ConfigError where that is not possible."""
-    with write_errors(path.parent):
-        write_whole(path, text)
+from tfs_workflow.state.atomic_file import write_named
 
 
 def write_saved(path: Path, result: BenchResult) -> None:
     """Write the result as JSON; ConfigError where that is not possible."""
-    write_text(path, json.dumps(result.document(), indent=1) + "\n")
+    write_named(path, json.dumps(result.document(), indent=1) + "\n")
 
 
 def read_saved(path: Path) -> BenchResult:

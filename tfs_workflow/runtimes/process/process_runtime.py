@@ -81,12 +81,12 @@ class ProcessRuntime:
         process = psutil.Process(int(server.id))
         if not (spec.can_switch and flag(process.cmdline(), "--flagfile")):
             return None
-        seen = len(list(self.logs(server)))
         _, files = self._flags_and_files(spec, server.rest_port, server.grpc_port)
-        with switch.taken_back(process, self.config_dir):
+        with self.log_path.open(errors="replace") as log, switch.taken_back(process, self.config_dir):
+            log.seek(0, os.SEEK_END)
             write_config_files(self.config_dir, files)
             process.send_signal(signal.SIGHUP)
-            switch.wait_for_turn(lambda: list(self.logs(server))[seen:], process, timeout_s)
+            switch.wait_for_turn(log, process, timeout_s)
         return replace(server, digest=spec.digest())
 
     def model_config(self, spec: ServerSpec) -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -58,14 +59,14 @@ def taken_back(process: psutil.Process, config_dir: Path) -> Iterator[None]:
         raise
 
 
-def wait_for_turn(lines: Callable[[], Sequence[str]], process: psutil.Process, timeout_s: float) -> None:
-    """Return once the other engine serves; raises ServerNotReadyError. `lines` are those of the log since SIGHUP."""
-    end_s = time.monotonic() + timeout_s
+def wait_for_turn(log: TextIO, process: psutil.Process, timeout_s: float) -> None:
+    """Return once the other engine serves; raises ServerNotReadyError. `log` stands where it was at SIGHUP."""
+    end_s, seen = time.monotonic() + timeout_s, ""
     while time.monotonic() < end_s:
-        seen = lines()
-        if any(TURNED in line for line in seen):
+        seen += log.read()
+        if TURNED in seen:
             return
-        if refused := [line for line in seen if STAYS in line]:
+        if refused := [line for line in seen.splitlines() if STAYS in line]:
             raise EngineEndedError("the other engine did not come up", evidence=refused[-1])
         if not process.is_running():
             raise ServerNotReadyError("the server ended while another engine was loading")
