@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.models import BUNDLED
+from tests.support.modelserver import graphs
 
 GREEN = b"\x1b[32mAVAILABLE\x1b[0m"
 
@@ -67,14 +68,23 @@ def served(terminal: Terminal) -> Iterator[bytes]:
     terminal.shows("stdout", "teardown", "--purge")
 
 
+@pytest.fixture
+def loading(terminal: Terminal, tmp_path: Path) -> Iterator[bytes]:
+    """The same of a model that takes a while to load: one that is there at the first look has no bar."""
+    base_path = tmp_path / "half_plus_two"
+    graphs.toiling(base_path / "1", products=20)
+    yield terminal.shows("stderr", "serve", str(base_path))
+    terminal.shows("stdout", "teardown", "--purge")
+
+
 @pytest.mark.usefixtures("served")
 def test_bench_shows_a_bar_with_the_latencies_of_the_moment(terminal: Terminal) -> None:
     shown = terminal.shows("stderr", "bench", "--connections", "1", "--seconds", "1", "--warm-up", "0")
     assert re.search(rb"1 connection  p50 \d+\.\d\d ms, p99 \d+\.\d\d ms", shown)
 
 
-def test_serve_shows_a_bar_per_model_and_states_in_colour(terminal: Terminal, served: bytes) -> None:
-    assert b"loading half_plus_two" in served
+def test_serve_shows_a_bar_per_model_and_states_in_colour(terminal: Terminal, loading: bytes) -> None:
+    assert b"loading half_plus_two" in loading
     assert GREEN in terminal.shows("stdout", "serve")
     assert GREEN in terminal.shows("stdout", "status")
     for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
