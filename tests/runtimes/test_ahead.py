@@ -72,7 +72,8 @@ def test_a_server_takes_over_the_engine_that_waits(runtime: ProcessRuntime, spec
     server = runtime.start(spec)
     until(lambda: answers(server))
     assert server.id == str(waiting.pid)
-    assert engine in psutil.Process(waiting.pid).children()
+    engines = [one for one in psutil.Process(waiting.pid).children() if "engine_process" in " ".join(one.cmdline())]
+    assert engines == [engine], "no other engine was started"
     assert [found.id for found in runtime.find(spec.project)] == [server.id]
     assert any("Successfully loaded" in line for line in runtime.logs(server)), "the engine has the server's log"
 
